@@ -1,0 +1,68 @@
+"""The errors a user can act on, and the one place that asks for optional packages.
+
+Every error below is caught once, in :mod:`ondevice.cli`, which prints its single sentence and
+exits with its code. Anything else that escapes is a defect of ours (exit code 1).
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+from typing import ClassVar
+
+
+class OnDeviceError(Exception):
+    """Base of the errors whose message is written for the user."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UserError(OnDeviceError):
+    """The user can fix it: a bad argument, a missing file, an unreachable hub."""
+
+    exit_code = 2
+
+
+class MissingPackageError(UserError):
+    """An optional package that this command needs is not installed."""
+
+
+class CheckpointError(UserError):
+    """A checkpoint cannot be read, is incomplete, or does not fit the request."""
+
+
+class DataError(UserError):
+    """A data file is unreadable or contradicts itself."""
+
+
+class BundleError(UserError):
+    """A bundle is incomplete, altered, or of another schema."""
+
+
+class GateError(OnDeviceError):
+    """The artifact was built but failed a check; nothing was published."""
+
+    exit_code = 3
+
+
+def require(module: str, *, extra: str) -> ModuleType:
+    """Import `module`, or say which extra brings it.
+
+    Raises:
+        MissingPackageError: the package is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        # A missing transitive import is a broken installation, which the same command repairs.
+        package = (error.name or module).split(".")[0]
+        raise MissingPackageError(
+            f"the package '{package}' is not installed; type: pip install 'ondevice[{extra}]'"
+        ) from error
+
+
+def choices(kind: str, given: str, available: object) -> str:
+    """Return the sentence for a word that is not in a registry."""
+    names = ", ".join(sorted(available) if isinstance(available, set) else map(str, available))  # type: ignore[call-overload]
+    plural = {"class": "classes"}.get(kind, f"{kind}s")
+    return f"unknown {kind} '{given}'; {plural}: {names}"
