@@ -7,6 +7,7 @@ exits with its code. Anything else that escapes is a defect of ours (exit code 1
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterable
 from types import ModuleType
 from typing import ClassVar
 
@@ -29,6 +30,10 @@ class MissingPackageError(UserError):
 
 class CheckpointError(UserError):
     """A checkpoint cannot be read, is incomplete, or does not fit the request."""
+
+
+class RuntimeUnavailableError(UserError):
+    """An artifact cannot run here: the runtime is missing, or exists on other systems only."""
 
 
 class DataError(UserError):
@@ -61,8 +66,6 @@ def require(module: str, *, extra: str) -> ModuleType:
         ) from error
 
 
-def choices(kind: str, given: str, available: object) -> str:
+def choices(kind: str, given: str, available: Iterable[str], plural: str | None = None) -> str:
     """Return the sentence for a word that is not in a registry."""
-    names = ", ".join(sorted(available) if isinstance(available, set) else map(str, available))  # type: ignore[call-overload]
-    plural = {"class": "classes"}.get(kind, f"{kind}s")
-    return f"unknown {kind} '{given}'; {plural}: {names}"
+    return f"unknown {kind} '{given}'; {plural or kind + 's'}: {', '.join(available)}"

@@ -1,0 +1,326 @@
+"""One export-friendly encoder that takes its weights from BERT-class checkpoints.
+
+This is the one place where exportability lives. Converters break on the mask code, the cache
+plumbing and the dynamic shapes of general-purpose model code; this encoder has none of them:
+
+- position embeddings are one table; where token types are not an input, row 0 of their table is
+  folded into the positions;
+- one additive mask bias is computed once and shared by all layers; it is finite in fp16;
+- attention is written as plain matmul and softmax, or as ``scaled_dot_product_attention``, as
+  the target's runtime prefers (:class:`GraphForm`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ondevice.architectures import Encoder, Head
+from ondevice.errors import CheckpointError
+from ondevice.tasks import TASKS
+
+if TYPE_CHECKING:
+    from ondevice.models import Checkpoint
+
+# Added to the attention scores of padding. exp(-1e4) is 0 in fp16 and fp32 alike, and 1e4 is
+# well inside fp16's largest number (65504), which finfo(float32).min is not.
+MASK_BIAS = -1e4
+
+
+@dataclass(frozen=True)
+class GraphForm:
+    """How the same mathematics is written down, where runtimes differ in what they run fast."""
+
+    attention: Literal["matmul", "sdpa"] = "matmul"
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention (Vaswani et al. 2017, section 3.2.2), [B, L, W] to [B, L, W]."""
+
+    def __init__(self, encoder: Encoder, form: GraphForm) -> None:
+        super().__init__()
+        self.heads = encoder.heads
+        self.head_width = encoder.width // encoder.heads
+        self.form = form
+        self.query = nn.Linear(encoder.width, encoder.width)
+        self.key = nn.Linear(encoder.width, encoder.width)
+        self.value = nn.Linear(encoder.width, encoder.width)
+        self.output = nn.Linear(encoder.width, encoder.width)
+
+    def forward(self, hidden: Tensor, mask_bias: Tensor) -> Tensor:
+        batch, length, width = hidden.shape
+        split = (batch, length, self.heads, self.head_width)
+        query = self.query(hidden).view(split).transpose(1, 2)
+        value = self.value(hidden).view(split).transpose(1, 2)
+        if self.form.attention == "sdpa":
+            key = self.key(hidden).view(split).transpose(1, 2)
+            context = functional.scaled_dot_product_attention(
+                query, key, value, attn_mask=mask_bias
+            )
+        else:
+            # The key goes straight to [B, H, D, L]: one transpose instead of two.
+            key = self.key(hidden).view(split).permute(0, 2, 3, 1)
+            scores = torch.matmul(query, key) * (1.0 / math.sqrt(self.head_width)) + mask_bias
+            context = torch.matmul(torch.softmax(scores, dim=-1), value)
+        merged: Tensor = self.output(context.transpose(1, 2).reshape(batch, length, width))
+        return merged
+
+
+class Layer(nn.Module):
+    """A post-norm transformer layer (Devlin et al. 2019), [B, L, W] to [B, L, W]."""
+
+    def __init__(self, encoder: Encoder, form: GraphForm) -> None:
+        super().__init__()
+        self.attention = SelfAttention(encoder, form)
+        self.attention_norm = nn.LayerNorm(encoder.width, eps=encoder.layer_norm_eps)
+        self.expand = nn.Linear(encoder.width, encoder.intermediate)
+        self.contract = nn.Linear(encoder.intermediate, encoder.width)
+        self.output_norm = nn.LayerNorm(encoder.width, eps=encoder.layer_norm_eps)
+        self.activation = encoder.activation
+
+    def forward(self, hidden: Tensor, mask_bias: Tensor) -> Tensor:
+        hidden = self.attention_norm(hidden + self.attention(hidden, mask_bias))
+        inner = _activate(self.expand(hidden), self.activation)
+        out: Tensor = self.output_norm(hidden + self.contract(inner))
+        return out
+
+
+def _activate(x: Tensor, name: str) -> Tensor:
+    if name == "gelu":
+        return functional.gelu(x)
+    if name == "gelu_tanh":
+        return functional.gelu(x, approximate="tanh")
+    if name == "tanh":
+        return torch.tanh(x)
+    return torch.relu(x)
+
+
+class Embeddings(nn.Module):
+    """Word + position + token-type embeddings, normalized: ids [B, L] to [B, L, W]."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.words = nn.Embedding(encoder.vocab_size, encoder.embedding_width)
+        # Row i is the embedding of the i-th token; token type 0 is already added.
+        self.positions = nn.Parameter(torch.empty(encoder.max_length, encoder.embedding_width))
+        # What token type 1 adds to token type 0.
+        self.type_step = (
+            nn.Parameter(torch.empty(encoder.embedding_width)) if encoder.token_types else None
+        )
+        self.norm = nn.LayerNorm(encoder.embedding_width, eps=encoder.layer_norm_eps)
+        self.project = (
+            nn.Linear(encoder.embedding_width, encoder.width)
+            if encoder.embedding_width != encoder.width
+            else None
+        )
+
+    def forward(self, input_ids: Tensor, token_type_ids: Tensor | None) -> Tensor:
+        hidden = self.words(input_ids) + self.positions[: input_ids.shape[1]]
+        if self.type_step is not None and token_type_ids is not None:
+            hidden = hidden + token_type_ids.unsqueeze(-1).to(hidden.dtype) * self.type_step
+        hidden = self.norm(hidden)
+        if self.project is not None:
+            hidden = self.project(hidden)
+        return hidden
+
+
+class HeadModule(nn.Module):
+    """The task's head. Subclasses return one tensor for each role of the task, in order."""
+
+    def forward(self, hidden: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
+        raise NotImplementedError
+
+
+class SpanHead(HeadModule):
+    """Start and end scores, each [B, L], from one small matmul."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.scores = nn.Linear(width, 2)
+
+    def forward(self, hidden: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
+        scores = self.scores(hidden)
+        return scores[..., 0], scores[..., 1]
+
+
+class ClassifyHead(HeadModule):
+    """Class scores [B, C] from the first token."""
+
+    def __init__(self, width: int, labels: int, activation: str) -> None:
+        super().__init__()
+        self.dense = nn.Linear(width, width)
+        self.scores = nn.Linear(width, labels)
+        self.activation = activation
+
+    def forward(self, hidden: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
+        return (self.scores(_activate(self.dense(hidden[:, 0]), self.activation)),)
+
+
+class TokensHead(HeadModule):
+    """Label scores [B, L, C] for each token."""
+
+    def __init__(self, width: int, labels: int) -> None:
+        super().__init__()
+        self.scores = nn.Linear(width, labels)
+
+    def forward(self, hidden: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
+        return (self.scores(hidden),)
+
+
+class EmbedHead(HeadModule):
+    """A sentence embedding [B, W] of length 1: the mean over tokens that are not padding.
+
+    As sentence-transformers pools (Reimers and Gurevych 2019, section 3).
+    """
+
+    def forward(self, hidden: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
+        # The mean as a [B, 1, L] x [B, L, W] product with weights that sum to one: no sum over
+        # L large values, which would lose precision in fp16.
+        mask = attention_mask.to(hidden.dtype)
+        weights = mask / mask.sum(dim=1, keepdim=True).clamp(min=1.0)
+        pooled = torch.matmul(weights.unsqueeze(1), hidden).squeeze(1)
+        norm = (pooled * pooled).sum(dim=-1, keepdim=True).clamp(min=1e-6).sqrt()
+        return (pooled / norm,)
+
+
+class MobileEncoder(nn.Module):
+    """Embeddings, layers and a head; called with the inputs of the I/O contract, in its order.
+
+    ``input_ids``, ``attention_mask`` and, where the checkpoint uses them, ``token_type_ids``:
+    int32 [B, L] each. Returns a tuple with one float32 tensor for each role of the task.
+    """
+
+    def __init__(self, encoder: Encoder, head: HeadModule, form: GraphForm) -> None:
+        super().__init__()
+        self.embeddings = Embeddings(encoder)
+        self.layers = nn.ModuleList(Layer(encoder, form) for _ in range(encoder.layers))
+        self.head = head
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
+        hidden = self.embeddings(input_ids, token_type_ids)
+        visible = attention_mask[:, None, None, :].to(hidden.dtype)
+        mask_bias = (1.0 - visible) * MASK_BIAS
+        for layer in self.layers:
+            hidden = layer(hidden, mask_bias)
+        outputs: tuple[Tensor, ...] = self.head(hidden, attention_mask)
+        return outputs
+
+
+@dataclass(frozen=True)
+class MobileGraph:
+    """An encoder ready to be lowered, and the names of what goes in and comes out."""
+
+    module: MobileEncoder
+    encoder: Encoder
+    task: str
+    labels: int
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of the inputs, in the order of ``module``'s arguments."""
+        names = ("input_ids", "attention_mask")
+        return (*names, "token_type_ids") if self.encoder.token_types else names
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The roles of the outputs, in the order that ``module`` returns them."""
+        return TASKS[self.task].roles
+
+    def output_shape(self, role: str, length: int) -> tuple[int, ...]:
+        """Return the shape of one output for a batch of one."""
+        return {
+            "qa": (1, length),
+            "classify": (1, self.labels),
+            "tokens": (1, length, self.labels),
+            "embed": (1, self.encoder.width),
+        }[self.task]
+
+    def example(self, length: int) -> tuple[Tensor, ...]:
+        """Return inputs to export with: int32 [1, length], the last token padding."""
+        input_ids = torch.ones(1, length, dtype=torch.int32)
+        attention_mask = torch.ones(1, length, dtype=torch.int32)
+        attention_mask[0, -1] = 0
+        tensors = (input_ids, attention_mask, torch.zeros(1, length, dtype=torch.int32))
+        return tensors[: len(self.inputs)]
+
+
+def from_checkpoint(checkpoint: Checkpoint, form: GraphForm | None = None) -> MobileGraph:
+    """Read a checkpoint's weights into a graph.
+
+    Raises:
+        CheckpointError: a weight is missing, of another shape, or not finite.
+    """
+    return from_state(
+        checkpoint.encoder, checkpoint.head, checkpoint.task, checkpoint.state(), form
+    )
+
+
+def from_state(
+    encoder: Encoder,
+    head: Head,
+    task: str,
+    state: Mapping[str, Tensor],
+    form: GraphForm | None = None,
+) -> MobileGraph:
+    """Fill a graph with weights that carry their Hugging Face names.
+
+    Raises:
+        CheckpointError: a weight is missing, of another shape, or not finite.
+    """
+    # On the meta device first: no time and memory for random weights that would be replaced.
+    with torch.device("meta"):
+        module = MobileEncoder(encoder, _head_module(task, encoder, head), form or GraphForm())
+    weights = _gather(encoder, head, state)
+    for name, parameter in module.named_parameters():
+        _check(name, weights[name], tuple(parameter.shape))
+    module.load_state_dict(weights, strict=True, assign=True)
+    module.eval().requires_grad_(False)
+    return MobileGraph(module, encoder, task, head.labels)
+
+
+def _head_module(task: str, encoder: Encoder, head: Head) -> HeadModule:
+    if task == "qa":
+        return SpanHead(encoder.width)
+    if task == "classify":
+        return ClassifyHead(encoder.width, head.labels, head.activation)
+    if task == "tokens":
+        return TokensHead(encoder.width, head.labels)
+    return EmbedHead()
+
+
+def _gather(encoder: Encoder, head: Head, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Map our parameter names to the checkpoint's tensors, folding the embedding tables."""
+    weights = {ours: _find(state, theirs) for ours, theirs in encoder.names.items()}
+    weights |= {ours: _find(state, theirs) for ours, theirs in head.names.items()}
+    positions = _find(state, encoder.position_name)[encoder.position_offset :]
+    if encoder.type_name is not None:
+        types = _find(state, encoder.type_name)
+        positions = positions + types[0]
+        if encoder.token_types:
+            weights["embeddings.type_step"] = types[1] - types[0]
+    weights["embeddings.positions"] = positions.contiguous()
+    return weights
+
+
+def _find(state: Mapping[str, Tensor], name: str) -> Tensor:
+    if name not in state:
+        raise CheckpointError(f"the checkpoint has no weight '{name}'")
+    return state[name].to(torch.float32)
+
+
+def _check(name: str, weight: Tensor, shape: tuple[int, ...]) -> None:
+    if tuple(weight.shape) != shape:
+        raise CheckpointError(
+            f"the checkpoint's weight for '{name}' has the shape {list(weight.shape)},"
+            f" its config.json asks for {list(shape)}"
+        )
+    if not torch.isfinite(weight).all():
+        raise CheckpointError(f"the checkpoint's weight for '{name}' holds NaN or infinity")

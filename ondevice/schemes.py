@@ -1,0 +1,69 @@
+"""The words for quantization, and how far an artifact may stray from its checkpoint under each.
+
+A scheme is a promise about how numbers are stored and computed. What a target does to keep it
+differs (see ``ondevice/targets/*.py``); which target offers which scheme is listed there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ondevice.errors import UserError, choices
+
+
+@dataclass(frozen=True)
+class ParityLimit:
+    """The worst difference from the checkpoint's float32 outputs that is still published.
+
+    ``max_abs`` bounds the largest absolute difference of any output value, ``min_cosine`` the
+    cosine similarity between the two flattened outputs. ``None`` means not limited.
+    """
+
+    max_abs: float | None = None
+    min_cosine: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_abs is None and self.min_cosine is None:
+            raise ValueError("a parity limit that limits nothing would pass anything")
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """One way to store weights and to compute with them."""
+
+    name: str
+    summary: str
+    limit: ParityLimit
+
+
+SCHEMES: dict[str, Scheme] = {
+    "fp32": Scheme("fp32", "32-bit floats throughout", ParityLimit(max_abs=1e-4)),
+    "fp16": Scheme("fp16", "16-bit float weights", ParityLimit(max_abs=2e-2)),
+    "int8": Scheme("int8", "8-bit weights, per channel", ParityLimit(min_cosine=0.99)),
+}
+
+
+def get_scheme(name: str) -> Scheme:
+    """Return the scheme of that name.
+
+    Raises:
+        UserError: there is none.
+    """
+    if name not in SCHEMES:
+        raise UserError(choices("scheme", name, SCHEMES))
+    return SCHEMES[name]
+
+
+def check_offered(scheme: str, target: str, offered: Iterable[str]) -> None:
+    """Refuse a scheme that the target does not have.
+
+    Raises:
+        UserError: the scheme is unknown, or known but not offered by the target.
+    """
+    get_scheme(scheme)
+    offered = tuple(offered)
+    if scheme not in offered:
+        raise UserError(
+            f"target '{target}' has no scheme '{scheme}'; its schemes: {', '.join(offered)}"
+        )

@@ -1,0 +1,97 @@
+"""The graph computes what transformers computes, for each architecture and task."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+from ondevice import graph, models
+from ondevice.errors import CheckpointError
+from ondevice.tasks import TASKS
+from tests.conftest import ARCHITECTURE_NAMES, TASK_NAMES, random_inputs
+
+
+def reference(directory, task, inputs, architecture):
+    """What transformers answers, by role."""
+    model = getattr(transformers, TASKS[task].auto_class).from_pretrained(directory).eval()
+    tensors = {name: torch.from_numpy(value).long() for name, value in inputs.items()}
+    if architecture == "roberta":
+        # RoBERTa tells padding by its id when it numbers positions.
+        tensors["input_ids"][tensors["attention_mask"] == 0] = 1
+    with torch.no_grad():
+        output = model(**tensors)
+    if task == "qa":
+        return {"start": output.start_logits, "end": output.end_logits}
+    if task == "embed":
+        mask = tensors["attention_mask"].unsqueeze(-1)
+        mean = (output.last_hidden_state * mask).sum(1) / mask.sum(1)
+        return {"embedding": torch.nn.functional.normalize(mean, dim=-1)}
+    return {"logits": output.logits}
+
+
+@pytest.mark.parametrize("attention", ["matmul", "sdpa"])
+@pytest.mark.parametrize("valid", [24, 17, 1])
+@pytest.mark.parametrize("task", TASK_NAMES)
+@pytest.mark.parametrize("architecture", ARCHITECTURE_NAMES)
+def test_equals_transformers(tiny, architecture, task, valid, attention):
+    directory = tiny(architecture, task)
+    built = graph.from_checkpoint(models.load(str(directory)), graph.GraphForm(attention))
+    inputs = random_inputs(built.inputs, 24, built.encoder.vocab_size, valid=valid)
+    expected = reference(directory, task, inputs, architecture)
+    with torch.no_grad():
+        outputs = built.module(*(torch.from_numpy(inputs[name]) for name in built.inputs))
+    for role, output in zip(built.outputs, outputs, strict=True):
+        assert tuple(output.shape) == built.output_shape(role, 24)
+        per_token = task in {"qa", "tokens"}
+        ours, theirs = (
+            (output[:, :valid], expected[role][:, :valid]) if per_token else (output, expected[role])
+        )
+        assert valid == 1 or theirs.std() > 1e-2, "a dead reference proves nothing"
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
+
+
+def test_token_types_are_an_input_only_where_they_say_something(tiny):
+    takes = {
+        name: "token_type_ids" in graph.from_checkpoint(models.load(str(tiny(name, "qa")))).inputs
+        for name in ARCHITECTURE_NAMES
+    }
+    assert takes == {"bert": True, "distilbert": False, "roberta": False, "electra": True}
+
+
+def test_token_types_change_the_answer(tiny):
+    built = graph.from_checkpoint(models.load(str(tiny("bert", "qa"))))
+    inputs = random_inputs(built.inputs, 16, built.encoder.vocab_size, valid=16)
+    ids, mask, types = (torch.from_numpy(inputs[name]) for name in built.inputs)
+    with_types = built.module(ids, mask, types)[0]
+    without = built.module(ids, mask, torch.zeros_like(types))[0]
+    assert (with_types - without).abs().max() > 1e-2
+
+
+def test_mask_bias_is_finite_in_half_precision():
+    assert np.isfinite(np.float16(graph.MASK_BIAS))
+
+
+def test_padding_is_invisible(tiny):
+    built = graph.from_checkpoint(models.load(str(tiny("distilbert", "qa"))))
+    inputs = random_inputs(built.inputs, 32, built.encoder.vocab_size, valid=10)
+    long = built.module(*(torch.from_numpy(inputs[name]) for name in built.inputs))[0]
+    short = built.module(*(torch.from_numpy(inputs[name][:, :10]) for name in built.inputs))[0]
+    torch.testing.assert_close(long[:, :10], short, atol=1e-5, rtol=0)
+
+
+def test_a_weight_of_another_shape_is_named(tiny):
+    checkpoint = models.load(str(tiny("bert", "qa")))
+    state = checkpoint.state()
+    state["bert.embeddings.LayerNorm.weight"] = torch.zeros(7)
+    with pytest.raises(CheckpointError, match=r"embeddings\.norm\.weight.*\[7\]"):
+        graph.from_state(checkpoint.encoder, checkpoint.head, "qa", state)
+
+
+def test_nan_in_a_weight_is_refused(tiny):
+    checkpoint = models.load(str(tiny("bert", "qa")))
+    state = checkpoint.state()
+    state["qa_outputs.bias"] = torch.tensor([0.0, float("nan")])
+    with pytest.raises(CheckpointError, match="NaN or infinity"):
+        graph.from_state(checkpoint.encoder, checkpoint.head, "qa", state)
