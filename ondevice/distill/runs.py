@@ -1,0 +1,118 @@
+"""A run's directory: whose it is, how far it got, what made it.
+
+    OUT/run.json          options, data hashes, versions, seed and the run's identity
+    OUT/checkpoints/      the engine's checkpoints (weights, optimizer, random states)
+    OUT/logs/             TensorBoard
+    OUT/curve.json        every logged number by step
+    OUT/scores.json       the final scores; its presence means that the run is complete
+    OUT/config.json, model.safetensors, tokenizer.json, …   the result
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ondevice.distill.checkpoints import sha256
+from ondevice.errors import UserError
+
+PACKAGES = ("torch", "transformers", "accelerate", "tokenizers", "safetensors", "numpy", "datasets")
+
+# These change what is printed and kept, not what is learned.
+_NOT_IDENTITY = ("out", "log_every", "save_every", "keep", "threads")
+
+
+def describe(verb: str, options: Any, data: Mapping[str, Path]) -> dict[str, Any]:
+    """Return the run's description: its identity covers options and the hashes of data and weights."""
+    hashes = {name: sha256(path) for name, path in sorted(data.items())}
+    plain = json.loads(json.dumps(asdict(options), default=str))
+    identity = _without(plain, _NOT_IDENTITY) | {"verb": verb, "hashes": hashes}
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    return {
+        "identity": digest,
+        "verb": verb,
+        "command": [sys.executable, *sys.argv],
+        "options": plain,
+        "sha256": hashes,
+        "versions": versions(),
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def claim(out: Path, description: Mapping[str, Any]) -> bool:
+    """Make `out` this run's directory; return whether the run had already begun there.
+
+    Raises:
+        UserError: the directory belongs to another run, or holds other files.
+    """
+    record = out / "run.json"
+    if record.is_file():
+        try:
+            owner = json.loads(record.read_text(encoding="utf-8"))["identity"]
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(f"{record} is unreadable; choose another --out or delete it") from error
+        if owner != description["identity"]:
+            raise UserError(
+                f"{out} belongs to another run (other options, data or weights); choose another --out, "
+                "or delete it to begin anew"
+            )
+        return True
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} exists and is not a training run's directory; choose another --out")
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(record, description)
+    return False
+
+
+def last_checkpoint(out: Path) -> Path | None:
+    """Return the newest complete checkpoint; half-written ones (disk full, killed) are removed.
+
+    The engine writes `trainer_state.json` last, so a checkpoint without a readable one is incomplete.
+    """
+    folder = out / "checkpoints"
+    found = sorted(
+        (path for path in folder.glob("checkpoint-*") if path.name.split("-")[-1].isdigit()),
+        key=lambda path: int(path.name.split("-")[-1]),
+        reverse=True,
+    )
+    for path in found:
+        try:
+            json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
+            return path
+        except (OSError, ValueError):
+            shutil.rmtree(path)
+    return None
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write JSON so that a reader sees the old file or the new one, never half."""
+    temporary = path.with_suffix(path.suffix + ".tmp")
+    temporary.write_text(json.dumps(value, indent=2, default=str) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that shape a training."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _without(value: Any, names: tuple[str, ...]) -> Any:
+    if isinstance(value, dict):
+        return {key: _without(item, names) for key, item in value.items() if key not in names}
+    return value
