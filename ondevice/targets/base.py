@@ -33,13 +33,14 @@ class ConvertOptions:
         scheme: a name from :data:`ondevice.schemes.SCHEMES` that the target offers.
         lengths: the sequence lengths that the artifact serves, ascending.
         labels: written into the artifact.
-        ios: the oldest iOS that a Core ML artifact must load on; other targets ignore it.
+        ios: the oldest iOS that a Core ML artifact must load on; None for the oldest that its
+            form allows, 16 or later. Other targets ignore it.
     """
 
     scheme: str
     lengths: tuple[int, ...]
     labels: Labels
-    ios: int = 16
+    ios: int | None = None
 
     def __post_init__(self) -> None:
         if not self.lengths or list(self.lengths) != sorted(set(self.lengths)):
@@ -81,9 +82,7 @@ class Runner(Protocol):
 class LoadFunction(Protocol):
     """Load an artifact on this machine's runtime for it."""
 
-    def __call__(
-        self, path: Path, roles: Sequence[str], *, threads: int | None = None
-    ) -> Runner:
+    def __call__(self, path: Path, roles: Sequence[str], *, threads: int | None = None) -> Runner:
         """Load `path`.
 
         Args:
@@ -111,6 +110,7 @@ class Target:
         form: how the graph is written for it; called when torch may be imported.
         convert: lower a graph and write the artifact to a path.
         load: load an artifact to run it.
+        systems: the systems (``platform.system()``) that its runtimes exist on; empty for all.
     """
 
     name: str
@@ -123,4 +123,4 @@ class Target:
     form: Callable[[], GraphForm]
     convert: Callable[[MobileGraph, ConvertOptions, Path], Conversion]
     load: LoadFunction
-
+    systems: tuple[str, ...] = ()
