@@ -186,15 +186,9 @@ def _distilbert(config: Mapping[str, Any], prefix: str) -> Encoder:
 
 ARCHITECTURES: dict[str, Architecture] = {
     "bert": Architecture("bert.", _bert, "bert.pooler.dense", "classifier", "tanh"),
-    "distilbert": Architecture(
-        "distilbert.", _distilbert, "pre_classifier", "classifier", "relu"
-    ),
-    "roberta": Architecture(
-        "roberta.", _bert, "classifier.dense", "classifier.out_proj", "tanh"
-    ),
-    "electra": Architecture(
-        "electra.", _bert, "classifier.dense", "classifier.out_proj", "gelu"
-    ),
+    "distilbert": Architecture("distilbert.", _distilbert, "pre_classifier", "classifier", "relu"),
+    "roberta": Architecture("roberta.", _bert, "classifier.dense", "classifier.out_proj", "tanh"),
+    "electra": Architecture("electra.", _bert, "classifier.dense", "classifier.out_proj", "gelu"),
 }
 
 

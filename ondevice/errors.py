@@ -9,7 +9,10 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable
 from types import ModuleType
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from ondevice.manifest import ParityInfo
 
 
 class OnDeviceError(Exception):
@@ -44,10 +47,22 @@ class BundleError(UserError):
     """A bundle is incomplete, altered, or of another schema."""
 
 
+class ConversionError(OnDeviceError):
+    """A converter broke on a graph that it should have taken."""
+
+
 class GateError(OnDeviceError):
-    """The artifact was built but failed a check; nothing was published."""
+    """The artifact was built but failed a check; nothing was published.
+
+    Attributes:
+        parity: what was measured.
+    """
 
     exit_code = 3
+
+    def __init__(self, message: str, parity: tuple[ParityInfo, ...] = ()) -> None:
+        super().__init__(message)
+        self.parity = parity
 
 
 def require(module: str, *, extra: str) -> ModuleType:

@@ -234,14 +234,15 @@ class MobileGraph:
         """The roles of the outputs, in the order that ``module`` returns them."""
         return TASKS[self.task].roles
 
-    def output_shape(self, role: str, length: int) -> tuple[int, ...]:
-        """Return the shape of one output for a batch of one."""
-        return {
-            "qa": (1, length),
+    def output_shape(self) -> tuple[int | Literal["L"], ...]:
+        """Return the shape of each output for a batch of one; "L" is the sequence length."""
+        shapes: dict[str, tuple[int | Literal["L"], ...]] = {
+            "qa": (1, "L"),
             "classify": (1, self.labels),
-            "tokens": (1, length, self.labels),
+            "tokens": (1, "L", self.labels),
             "embed": (1, self.encoder.width),
-        }[self.task]
+        }
+        return shapes[self.task]
 
     def example(self, length: int) -> tuple[Tensor, ...]:
         """Return inputs to export with: int32 [1, length], the last token padding."""

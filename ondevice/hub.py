@@ -47,9 +47,7 @@ def download(hub_id: str, *, embedded: tuple[str, ...]) -> Path:
         return Path(snapshot_download(hub_id, allow_patterns=PATTERNS, local_files_only=True))
     except LocalEntryNotFoundError:
         pass
-    ways_out = (
-        f"give a local directory, or one of the embedded models: {', '.join(embedded)}"
-    )
+    ways_out = f"give a local directory, or one of the embedded models: {', '.join(embedded)}"
     if constants.HF_HUB_OFFLINE:
         raise UserError(
             f"'{hub_id}' is not in the local cache and HF_HUB_OFFLINE is set; {ways_out}"

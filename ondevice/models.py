@@ -43,6 +43,7 @@ class Checkpoint:
         source: where it came from: ``embedded:NAME``, ``directory:NAME`` or ``hub:ID``.
         directory: where its files lie.
         params: the number of weights that the task uses.
+        labels: the names of the classes, in the order of the logits.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Checkpoint:
     weight_files: tuple[Path, ...]
     params: int
     licence: str
+    labels: tuple[str, ...]
 
     @cached_property
     def sha256(self) -> str:
@@ -150,6 +152,7 @@ def load_directory(directory: Path, task: str, *, name: str, source: str) -> Che
         weight_files=files,
         params=sum(math.prod(shapes[name]) for name in used),
         licence=_read_licence(directory),
+        labels=_read_labels(config, head.labels) if chosen in {"classify", "tokens"} else (),
     )
 
 
@@ -254,8 +257,7 @@ def _check_weights(encoder: Encoder, shapes: Mapping[str, tuple[int, ...]]) -> N
     rows = shapes[encoder.names["embeddings.words.weight"]][0]
     if rows != encoder.vocab_size:
         raise CheckpointError(
-            f"the word embedding has {rows} rows, config.json says vocab_size"
-            f" {encoder.vocab_size}"
+            f"the word embedding has {rows} rows, config.json says vocab_size {encoder.vocab_size}"
         )
 
 
@@ -266,6 +268,11 @@ def _check_vocabulary(encoder: Encoder, tokenizer: TextTokenizer) -> None:
             f"the vocabulary has {tokenizer.size} entries, the word embedding"
             f" {encoder.vocab_size} rows: the tokenizer belongs to another checkpoint"
         )
+
+
+def _read_labels(config: Mapping[str, Any], count: int) -> tuple[str, ...]:
+    names = config.get("id2label") or {}
+    return tuple(str(names.get(str(index), f"LABEL_{index}")) for index in range(count))
 
 
 def _read_licence(directory: Path) -> str:

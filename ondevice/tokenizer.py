@@ -70,9 +70,7 @@ def read_tokenizer(directory: Path) -> TextTokenizer:
     except CheckpointError:
         raise
     except Exception as error:  # tokenizers raises bare Exception for every unreadable file
-        raise CheckpointError(
-            f"the tokenizer in '{directory}' cannot be read: {error}"
-        ) from error
+        raise CheckpointError(f"the tokenizer in '{directory}' cannot be read: {error}") from error
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return _describe(tokenizer, directory)

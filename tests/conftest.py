@@ -75,9 +75,11 @@ def make_checkpoint(directory: Path, architecture: str, task: str, *, seed: int 
     else:
         kind = {"bert": "Bert", "roberta": "Roberta", "electra": "Electra"}[architecture]
         shape |= {"embedding_size": 16} if architecture == "electra" else {}
-        shape |= {"type_vocab_size": 1, "max_position_embeddings": 66} if roberta else {
-            "max_position_embeddings": 64
-        }
+        shape |= (
+            {"type_vocab_size": 1, "max_position_embeddings": 66}
+            if roberta
+            else {"max_position_embeddings": 64}
+        )
         config = getattr(transformers, f"{kind}Config")(
             hidden_size=WIDTH,
             num_hidden_layers=2,

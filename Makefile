@@ -1,0 +1,50 @@
+# `make build` and `make test` set up all that they need on a fresh machine.
+# PYTHON picks the interpreter (3.11 or later).
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# tflite-runtime 2.14 needs NumPy 1, the converters NumPy 2: an environment of its own.
+OLD := .venv-tflite-runtime
+PIP := -m pip install --quiet --disable-pip-version-check
+
+.PHONY: build test lint types check clean
+
+build: $(VENV)/.coreml
+	$(BIN)/python -m ondevice.build --target coreml
+
+test: $(VENV)/.all $(OLD)/.done
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.all
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.all
+	$(BIN)/mypy
+
+check: lint types test
+
+$(VENV)/.venv:
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.coreml: $(VENV)/.venv pyproject.toml constraints.txt
+	$(BIN)/python $(PIP) -c constraints.txt -e '.[coreml]'
+	touch $@
+
+$(VENV)/.all: $(VENV)/.venv pyproject.toml constraints.txt
+	$(BIN)/python $(PIP) -c constraints.txt -e '.[all,dev]'
+	touch $@ $(VENV)/.coreml
+
+# The last tflite-runtime has wheels up to Python 3.11 on Linux; elsewhere its tests are skipped.
+# Without the dependencies of this project: one of them brings torch, which this needs not.
+$(OLD)/.done: pyproject.toml
+	$(PYTHON) -m venv $(OLD)
+	$(OLD)/bin/python $(PIP) 'tflite-runtime==2.14.0' 'numpy<2' pydantic tokenizers \
+		&& $(OLD)/bin/python $(PIP) --no-deps -e . \
+		|| echo "no tflite-runtime for this Python: its tests will be skipped" >&2
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(OLD) build bundles *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,161 @@
+"""The pipeline: checkpoint, graph, artifact, parity, bundle. ``python -m ondevice.build``."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ondevice import bundle, console, contents, models, plan
+from ondevice.errors import ConversionError, GateError, OnDeviceError, RuntimeUnavailableError
+from ondevice.plan import BuildOptions, Job
+
+if TYPE_CHECKING:
+    from ondevice.graph import GraphForm, MobileGraph
+    from ondevice.manifest import Manifest, ParityInfo
+    from ondevice.models import Checkpoint
+    from ondevice.targets.base import Conversion
+    from ondevice.verify.reference import Case
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Built:
+    """One job's outcome: a bundle, or the reason why there is none."""
+
+    job: Job
+    manifest: Manifest | None
+    cached: bool
+    seconds: float
+    parity: tuple[ParityInfo, ...]
+    failure: str = ""
+
+
+def run(options: BuildOptions, progress: console.Progress) -> list[Built]:
+    """Build a bundle for each target and scheme.
+
+    An artifact that fails its gate is not published; the others still are. What can be refused
+    is refused before anything is written.
+
+    Raises:
+        UserError: the options ask for something that is not there, or cannot be done.
+        ConversionError: a converter broke.
+    """
+    checkpoint = models.load(options.model, options.task)
+    jobs = plan.make_jobs(checkpoint, options)
+    source = Source(checkpoint, jobs[0].lengths)
+    return [build_one(job, source, progress, force=options.force) for job in jobs]
+
+
+def build_one(job: Job, source: Source, progress: console.Progress, *, force: bool) -> Built:
+    """Build one bundle, or return the one that is already there."""
+    start = time.monotonic()
+    found = None if force else plan.find_cached(job)
+    if found is not None:
+        return Built(job, found, True, time.monotonic() - start, found.parity)
+    try:
+        with bundle.staging(job.place) as staged:
+            with _logged(staged / bundle.LOG_FILE, progress) as steps:
+                with steps.step(f"{job.label}: reading the checkpoint"):
+                    cases, graph = source.cases, source.graph(job.target.form())
+                with steps.step(f"{job.label}: converting"):
+                    conversion = convert(job, graph, staged)
+                with steps.step(f"{job.label}: checking parity"):
+                    parity = check_parity(job, graph.outputs, cases, staged)
+            manifest = contents.write(
+                job, source.checkpoint, graph, conversion, parity, cases, staged
+            )
+    except GateError as error:
+        return Built(job, None, False, time.monotonic() - start, error.parity, str(error))
+    return Built(job, manifest, False, time.monotonic() - start, manifest.parity)
+
+
+def convert(job: Job, graph: MobileGraph, directory: Path) -> Conversion:
+    """Lower the graph to the job's target.
+
+    Raises:
+        ConversionError: the converter broke.
+    """
+    try:
+        return job.target.convert(graph, job.convert_options, directory / job.target.file)
+    except (OnDeviceError, OSError):
+        raise
+    except Exception as error:
+        logger.exception("the converter broke")
+        raise ConversionError(
+            f"{job.target.title}'s converter broke on {job.label}: {type(error).__name__}: {error}"
+        ) from error
+
+
+def check_parity(
+    job: Job, roles: tuple[str, ...], cases: list[Case], directory: Path
+) -> tuple[ParityInfo, ...]:
+    """Compare the artifact with the checkpoint on the artifact's own runtime.
+
+    Raises:
+        GateError: it differs by more than its scheme allows.
+    """
+    from ondevice.verify import parity
+
+    try:
+        runner = job.target.load(directory / job.target.file, roles)
+    except RuntimeUnavailableError as error:
+        return tuple(parity.not_run(job.target.name, job.lengths, job.scheme.limit, str(error)))
+    rows = tuple(parity.check(runner, cases, job.task, job.scheme.limit))
+    failed = [row for row in rows if row.status == "failed"]
+    if failed:
+        where = ", ".join(f"length {row.length}: {row.reason}" for row in failed)
+        raise GateError(
+            f"{job.label} does not compute what its checkpoint computes ({where})", rows
+        )
+    return rows
+
+
+class Source:
+    """What the jobs of one build share; each part is made when a job first asks for it."""
+
+    def __init__(self, checkpoint: Checkpoint, lengths: tuple[int, ...]) -> None:
+        self.checkpoint = checkpoint
+        self.lengths = lengths
+        self._graph: tuple[GraphForm, MobileGraph] | None = None
+
+    @cached_property
+    def cases(self) -> list[Case]:
+        """Real texts with the checkpoint's answers."""
+        from ondevice.verify import reference
+
+        return reference.make_cases(self.checkpoint, self.lengths)
+
+    def graph(self, form: GraphForm) -> MobileGraph:
+        """Return the graph in a target's form; the last one is kept."""
+        from ondevice import graph
+
+        if self._graph is None or self._graph[0] != form:
+            self._graph = (form, graph.from_checkpoint(self.checkpoint, form))
+        return self._graph[1]
+
+
+@contextlib.contextmanager
+def _logged(log: Path, progress: console.Progress) -> Iterator[console.Progress]:
+    """Send what libraries print to `log`; keep it outside the bundle if a converter breaks."""
+    try:
+        with console.quiet(log) as terminal:
+            yield progress.on(terminal)
+    except ConversionError as error:
+        with tempfile.NamedTemporaryFile(prefix="ondevice-", suffix=".log", delete=False) as kept:
+            kept.write(log.read_bytes())
+        raise ConversionError(f"{error} (the converter's log: {kept.name})") from error
+
+
+if __name__ == "__main__":
+    from ondevice.cli import main
+
+    sys.exit(main(["build", *sys.argv[1:]]))

@@ -1,0 +1,88 @@
+"""The model card of a bundle: what it is, how it was checked, and how to run it."""
+
+from __future__ import annotations
+
+from ondevice.manifest import Manifest, ParityInfo
+
+MB = 1e6
+
+
+def render(manifest: Manifest) -> str:
+    """Return the card as Markdown, every figure with its evidence."""
+    artifact, model = manifest.artifact, manifest.model
+    lengths = ", ".join(map(str, artifact.lengths))
+    runtimes = ", ".join(f"{name} {version}" for name, version in artifact.min_runtime.items())
+    lines = [
+        "---",
+        f"license: {model.licence}",
+        "---",
+        "",
+        f"# {model.name}, {manifest.task}, {artifact.target}, {artifact.scheme}",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| checkpoint | {model.source} ({model.architecture}, {model.params / 1e6:.1f} M"
+        f" parameters, weights {model.sha256[:12]}…) |",
+        f"| artifact | `{artifact.file}`, {artifact.bytes / MB:.1f} MB |",
+        f"| lengths | {lengths} tokens |",
+        f"| inputs | {_tensors(manifest, 'inputs')} |",
+        f"| outputs | {_tensors(manifest, 'outputs')} |",
+        f"| runs on | {runtimes or 'not stated by the format'} |",
+        f"| tokenizer | {manifest.tokenizer.kind}, `{manifest.tokenizer.file}` |",
+        f"| licence | {model.licence} |",
+        "",
+        "## How it was checked",
+        "",
+        "Parity: the artifact's outputs against the checkpoint's (transformers, float32) on real"
+        " text, padded and full.",
+        "",
+        "| length | runtime | max abs difference | cosine | limit | status | evidence |",
+        "|---|---|---|---|---|---|---|",
+        *(_parity_row(row) for row in manifest.parity),
+        "",
+        "## Run it",
+        "",
+        "```python",
+        "from ondevice.inference import Model",
+        "",
+        *_usage(manifest.task),
+        "```",
+        "",
+        "`manifest.json` says the rest: hashes of every file, window options, tool versions."
+        " `golden.jsonl` holds inputs with the answers that they must give.",
+        "",
+    ]
+    if artifact.varies:
+        lines += [f"Not reproducible byte for byte: {artifact.varies}", ""]
+    return "\n".join(lines)
+
+
+def _tensors(manifest: Manifest, which: str) -> str:
+    tensors = manifest.artifact.inputs if which == "inputs" else manifest.artifact.outputs
+    return ", ".join(
+        f"`{tensor.name}` {tensor.dtype} [{', '.join(map(str, tensor.shape))}]"
+        for tensor in tensors
+    )
+
+
+def _parity_row(row: ParityInfo) -> str:
+    status = row.status.replace("_", " ") + (f": {row.reason}" if row.reason else "")
+    return (
+        f"| {row.length} | {row.runtime} {row.version} | {figure(row.max_abs)} |"
+        f" {figure(row.cosine)} | {row.limit} | {status} | {row.evidence} |"
+    )
+
+
+def figure(value: float | None) -> str:
+    """Return a figure for a table; a dash where there is none."""
+    if value is None:
+        return "–"
+    return f"{value:.5f}" if value >= 0.01 else f"{value:.1e}"
+
+
+def _usage(task: str) -> list[str]:
+    call = {
+        "qa": 'outputs = model.run("Where does it rise?", "The Nile rises in Burundi.")',
+        "embed": 'outputs = model.run("A sentence.")  # {"embedding": float32 [1, W]}',
+    }.get(task, 'outputs = model.run("A sentence.")')
+    return ['model = Model.open(".")  # this directory', call]

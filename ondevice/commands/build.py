@@ -1,0 +1,149 @@
+"""``ondevice build``: arguments in, one table or one JSON document out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from ondevice import build, card, console, plan
+from ondevice.build import Built
+from ondevice.errors import GateError, UserError
+from ondevice.models import DEFAULT_MODEL, EMBEDDED
+from ondevice.schemes import SCHEMES
+from ondevice.targets import TARGETS
+from ondevice.tasks import TASKS
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``ondevice build``."""
+    parser.add_argument(
+        "--target",
+        default="coreml",
+        metavar="NAME",
+        help=f"{', '.join(TARGETS)}, or all; several with commas (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--model",
+        default=DEFAULT_MODEL,
+        metavar="MODEL",
+        help=f"{', '.join(EMBEDDED)}, a checkpoint directory, or a hub id (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--task",
+        default="auto",
+        metavar="NAME",
+        help=f"auto, {', '.join(TASKS)} (default: %(default)s, from the checkpoint's head)",
+    )
+    parser.add_argument(
+        "--scheme",
+        default="fp16",
+        metavar="NAME",
+        help=f"{', '.join(SCHEMES)}; several with commas (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--lengths",
+        metavar="N,N,…",
+        help="sequence lengths that one artifact serves (default: 384 for qa, else 128)",
+    )
+    parser.add_argument(
+        "--ios",
+        type=int,
+        default=16,
+        metavar="N",
+        help="oldest iOS for Core ML: 15 to 18 (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=plan.DEFAULT_OUT,
+        metavar="DIR",
+        help="where bundles go (default: %(default)s)",
+    )
+    parser.add_argument("--force", action="store_true", help="build what is there already, too")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Build, print the outcome, and return the exit code."""
+    options = plan.BuildOptions(
+        model=arguments.model,
+        task=arguments.task,
+        targets=tuple(arguments.target.split(",")),
+        schemes=tuple(arguments.scheme.split(",")),
+        lengths=_lengths(arguments.lengths),
+        ios=arguments.ios,
+        out=arguments.out,
+        force=arguments.force,
+    )
+    results = build.run(options, console.Progress())
+    if arguments.json:
+        sys.stdout.write(json.dumps([_record(result) for result in results], indent=1) + "\n")
+    else:
+        sys.stdout.write(_table(results) + "\n")
+    failures = [result.failure for result in results if result.failure]
+    for failure in failures:
+        sys.stderr.write(f"ondevice: {failure}; not published\n")
+    return GateError.exit_code if failures else 0
+
+
+def _lengths(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise UserError(
+            f"--lengths takes whole numbers with commas, for example 128,384; not '{text}'"
+        ) from error
+
+
+def _table(results: list[Built]) -> str:
+    headers = ("target", "scheme", "MB", "lengths", "parity", "seconds", "path")
+    return console.table(headers, [_row(result) for result in results])
+
+
+def _row(result: Built) -> tuple[str, ...]:
+    size = "–" if result.manifest is None else f"{result.manifest.artifact.bytes / card.MB:.1f}"
+    return (
+        result.job.target.name,
+        result.job.scheme.name,
+        size,
+        ",".join(map(str, result.job.lengths)),
+        _parity(result),
+        "cached" if result.cached else f"{result.seconds:.1f}",
+        "not published" if result.failure else str(result.job.place),
+    )
+
+
+def _parity(result: Built) -> str:
+    """Say how parity went, over all lengths, with the worst figure and where it comes from."""
+    rows = result.parity
+    statuses = {row.status for row in rows}
+    if "failed" in statuses:
+        return "FAILED"
+    if "not_run" in statuses:
+        return "not run"
+    if rows[0].limit.startswith("cosine"):
+        worst = min(row.cosine for row in rows if row.cosine is not None)
+        return f"passed ({rows[0].evidence}, cosine {worst:.4f})"
+    largest = max(row.max_abs for row in rows if row.max_abs is not None)
+    return f"passed ({rows[0].evidence}, max |Δ| {largest:.1e})"
+
+
+def _record(result: Built) -> dict[str, Any]:
+    manifest = result.manifest
+    return {
+        "target": result.job.target.name,
+        "scheme": result.job.scheme.name,
+        "published": manifest is not None,
+        "path": str(result.job.place) if manifest is not None else None,
+        "cached": result.cached,
+        "seconds": round(result.seconds, 3),
+        "bytes": manifest.artifact.bytes if manifest is not None else None,
+        "lengths": list(result.job.lengths),
+        "parity": [row.model_dump() for row in result.parity],
+        "failure": result.failure or None,
+    }

@@ -1,0 +1,122 @@
+"""What a person sees: progress on stderr, one table at the end, and no library noise."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TextIO
+
+REDRAW_SECONDS = 0.5
+# Steps shorter than this are not worth a line.
+QUIET_SECONDS = 1.0
+
+
+class Progress:
+    """Says on a stream which step is running, and how long each took.
+
+    On a terminal the line of the running step is redrawn with its elapsed time; elsewhere (a
+    pipe, CI) each step of over a second gives one line when it ends.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self.stream = stream if stream is not None else sys.stderr
+        self._live = self.stream.isatty()
+
+    def on(self, stream: TextIO) -> Progress:
+        """Return the same progress on another stream, while this one is redirected."""
+        other = Progress(stream)
+        other._live = self._live
+        return other
+
+    @contextlib.contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        """Run a block as a named step."""
+        start = time.monotonic()
+        ended = threading.Event()
+        drawing = threading.Thread(target=self._draw, args=(title, start, ended), daemon=True)
+        if self._live:
+            drawing.start()
+        outcome = "failed"
+        try:
+            yield
+            outcome = "done"
+        finally:
+            ended.set()
+            if self._live:
+                drawing.join()
+            self._close(title, time.monotonic() - start, outcome)
+
+    def say(self, text: str) -> None:
+        """Write one line."""
+        self._write(f"{text}\n")
+
+    def _draw(self, title: str, start: float, ended: threading.Event) -> None:
+        while not ended.wait(REDRAW_SECONDS):
+            self._write(f"\r\x1b[K  {title} … {time.monotonic() - start:.0f} s")
+
+    def _close(self, title: str, seconds: float, outcome: str) -> None:
+        if self._live:
+            self._write("\r\x1b[K")
+        if seconds >= QUIET_SECONDS or outcome == "failed":
+            mark = "" if outcome == "done" else f" {outcome}"
+            self._write(f"  {title}{mark}  {seconds:.1f} s\n")
+
+    def _write(self, text: str) -> None:
+        # A closed pipe must not end a build.
+        with contextlib.suppress(OSError, ValueError):
+            self.stream.write(text)
+            self.stream.flush()
+
+
+@contextlib.contextmanager
+def quiet(log: Path) -> Iterator[TextIO]:
+    """Send all that the process prints, C++ libraries included, to a file while the block runs.
+
+    Works on file descriptors 1 and 2, since converters write there from native code. Yields a
+    stream that still reaches the real stderr.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = os.dup(1), os.dup(2)
+    terminal = os.fdopen(os.dup(saved[1]), "w", encoding="utf-8", errors="replace")
+    sink = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        os.dup2(sink, 1)
+        os.dup2(sink, 2)
+        yield terminal
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.dup2(saved[0], 1)
+        os.dup2(saved[1], 2)
+        for handle in (*saved, sink):
+            os.close(handle)
+        terminal.close()
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return rows under headers in aligned columns; columns of numbers to the right."""
+    columns = list(zip(*([list(headers), *map(list, rows)]), strict=True))
+    widths = [max(len(cell) for cell in column) for column in columns]
+    numeric = [all(_is_number(cell) for cell in column[1:]) for column in columns]
+    lines = []
+    for row in (headers, *rows):
+        cells = [
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, numeric, strict=True)
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

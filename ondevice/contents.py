@@ -1,0 +1,124 @@
+"""Everything that a bundle holds beside the artifact: tokenizer, goldens, card, manifest."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ondevice import bundle, card, goldens
+from ondevice.manifest import (
+    SCHEMA_VERSION,
+    ArtifactInfo,
+    Manifest,
+    ModelInfo,
+    ParityInfo,
+    TensorInfo,
+    TokenizerInfo,
+    WindowInfo,
+)
+from ondevice.tasks.qa import QAOptions
+from ondevice.tokenizer import TOKENIZER_FILE, VOCAB_FILE, TextTokenizer
+
+if TYPE_CHECKING:
+    from ondevice.graph import MobileGraph
+    from ondevice.models import Checkpoint
+    from ondevice.plan import Job
+    from ondevice.targets.base import Conversion
+    from ondevice.verify.reference import Case
+
+
+def write(
+    job: Job,
+    checkpoint: Checkpoint,
+    graph: MobileGraph,
+    conversion: Conversion,
+    parity: tuple[ParityInfo, ...],
+    cases: list[Case],
+    directory: Path,
+) -> Manifest:
+    """Complete the bundle that is being assembled in `directory`; return its manifest."""
+    tokenizer = _write_tokenizer(checkpoint.tokenizer, directory)
+    window = window_for(job.lengths)
+    goldens.write(directory / bundle.GOLDEN_FILE, checkpoint, job, window, graph.inputs, cases)
+    digest, size = bundle.hash_artifact(directory / job.target.file)
+    manifest = Manifest(
+        schema_version=SCHEMA_VERSION,
+        model=ModelInfo(
+            name=checkpoint.name,
+            source=checkpoint.source,
+            architecture=checkpoint.encoder.architecture,
+            sha256=checkpoint.sha256,
+            params=checkpoint.params,
+            licence=checkpoint.licence,
+            labels=checkpoint.labels,
+        ),
+        task=job.task,
+        tokenizer=tokenizer,
+        window=window,
+        artifact=ArtifactInfo(
+            target=job.target.name,
+            scheme=job.scheme.name,
+            file=job.target.file,
+            sha256=digest,
+            bytes=size,
+            inputs=_inputs(graph),
+            outputs=_outputs(graph),
+            lengths=job.lengths,
+            min_runtime=dict(conversion.min_runtime),
+            varies=conversion.varies,
+        ),
+        parity=parity,
+        tools=job.tools,
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        options={"ios": str(job.convert_options.ios)} if job.target.name == "coreml" else {},
+        content_key=job.key,
+        files={},
+    )
+    (directory / bundle.CARD_FILE).write_text(card.render(manifest), encoding="utf-8")
+    manifest = manifest.model_copy(update={"files": bundle.list_files(directory)})
+    bundle.write_manifest(directory, manifest)
+    return manifest
+
+
+def window_for(lengths: tuple[int, ...]) -> WindowInfo:
+    """Return how contexts are cut for an artifact whose longest window is the last length."""
+    options = QAOptions.for_length(lengths[-1])
+    return WindowInfo(
+        max_length=options.max_length,
+        doc_stride=options.doc_stride,
+        max_query=options.max_query,
+        max_answer=options.max_answer,
+        n_best=options.n_best,
+    )
+
+
+def _write_tokenizer(tokenizer: TextTokenizer, directory: Path) -> TokenizerInfo:
+    (directory / TOKENIZER_FILE).write_text(tokenizer.json(), encoding="utf-8")
+    file = TOKENIZER_FILE
+    if tokenizer.kind == "wordpiece":
+        # What the phone apps read: one token a line, the line's number is its id.
+        lines = "".join(f"{token}\n" for token in tokenizer.vocabulary())
+        (directory / VOCAB_FILE).write_text(lines, encoding="utf-8", newline="\n")
+        file = VOCAB_FILE
+    return TokenizerInfo(
+        kind=tokenizer.kind,
+        file=file,
+        sha256=bundle.hash_file(directory / file),
+        lowercase=tokenizer.lowercase,
+        strip_accents=tokenizer.strip_accents,
+        pad_id=tokenizer.pad_id,
+    )
+
+
+def _inputs(graph: MobileGraph) -> tuple[TensorInfo, ...]:
+    return tuple(
+        TensorInfo(name=name, role=name, dtype="int32", shape=(1, "L")) for name in graph.inputs
+    )
+
+
+def _outputs(graph: MobileGraph) -> tuple[TensorInfo, ...]:
+    shape = graph.output_shape()
+    return tuple(
+        TensorInfo(name=role, role=role, dtype="float32", shape=shape) for role in graph.outputs
+    )

@@ -1,0 +1,233 @@
+"""What a build will do: its jobs, checked before anything is written, and what is built already."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from ondevice import __version__, bundle
+from ondevice.errors import BundleError, MissingPackageError, UserError, choices
+from ondevice.manifest import Manifest
+from ondevice.models import DEFAULT_MODEL, Checkpoint
+from ondevice.schemes import Scheme, check_offered, get_scheme
+from ondevice.targets import TARGETS
+from ondevice.targets.base import ConvertOptions, Labels, Target
+
+IOS_VERSIONS = (15, 16, 17, 18)
+DEFAULT_OUT = Path("bundles")
+# Shorter windows have no room for a question and a context.
+MIN_LENGTH = 8
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """What the user asks for, in the words of the command line.
+
+    Attributes:
+        model: an embedded name, a directory or a hub id.
+        task: ``auto`` or a task's name.
+        targets: names of targets; ``all`` stands for every one.
+        schemes: names of schemes.
+        lengths: the sequence lengths to serve; None for the task's default.
+        ios: the oldest iOS that a Core ML artifact must load on.
+        out: the directory that bundles are published in.
+        force: build even what is there already.
+    """
+
+    model: str = DEFAULT_MODEL
+    task: str = "auto"
+    targets: tuple[str, ...] = ("coreml",)
+    schemes: tuple[str, ...] = ("fp16",)
+    lengths: tuple[int, ...] | None = None
+    ios: int = 16
+    out: Path = DEFAULT_OUT
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Job:
+    """One bundle to make: a target under a scheme.
+
+    Attributes:
+        place: the bundle's directory.
+        key: the content key; a bundle that carries it need not be built again.
+    """
+
+    target: Target
+    scheme: Scheme
+    task: str
+    lengths: tuple[int, ...]
+    convert_options: ConvertOptions
+    place: Path
+    tools: dict[str, str]
+    key: str
+
+    @property
+    def label(self) -> str:
+        """A short name for progress lines."""
+        return f"{self.target.name} {self.scheme.name}"
+
+
+def make_jobs(checkpoint: Checkpoint, options: BuildOptions) -> list[Job]:
+    """Return the jobs of a build, having checked that each can be done.
+
+    Raises:
+        UserError: an unknown or unoffered word, an impossible length, a missing package.
+    """
+    lengths = check_lengths(options.lengths, checkpoint)
+    if options.ios not in IOS_VERSIONS:
+        raise UserError(
+            choices("iOS version", str(options.ios), map(str, IOS_VERSIONS), "iOS versions")
+        )
+    targets = _targets(options.targets)
+    for target in targets:
+        for scheme in options.schemes:
+            check_offered(scheme, target.name, target.schemes)
+        check_installed(target)
+    return [
+        _job(checkpoint, target, get_scheme(scheme), lengths, options)
+        for target in targets
+        for scheme in dict.fromkeys(options.schemes)
+    ]
+
+
+def check_lengths(lengths: tuple[int, ...] | None, checkpoint: Checkpoint) -> tuple[int, ...]:
+    """Return the lengths to build for, the task's default where none are given.
+
+    Raises:
+        UserError: they do not ascend, or one is too short or above the position table.
+    """
+    largest = checkpoint.encoder.max_length
+    if lengths is None:
+        default = 384 if checkpoint.task == "qa" else 128
+        return (min(default, largest),)
+    if not lengths or list(lengths) != sorted(set(lengths)):
+        given = ",".join(map(str, lengths))
+        raise UserError(f"lengths must ascend without repeats, for example 128,384; not {given}")
+    if lengths[0] < MIN_LENGTH:
+        raise UserError(f"length {lengths[0]} is too short; lengths go from {MIN_LENGTH} up")
+    if lengths[-1] > largest:
+        raise UserError(
+            f"length {lengths[-1]} is above the checkpoint's position table, which ends at"
+            f" {largest}"
+        )
+    return lengths
+
+
+def check_installed(target: Target) -> None:
+    """Check that the packages of a target's converter are installed, without importing them.
+
+    Raises:
+        MissingPackageError: one is not.
+    """
+    for package in target.converters:
+        if installed_version(package) is None:
+            raise MissingPackageError(
+                f"target '{target.name}' needs the package '{package}', which is not installed;"
+                f" type: pip install 'ondevice[{target.extra}]'"
+            )
+
+
+@cache
+def installed_version(package: str) -> str | None:
+    """Return the installed version of a package, None if there is none."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def find_cached(job: Job) -> Manifest | None:
+    """Return the manifest of the bundle in the job's place if it is what the job would build."""
+    try:
+        manifest = bundle.read_manifest(job.place)
+        if manifest.content_key != job.key:
+            return None
+        bundle.verify_files(job.place, manifest)
+    except BundleError:
+        return None
+    return manifest
+
+
+def _targets(names: tuple[str, ...]) -> list[Target]:
+    for name in names:
+        if name != "all" and name not in TARGETS:
+            raise UserError(choices("target", name, [*TARGETS, "all"]))
+    wanted = TARGETS if "all" in names else dict.fromkeys(names)
+    return [TARGETS[name] for name in wanted]
+
+
+def _job(
+    checkpoint: Checkpoint,
+    target: Target,
+    scheme: Scheme,
+    lengths: tuple[int, ...],
+    options: BuildOptions,
+) -> Job:
+    labels = Labels(
+        name=checkpoint.name,
+        task=checkpoint.task,
+        author="ondevice",
+        licence=checkpoint.licence,
+        version=__version__,
+    )
+    name = f"{checkpoint.name}-{checkpoint.task}-{target.name}-{scheme.name}"
+    tools = tool_versions(target)
+    return Job(
+        target=target,
+        scheme=scheme,
+        task=checkpoint.task,
+        lengths=lengths,
+        convert_options=ConvertOptions(scheme.name, lengths, labels, options.ios),
+        place=options.out / name,
+        tools=tools,
+        key=_content_key(checkpoint, target, scheme, lengths, options.ios, tools),
+    )
+
+
+def tool_versions(target: Target) -> dict[str, str]:
+    """Return the versions of everything that decides the artifact's bytes."""
+    packages = ("torch", "transformers", *target.converters)
+    versions = {package: installed_version(package) or "" for package in packages}
+    return {"python": platform.python_version(), "ondevice": __version__} | versions
+
+
+def _content_key(
+    checkpoint: Checkpoint,
+    target: Target,
+    scheme: Scheme,
+    lengths: tuple[int, ...],
+    ios: int,
+    tools: dict[str, str],
+) -> str:
+    facts = {
+        "weights": checkpoint.sha256,
+        "config": bundle.hash_file(checkpoint.directory / "config.json"),
+        "tokenizer": hashlib.sha256(checkpoint.tokenizer.json().encode()).hexdigest(),
+        "name": checkpoint.name,
+        "licence": checkpoint.licence,
+        "task": checkpoint.task,
+        "target": target.name,
+        "scheme": scheme.name,
+        "lengths": lengths,
+        # Other targets ignore it: asking for another iOS must not rebuild them.
+        "ios": ios if target.name == "coreml" else None,
+        "tools": tools,
+        "code": _code_hash(),
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+@cache
+def _code_hash() -> str:
+    """Hash this package's own sources: a change to the graph is a change to the artifact."""
+    digest = hashlib.sha256()
+    root = Path(__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,154 @@
+"""Parity: does the artifact compute what its checkpoint computes?
+
+Compared on real text, at every length, padded and full, on the artifact's own runtime. Scores of
+padding mean nothing and are left out. Two findings fail under every scheme, whatever its limit:
+an output that is not finite, and a dead one, which gives the same for every input. (A cosine can
+be high for an output that is constant and large.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ondevice.manifest import Evidence, ParityInfo
+from ondevice.schemes import ParityLimit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ondevice.targets.base import Runner
+    from ondevice.verify.reference import Case
+
+PER_TOKEN_TASKS = {"qa", "tokens"}
+
+# An output whose spread over inputs is under this share of the checkpoint's is dead.
+DEAD_SHARE = 1e-2
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far the outputs at one length are from the checkpoint's, over all roles and cases."""
+
+    max_abs: float
+    cosine: float
+    reason: str = ""
+
+
+def check(
+    runner: Runner,
+    cases: Sequence[Case],
+    task: str,
+    limit: ParityLimit,
+    evidence: Evidence = "host",
+) -> list[ParityInfo]:
+    """Run every case and judge each length.
+
+    Args:
+        runner: the loaded artifact.
+        cases: what the checkpoint answers; several for each length.
+        task: decides which outputs have a value for each token.
+        limit: the scheme's.
+        evidence: what kind of runtime the runner is.
+    """
+    rows = []
+    for length in sorted({case.length for case in cases}):
+        chosen = [case for case in cases if case.length == length]
+        actual = [runner.run(case.inputs) for case in chosen]
+        difference = compare(actual, chosen, task)
+        reason = difference.reason or _judge(difference, limit)
+        rows.append(
+            ParityInfo(
+                runtime=runner.runtime,
+                version=runner.version,
+                length=length,
+                max_abs=_finite(difference.max_abs),
+                cosine=_finite(difference.cosine),
+                limit=describe(limit),
+                status="failed" if reason else "passed",
+                evidence=evidence,
+                reason=reason,
+            )
+        )
+    return rows
+
+
+def not_run(
+    target: str, lengths: Sequence[int], limit: ParityLimit, reason: str
+) -> list[ParityInfo]:
+    """Return rows that say that the check did not run, and why."""
+    return [
+        ParityInfo(
+            runtime=target,
+            version="",
+            length=length,
+            limit=describe(limit),
+            status="not_run",
+            evidence="not run",
+            reason=reason,
+        )
+        for length in lengths
+    ]
+
+
+def compare(
+    actual: Sequence[dict[str, NDArray[np.float32]]], cases: Sequence[Case], task: str
+) -> Difference:
+    """Compare outputs with the checkpoint's; `actual` is in the order of `cases`."""
+    max_abs, cosine = 0.0, 1.0
+    for role in cases[0].outputs:
+        pairs = list(zip(actual, cases, strict=True))
+        ours = [_values(outputs[role], case, task) for outputs, case in pairs]
+        theirs = [_values(case.outputs[role], case, task) for case in cases]
+        for one, other in zip(ours, theirs, strict=True):
+            if one.shape != other.shape:
+                reason = f"'{role}' has the shape {one.shape}, not {other.shape}"
+                return Difference(np.inf, 0.0, reason)
+            if not np.isfinite(one).all():
+                return Difference(np.inf, 0.0, f"'{role}' holds NaN or infinity")
+            max_abs = max(max_abs, float(np.abs(one - other).max()))
+            cosine = min(cosine, _cosine(one, other))
+        if _spread(ours) < DEAD_SHARE * _spread(theirs):
+            return Difference(max_abs, cosine, f"'{role}' is dead: the same for every input")
+    return Difference(max_abs, cosine)
+
+
+def _values(output: NDArray[np.float32], case: Case, task: str) -> NDArray[np.float64]:
+    """Return [N, …] values: one row for each valid token, or one row for the text."""
+    rows = output[0, : case.valid] if task in PER_TOKEN_TASKS else output
+    return np.asarray(rows, np.float64)
+
+
+def _cosine(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    norms = float(np.linalg.norm(one) * np.linalg.norm(other))
+    return float((one * other).sum()) / norms if norms else float(np.array_equal(one, other))
+
+
+def _spread(values: Sequence[NDArray[np.float64]]) -> float:
+    """Return how much each value varies over tokens and texts."""
+    return float(np.concatenate(values).std(axis=0).mean())
+
+
+def _judge(difference: Difference, limit: ParityLimit) -> str:
+    if limit.max_abs is not None and difference.max_abs > limit.max_abs:
+        return f"differs by up to {difference.max_abs:.2g}, the limit is {limit.max_abs:g}"
+    if limit.min_cosine is not None and difference.cosine < limit.min_cosine:
+        return f"cosine {difference.cosine:.4f}, the limit is {limit.min_cosine:g}"
+    return ""
+
+
+def describe(limit: ParityLimit) -> str:
+    """Return a limit as the manifest and tables show it."""
+    parts = []
+    if limit.max_abs is not None:
+        parts.append(f"max |Δ| ≤ {limit.max_abs:g}")
+    if limit.min_cosine is not None:
+        parts.append(f"cosine ≥ {limit.min_cosine:g}")
+    return ", ".join(parts)
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None

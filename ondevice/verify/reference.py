@@ -1,0 +1,147 @@
+"""The truth that artifacts are held against: the checkpoint as transformers runs it, in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ondevice.tasks import TASKS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from ondevice.models import Checkpoint
+    from ondevice.tasks import Task
+    from ondevice.tasks.base import Example
+    from ondevice.tokenizer import TextTokenizer
+
+# Texts for each length and kind. Two at least, since an output that never changes is only seen
+# by comparing two.
+TEXTS = 3
+
+
+@dataclass(frozen=True)
+class Case:
+    """A real text as model inputs, with what the checkpoint answers.
+
+    Attributes:
+        length: L.
+        inputs: int32 [1, L] by name; always all three of the I/O contract.
+        outputs: float32 arrays by role.
+    """
+
+    length: int
+    inputs: Mapping[str, NDArray[np.int32]]
+    outputs: Mapping[str, NDArray[np.float32]]
+
+    @property
+    def valid(self) -> int:
+        """The number of tokens that are not padding."""
+        return int(self.inputs["attention_mask"].sum())
+
+
+def make_cases(checkpoint: Checkpoint, lengths: Sequence[int]) -> list[Case]:
+    """Encode real text at every length, padded and full, and ask the checkpoint for its answers.
+
+    Raises:
+        MissingPackageError: torch or transformers is not installed.
+    """
+    model = load_model(checkpoint)
+    task = TASKS[checkpoint.task]
+    return [
+        Case(length, inputs, run_model(model, task.name, inputs))
+        for length in lengths
+        for inputs in encode_examples(checkpoint.tokenizer, task, length)
+    ]
+
+
+def encode_examples(
+    tokenizer: TextTokenizer, task: Task, length: int
+) -> list[dict[str, NDArray[np.int32]]]:
+    """Encode the task's own examples to exactly `length` tokens.
+
+    The first :data:`TEXTS` are padded (the text takes at most half of the length), the others
+    are full: the text is repeated and cut.
+    """
+    examples = task.examples()[:TEXTS]
+    padded = [_encode(tokenizer, example, length, max(length // 2, 5)) for example in examples]
+    full = [_encode(tokenizer, _repeat(example), length, length) for example in examples]
+    return padded + full
+
+
+def _repeat(example: Example) -> Example:
+    return (*example[:-1], " ".join([example[-1]] * 200))
+
+
+def _encode(
+    tokenizer: TextTokenizer, example: Example, length: int, limit: int
+) -> dict[str, NDArray[np.int32]]:
+    encoded = tokenizer.tokenizer.encode(*example)
+    ids, types = list(encoded.ids), list(encoded.type_ids)
+    if len(ids) > limit:
+        # Cut the text and keep the closing special token.
+        ids = [*ids[: limit - 1], ids[-1]]
+        types = types[:limit]
+    spare = length - len(ids)
+    rows = {
+        "input_ids": ids + [tokenizer.pad_id] * spare,
+        "attention_mask": [1] * len(ids) + [0] * spare,
+        "token_type_ids": types + [0] * spare,
+    }
+    return {name: np.asarray([row], np.int32) for name, row in rows.items()}
+
+
+def load_model(checkpoint: Checkpoint) -> nn.Module:
+    """Load a checkpoint through transformers, from its files alone.
+
+    Raises:
+        MissingPackageError: transformers is not installed.
+    """
+    import torch
+
+    from ondevice.errors import require
+
+    transformers = require("transformers", extra="checkpoint")
+    auto = getattr(transformers, TASKS[checkpoint.task].auto_class)
+    model: nn.Module = auto.from_pretrained(
+        checkpoint.directory, local_files_only=True, use_safetensors=True, dtype=torch.float32
+    )
+    return model.eval()
+
+
+def run_model(
+    model: nn.Module, task: str, inputs: Mapping[str, NDArray[np.int32]]
+) -> dict[str, NDArray[np.float32]]:
+    """Run a transformers model on int32 [1, L] inputs; return float32 arrays by role."""
+    import inspect
+
+    import torch
+
+    accepted = inspect.signature(model.forward).parameters
+    tensors = {
+        name: torch.from_numpy(np.asarray(value)).long()
+        for name, value in inputs.items()
+        if name in accepted
+    }
+    if int(getattr(model.config, "type_vocab_size", 0)) < 2:
+        tensors.pop("token_type_ids", None)
+    with torch.no_grad():
+        outputs = _by_role(model(**tensors), task, tensors["attention_mask"])
+    return {role: output.numpy().astype(np.float32) for role, output in outputs.items()}
+
+
+def _by_role(output: object, task: str, mask: Tensor) -> dict[str, Tensor]:
+    import torch
+
+    if task == "qa":
+        return {"start": getattr(output, "start_logits"), "end": getattr(output, "end_logits")}  # noqa: B009
+    if task == "embed":
+        hidden: Tensor = getattr(output, "last_hidden_state")  # noqa: B009
+        weights = mask.unsqueeze(-1).to(hidden.dtype)
+        mean = (hidden * weights).sum(1) / weights.sum(1)
+        return {"embedding": torch.nn.functional.normalize(mean, dim=-1)}
+    return {"logits": getattr(output, "logits")}  # noqa: B009

@@ -1,0 +1,255 @@
+"""Bundles are complete or absent, and an altered one is refused."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ondevice import bundle
+from ondevice.errors import BundleError, UserError
+from ondevice.manifest import FileInfo, Manifest
+
+
+def make_manifest(directory: Path) -> Manifest:
+    """A manifest over the files that are in `directory`."""
+    digest = "0" * 64
+    tensor = {"name": "input_ids", "role": "input_ids", "dtype": "int32", "shape": [1, "L"]}
+    return Manifest.model_validate(
+        {
+            "schema_version": 1,
+            "model": {
+                "name": "tiny",
+                "source": "directory:tiny",
+                "architecture": "bert",
+                "sha256": digest,
+                "params": 1,
+                "licence": "apache-2.0",
+            },
+            "task": "qa",
+            "tokenizer": {
+                "kind": "wordpiece",
+                "file": "vocab.txt",
+                "sha256": digest,
+                "lowercase": True,
+                "strip_accents": True,
+                "pad_id": 0,
+            },
+            "window": {
+                "max_length": 384,
+                "doc_stride": 128,
+                "max_query": 64,
+                "max_answer": 30,
+                "n_best": 20,
+            },
+            "artifact": {
+                "target": "onnx",
+                "scheme": "fp32",
+                "file": "model.onnx",
+                "sha256": digest,
+                "bytes": 1,
+                "inputs": [tensor],
+                "outputs": [tensor],
+                "lengths": [384],
+                "min_runtime": {},
+            },
+            "parity": [],
+            "tools": {},
+            "created": "2026-01-01T00:00:00+00:00",
+            "options": {},
+            "content_key": digest,
+            "files": {
+                name: info.model_dump() for name, info in bundle.list_files(directory).items()
+            },
+        }
+    )
+
+
+@pytest.fixture
+def published(tmp_path):
+    """A small complete bundle."""
+    place = tmp_path / "out" / "tiny"
+    with bundle.staging(place) as staged:
+        (staged / "model.onnx").write_bytes(b"weights")
+        (staged / "vocab.txt").write_text("[PAD]\n")
+        (staged / "sub").mkdir()
+        (staged / "sub" / "part.bin").write_bytes(b"more")
+        bundle.write_manifest(staged, make_manifest(staged))
+    return place
+
+
+def entries(directory: Path) -> set[str]:
+    return {path.name for path in directory.iterdir()}
+
+
+def test_a_published_bundle_is_complete_and_leaves_nothing_beside_it(published):
+    manifest = bundle.open_bundle(published)
+    assert set(manifest.files) == {"model.onnx", "vocab.txt", "sub/part.bin"}
+    assert entries(published.parent) == {"tiny"}
+
+
+def test_a_failed_build_keeps_the_old_bundle(published):
+    before = bundle.list_files(published)
+    with pytest.raises(RuntimeError), bundle.staging(published) as staged:
+        (staged / "model.onnx").write_bytes(b"half")
+        raise RuntimeError("converter broke")
+    assert bundle.list_files(published) == before
+    assert entries(published.parent) == {"tiny"}
+
+
+def test_a_failed_first_build_leaves_no_directory(tmp_path):
+    place = tmp_path / "new" / "deep" / "tiny"
+    with pytest.raises(KeyboardInterrupt), bundle.staging(place):
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_new_bundle_replaces_the_old_one(published):
+    with bundle.staging(published) as staged:
+        (staged / "model.onnx").write_bytes(b"new")
+        bundle.write_manifest(staged, make_manifest(staged))
+    assert (published / "model.onnx").read_bytes() == b"new"
+    assert not (published / "vocab.txt").exists()
+    assert entries(published.parent) == {"tiny"}
+
+
+def test_a_full_disk_is_one_sentence(tmp_path, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(bundle.os, "fsync", full)
+    place = tmp_path / "out" / "tiny"
+    with (
+        pytest.raises(UserError, match="the disk is full") as caught,
+        bundle.staging(place) as staged,
+    ):
+        (staged / "model.onnx").write_bytes(b"weights")
+    assert caught.value.exit_code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mounts a tmpfs")
+def test_a_really_full_disk_is_one_sentence(tmp_path):
+    mount = tmp_path / "small"
+    mount.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(mount)], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("not allowed to mount a file system here")
+    try:
+        with (
+            pytest.raises(UserError, match="the disk is full"),
+            bundle.staging(mount / "t") as staged,
+        ):
+            (staged / "model.onnx").write_bytes(b"x" * 1_000_000)
+        assert list(mount.iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(mount)], check=True)
+
+
+def test_an_output_directory_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("not a directory")
+    words = "cannot write .*choose another directory with --out"
+    with pytest.raises(UserError, match=words), bundle.staging(tmp_path / "file" / "tiny"):
+        raise AssertionError("not reached")
+
+
+def test_a_directory_that_is_no_bundle_is_not_replaced(tmp_path):
+    place = tmp_path / "tiny"
+    place.mkdir()
+    (place / "thesis.txt").write_text("years of work")
+    with pytest.raises(UserError, match="is not a bundle"), bundle.staging(place):
+        raise AssertionError("not reached")
+    assert (place / "thesis.txt").read_text() == "years of work"
+    assert entries(tmp_path) == {"tiny"}
+
+
+def _hold(place: Path, ready, release) -> None:
+    with bundle.staging(place) as staged:
+        (staged / "model.onnx").write_bytes(b"first")
+        bundle.write_manifest(staged, make_manifest(staged))
+        ready.set()
+        release.wait(30)
+
+
+def test_a_second_build_into_the_same_place_is_refused(tmp_path):
+    context = multiprocessing.get_context("fork")
+    ready, release = context.Event(), context.Event()
+    place = tmp_path / "tiny"
+    first = context.Process(target=_hold, args=(place, ready, release))
+    first.start()
+    assert ready.wait(30)
+    with pytest.raises(UserError, match="another build is writing"), bundle.staging(place):
+        raise AssertionError("not reached")
+    release.set()
+    first.join(30)
+    assert first.exitcode == 0
+    assert (place / "model.onnx").read_bytes() == b"first", "the loser must not disturb the winner"
+    assert entries(tmp_path) == {"tiny"}
+
+
+def test_what_a_killed_build_left_does_not_stand_in_the_way(tmp_path):
+    context = multiprocessing.get_context("fork")
+    ready, release = context.Event(), context.Event()
+    place = tmp_path / "tiny"
+    first = context.Process(target=_hold, args=(place, ready, release))
+    first.start()
+    assert ready.wait(30)
+    os.kill(first.pid, signal.SIGKILL)
+    first.join(30)
+    assert not place.exists()
+    assert entries(tmp_path) == {".tiny.partial"}
+    with bundle.staging(place) as staged:
+        assert list(staged.iterdir()) == []
+        bundle.write_manifest(staged, make_manifest(staged))
+    assert entries(tmp_path) == {"tiny"}
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda b: (b / "model.onnx").write_bytes(b"weightz"), "'model.onnx'.*differs"),
+        (lambda b: (b / "sub" / "part.bin").unlink(), "'sub/part.bin' is missing"),
+        (lambda b: (b / "extra.txt").write_text("x"), "'extra.txt'.*not in the manifest"),
+        (lambda b: (b / "link").symlink_to("/etc/passwd"), "'link' is a symbolic link"),
+        (lambda b: (b / "manifest.json").unlink(), "not a bundle"),
+        (lambda b: (b / "manifest.json").write_text("{"), "does not fit the schema"),
+        (lambda b: (b / "manifest.json").write_text('{"schema_version": 2}'), "schema_version"),
+    ],
+)
+def test_a_damaged_bundle_is_refused_by_name(published, damage, words):
+    damage(published)
+    with pytest.raises(BundleError, match=words):
+        bundle.open_bundle(published)
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc/passwd", "sub/../../x", "sub\\x", ""])
+def test_a_path_that_leaves_the_bundle_is_refused(published, name):
+    manifest = bundle.read_manifest(published)
+    files = {**manifest.files, name: FileInfo(sha256="0" * 64, bytes=1)}
+    changed = manifest.model_copy(update={"files": files})
+    with pytest.raises(BundleError, match="outside the bundle"):
+        bundle.verify_files(published, changed)
+
+
+def test_a_manifest_with_an_unknown_key_is_refused(published):
+    path = published / "manifest.json"
+    path.write_text(path.read_text().replace('"task"', '"surprise": 1, "task"', 1))
+    with pytest.raises(BundleError, match="surprise"):
+        bundle.read_manifest(published)
+
+
+def test_a_directory_artifact_is_hashed_over_names_and_contents(tmp_path):
+    one, other = tmp_path / "one", tmp_path / "other"
+    for directory, name in ((one, "a"), (other, "b")):
+        directory.mkdir()
+        (directory / name).write_bytes(b"same")
+    assert bundle.hash_artifact(one)[0] != bundle.hash_artifact(other)[0]
+    assert bundle.hash_artifact(one)[1] == 4

@@ -1,0 +1,125 @@
+"""Parity sees what it must: a difference, NaN, a dead output, a swapped one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ondevice import models
+from ondevice.schemes import ParityLimit
+from ondevice.verify import parity, reference
+
+FP32 = ParityLimit(max_abs=1e-4)
+INT8 = ParityLimit(min_cosine=0.99)
+
+
+class FakeRunner:
+    """Answers with the reference's outputs, changed."""
+
+    runtime, version = "fake", "1"
+
+    def __init__(self, cases, change):
+        self.cases, self.change = cases, change
+
+    def run(self, inputs):
+        case = next(case for case in self.cases if case.inputs is inputs)
+        return self.change({role: values.copy() for role, values in case.outputs.items()})
+
+
+@pytest.fixture(scope="module")
+def cases(tiny_module):
+    return reference.make_cases(models.load(str(tiny_module("bert", "qa"))), (16, 32))
+
+
+@pytest.fixture(scope="module")
+def tiny_module(tmp_path_factory):
+    from tests.conftest import make_checkpoint
+
+    root = tmp_path_factory.mktemp("parity")
+    return lambda name, task: make_checkpoint(root / f"{name}-{task}", name, task)
+
+
+def check(cases, change, limit=FP32):
+    return parity.check(FakeRunner(cases, change), cases, "qa", limit)
+
+
+def test_cases_are_real_text_padded_and_full(cases):
+    for length in (16, 32):
+        valid = sorted(case.valid for case in cases if case.length == length)
+        assert valid[-1] == length
+        assert valid[0] <= length // 2
+        assert all(len(set(case.inputs["input_ids"][0].tolist())) > 4 for case in cases)
+
+
+def test_equal_outputs_pass_at_every_length(cases):
+    rows = check(cases, lambda outputs: outputs)
+    assert [row.length for row in rows] == [16, 32]
+    assert {row.status for row in rows} == {"passed"}
+    assert all(row.max_abs == 0 and row.cosine == pytest.approx(1) for row in rows)
+    assert all(row.evidence == "host" and row.runtime == "fake" for row in rows)
+
+
+def test_a_difference_above_the_limit_fails_with_the_figure(cases):
+    def shift(outputs):
+        outputs["end"][0, 0] += 0.5
+        return outputs
+
+    rows = check(cases, shift)
+    assert {row.status for row in rows} == {"failed"}
+    assert "0.5" in rows[0].reason
+
+
+def test_nan_fails_even_under_a_cosine_limit(cases):
+    def poison(outputs):
+        outputs["start"][0, 1] = np.nan
+        return outputs
+
+    rows = check(cases, poison, INT8)
+    assert {row.status for row in rows} == {"failed"}
+    assert "NaN" in rows[0].reason
+    assert rows[0].max_abs is None
+
+
+def test_a_constant_output_fails_even_with_no_other_limit(cases):
+    def kill(outputs):
+        outputs["start"][:] = 3.0
+        return outputs
+
+    rows = check(cases, kill, ParityLimit(min_cosine=-1.0))
+    assert {row.status for row in rows} == {"failed"}
+    assert "dead" in rows[0].reason
+
+
+def test_swapped_outputs_fail(cases):
+    rows = check(cases, lambda o: {"start": o["end"], "end": o["start"]}, INT8)
+    assert {row.status for row in rows} == {"failed"}
+
+
+def test_weights_scaled_a_little_fail_in_fp32_and_pass_as_int8(cases):
+    scaled = lambda o: {role: values * 1.02 for role, values in o.items()}  # noqa: E731
+    assert {row.status for row in check(cases, scaled)} == {"failed"}
+    assert {row.status for row in check(cases, scaled, INT8)} == {"passed"}
+
+
+def test_scores_of_padding_are_left_out(cases):
+    padded = [case for case in cases if case.valid < case.length]
+
+    def spoil(outputs):
+        outputs["start"][0, -1] = 1e6
+        return outputs
+
+    rows = parity.check(FakeRunner(padded, spoil), padded, "qa", FP32)
+    assert {row.status for row in rows} == {"passed"}
+
+
+def test_a_check_that_did_not_run_says_so():
+    rows = parity.not_run("coreml", (128, 384), FP32, "Core ML runs on macOS only")
+    assert {row.status for row in rows} == {"not_run"}
+    assert {row.evidence for row in rows} == {"not run"}
+    assert rows[0].max_abs is None
+    assert "macOS" in rows[0].reason
+
+
+def test_a_limit_that_limits_nothing_is_refused():
+    with pytest.raises(ValueError, match="pass anything"):
+        ParityLimit()
