@@ -18,6 +18,7 @@ from ondevice.tasks.features import QAOptions
 _HELP = {
     "epochs": "passes over the data",
     "max_steps": "stop after this many optimizer steps instead (-1: by --epochs)",
+    "minutes": "end by then at the latest, with the learning rate fully decayed (0: no limit)",
     "batch_size": "windows a step, on each process",
     "accumulation": "batches gathered into one optimizer step",
     "learning_rate": "the peak learning rate",
@@ -57,6 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"
     )
+    for noisy in ("torchao", "jax", "torch.utils._pytree"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
     try:
         return run(arguments)
     except OnDeviceError as error:

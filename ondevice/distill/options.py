@@ -22,6 +22,7 @@ class TrainOptions:
 
     epochs: float = 2.0
     max_steps: int = -1
+    minutes: float = 0.0
     batch_size: int = 24
     accumulation: int = 1
     learning_rate: float = 1.5e-4
@@ -49,6 +50,8 @@ class TrainOptions:
                 raise UserError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.epochs <= 0 and self.max_steps < 1:
             raise UserError(f"epochs must be above 0, not {self.epochs}")
+        if self.minutes < 0:
+            raise UserError(f"minutes must not be negative, not {self.minutes}")
         if self.learning_rate <= 0:
             raise UserError(f"learning_rate must be above 0, not {self.learning_rate}")
         if not 0.0 <= self.dropout < 1.0:

@@ -18,7 +18,7 @@ from ondevice.tasks.features import load_tokenizer
 from ondevice.tasks.qa import QAExample, read_squad
 
 if TYPE_CHECKING:
-    from ondevice.distill.trainer import QATrainer
+    from ondevice.distill.trainer import Budget, QATrainer
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +77,7 @@ def finetune(options: FinetuneOptions) -> dict[str, Any]:
         features(tokenizer, subset, options.qa),
         subset,
         options.qa,
+        budget(options.training, options.out),
     )
     seconds = run(runner, options.out)
     final = engine.evaluate(
@@ -93,6 +94,15 @@ def finetune(options: FinetuneOptions) -> dict[str, Any]:
     checkpoints.save(model, options.out, source)
     runs.write_json(options.out / "scores.json", result)
     return result
+
+
+def budget(options: TrainOptions, out: Path) -> Budget | None:
+    """Return the clock of a run that has a time limit."""
+    from ondevice.distill.trainer import Budget
+
+    if not options.minutes:
+        return None
+    return Budget(options.minutes, options.warmup, out / "clock.json")
 
 
 def run(runner: QATrainer, out: Path) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 from ondevice.distill import losses
 from ondevice.distill.data import Batch, QAFeatures, collate
 from ondevice.distill.options import TrainOptions
+from ondevice.distill.runs import write_json
 from ondevice.errors import UserError
 from ondevice.tasks.features import QAOptions
 from ondevice.tasks.qa import QAExample, QAScores, decode, score
@@ -76,6 +78,45 @@ class Progress(TrainerCallback):
         )
 
 
+class Budget(TrainerCallback):
+    """A linear schedule over wall-clock time, for machines whose speed is not ours alone.
+
+    "Budgeted Training" (Li, Yumer, Ramanan 2020) finds that a schedule which reaches zero within the
+    budget matters more than the number of steps. The share done is the greater of time and steps, so
+    whichever ends first ends with the rate at zero. Time spent before a resume is remembered.
+    """
+
+    def __init__(self, minutes: float, warmup: float, file: Path) -> None:
+        """Keep the time spent in `file`."""
+        self._seconds = minutes * 60
+        self._warmup = warmup
+        self._file = file
+        spent = json.loads(file.read_text()) if file.is_file() else 0.0
+        self._begun = time.monotonic() - float(spent)
+
+    def factor(self, step: int, max_steps: int) -> float:
+        """Return the share of the peak learning rate."""
+        done = max((time.monotonic() - self._begun) / self._seconds, step / max(1, max_steps))
+        if done < self._warmup:
+            return done / self._warmup
+        return max(0.0, (1.0 - done) / (1.0 - self._warmup))
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Remember the time spent."""
+        if state.is_world_process_zero:
+            write_json(self._file, time.monotonic() - self._begun)
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Stop when the time is over."""
+        if time.monotonic() - self._begun >= self._seconds:
+            control.should_training_stop = True
+            control.should_save = True
+
+
 class QATrainer(Trainer):  # type: ignore[misc]
     """Fine-tune on annotators' votes; score with the task's own decode.
 
@@ -90,6 +131,7 @@ class QATrainer(Trainer):  # type: ignore[misc]
         evaluation: QAFeatures,
         examples: Sequence[QAExample],
         options: QAOptions,
+        budget: Budget | None = None,
     ) -> None:
         """Take loaded objects only."""
         super().__init__(
@@ -109,6 +151,21 @@ class QATrainer(Trainer):  # type: ignore[misc]
         self.model_accepts_loss_kwargs = False
         self.remove_callback(PrinterCallback)  # prints to stdout, which is for results
         self.add_callback(Progress())
+        self._budget = budget
+        if budget is not None:
+            self.add_callback(budget)
+
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> Any:
+        """Use the budget's schedule if there is one."""
+        if self._budget is None:
+            return super().create_scheduler(num_training_steps, optimizer)
+        budget = self._budget
+        self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
+            optimizer or self.optimizer, lambda step: budget.factor(step, num_training_steps)
+        )
+        return self.lr_scheduler
 
     def loss_parts(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss [] and its named, unweighted parts for one batch."""
