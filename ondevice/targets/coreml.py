@@ -1,0 +1,327 @@
+"""Core ML: an ML program in a ``.mlpackage``, for iPhone, iPad and Mac.
+
+Several lengths become several functions of one package (``length_64`` …) that share their
+weights; the default function is the longest. That needs iOS 18. Nothing older serves an encoder
+with two or three inputs of varying length:
+
+- below iOS 18 only one input may have enumerated shapes: coremltools 9.0 refuses more
+  (``converters/_converters_entry.py``, ``_validate_enumerated_shape_inputs``), as its guide has
+  said since 4.0 (coremltools.readme.io/v4.0/docs/flexible-inputs, "Multi-input models");
+- a range (``RangeDim``) may be on every input, but such a model leaves the Neural Engine
+  (apple/coremltools#1764, #2370), and an encoder with masked mean pooling crashes off the CPU
+  (apple/coremltools#2825).
+
+So several lengths for an older iOS are refused rather than made into something that may crash.
+"""
+
+from __future__ import annotations
+
+import platform
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ondevice.errors import RuntimeUnavailableError, UserError, choices, require
+from ondevice.targets import _mlpackage
+from ondevice.targets.base import Conversion, ConvertOptions, Runner, Target
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch.export import ExportedProgram
+
+    from ondevice.graph import GraphForm, MobileGraph
+
+# iOS version: the macOS of the same year, and the specification version that both read first.
+SYSTEMS = {15: ("12", 6), 16: ("13", 7), 17: ("14", 8), 18: ("15", 9)}
+DEFAULT_IOS = 16
+# constexpr_affine_dequantize, the op that unpacks int8 weights, came with iOS 16.
+INT8_IOS = 16
+# Multifunction packages came with iOS 18.
+SEVERAL_LENGTHS_IOS = 18
+
+# BERT's 1e-12 is zero in half precision, whose smallest number is 6e-8. Apple's own encoders for
+# the Neural Engine use 1e-7 (ml-ane-transformers, huggingface/distilbert.py). More would show:
+# BERT's embeddings have a variance near 2e-3.
+HALF_EPSILON = 1e-7
+
+# coremltools leaves weights of up to 2,048 elements as they are; from 512 on, a scale for each
+# row still costs little beside the row.
+INT8_THRESHOLD = 512
+
+INPUT_TEXTS = {
+    "input_ids": "Token ids, padded to the length",
+    "attention_mask": "1 for a token, 0 for padding",
+    "token_type_ids": "0 for the first text, 1 for the second",
+}
+OUTPUT_TEXTS = {
+    "start": "Score of each token as the start of the answer",
+    "end": "Score of each token as the end of the answer",
+    "logits": "Scores of the labels, before softmax",
+    "embedding": "Sentence embedding of length 1",
+}
+
+
+def form() -> GraphForm:
+    """Return the form with matmul and softmax; ``scaled_dot_product_attention`` needs iOS 18."""
+    from ondevice.graph import GraphForm
+
+    return GraphForm(attention="matmul")
+
+
+def convert(graph: MobileGraph, options: ConvertOptions, path: Path) -> Conversion:
+    """Lower a graph to a ``.mlpackage`` at `path`, which must not exist.
+
+    Raises:
+        UserError: the iOS version is unknown, or too old for the scheme or for several lengths.
+        MissingPackageError: coremltools is not installed.
+    """
+    ios = choose_ios(options)
+    require("coremltools", extra="coreml")
+    if len(options.lengths) == 1:
+        _convert_length(graph, options, options.lengths[0], ios, path)
+    else:
+        _convert_lengths(graph, options, ios, path)
+    specification = _finish(path, graph, options)
+    oldest = next(version for version, (_, spec) in SYSTEMS.items() if spec >= specification)
+    return Conversion(min_runtime={"iOS": str(oldest), "macOS": SYSTEMS[oldest][0]})
+
+
+def choose_ios(options: ConvertOptions) -> int:
+    """Return the oldest iOS that the artifact will load on.
+
+    Raises:
+        UserError: the version asked for is unknown, or too old for the scheme or the lengths.
+    """
+    needs = {
+        "several lengths in one package": SEVERAL_LENGTHS_IOS if len(options.lengths) > 1 else 0,
+        "scheme 'int8'": INT8_IOS if options.scheme == "int8" else 0,
+    }
+    what, oldest = max(needs.items(), key=lambda item: item[1])
+    if options.ios is None:
+        return max(DEFAULT_IOS, oldest)
+    if options.ios not in SYSTEMS:
+        raise UserError(choices("iOS version", str(options.ios), map(str, SYSTEMS), "iOS versions"))
+    if options.ios < oldest:
+        instead = (
+            f"--lengths {options.lengths[-1]}" if oldest == SEVERAL_LENGTHS_IOS else "--scheme fp16"
+        )
+        raise UserError(
+            f"{what} needs iOS {oldest} on Core ML, not {options.ios};"
+            f" type --ios {oldest}, or {instead}"
+        )
+    return options.ios
+
+
+def _convert_lengths(graph: MobileGraph, options: ConvertOptions, ios: int, path: Path) -> None:
+    """Write one function for each length, equal weights once."""
+    from coremltools.models.utils import MultiFunctionDescriptor, save_multifunction
+
+    with tempfile.TemporaryDirectory() as directory:
+        functions = MultiFunctionDescriptor()
+        for length in options.lengths:
+            single = Path(directory) / f"{length}.mlpackage"
+            _convert_length(graph, options, length, ios, single)
+            functions.add_function(str(single), "main", function_name(length))
+        functions.default_function_name = function_name(options.lengths[-1])
+        save_multifunction(functions, str(path))
+
+
+def function_name(length: int) -> str:
+    """Return the name of the function that serves a length, where there are several."""
+    return f"length_{length}"
+
+
+def _convert_length(
+    graph: MobileGraph, options: ConvertOptions, length: int, ios: int, path: Path
+) -> None:
+    import coremltools as ct
+    import numpy as np
+
+    half = options.scheme != "fp32"
+    model = ct.convert(
+        _export(graph, length, half=half),
+        convert_to="mlprogram",
+        minimum_deployment_target=ct.target[f"iOS{ios}"],
+        compute_precision=ct.precision.FLOAT16 if half else ct.precision.FLOAT32,
+        inputs=[
+            ct.TensorType(name=name, shape=(1, length), dtype=np.int32) for name in graph.inputs
+        ],
+        outputs=[ct.TensorType(name=role, dtype=np.float32) for role in graph.outputs],
+        skip_model_load=True,
+    )
+    if options.scheme == "int8":
+        model = _quantize(model)
+    model.save(str(path))
+
+
+def _export(graph: MobileGraph, length: int, *, half: bool) -> ExportedProgram:
+    """Export for one length; `half` raises the layer norms' epsilon to what fp16 can hold."""
+    import torch
+
+    program: ExportedProgram = torch.export.export(
+        graph.module, graph.example(length)
+    ).run_decompositions({})
+    for node in program.graph.nodes:
+        if half and node.target is torch.ops.aten.layer_norm.default:
+            # Arguments: input, normalized shape, weight, bias, epsilon.
+            node.update_arg(4, max(node.args[4], HALF_EPSILON))
+    return program
+
+
+def _quantize(model: Any) -> Any:
+    """Store weights, the embedding table among them, as int8 with a scale for each row."""
+    import coremltools.optimize.coreml as optimize
+
+    rows = optimize.OpLinearQuantizerConfig(
+        mode="linear_symmetric",
+        dtype="int8",
+        granularity="per_channel",
+        weight_threshold=INT8_THRESHOLD,
+    )
+    return optimize.linear_quantize_weights(model, optimize.OptimizationConfig(rows))
+
+
+def _finish(path: Path, graph: MobileGraph, options: ConvertOptions) -> int:
+    """Label a saved package, make its bytes repeatable, and return its specification version."""
+    spec = _mlpackage.read_model(path)
+    _label(spec.description, graph, options)
+    _mlpackage.write_model(path, spec)
+    _mlpackage.name_items_by_content(path)
+    return int(spec.specificationVersion)
+
+
+def _label(description: Any, graph: MobileGraph, options: ConvertOptions) -> None:
+    labels = options.labels
+    metadata = description.metadata
+    metadata.shortDescription = (
+        f"{labels.name}: {graph.encoder.architecture} encoder, task {labels.task},"
+        f" scheme {options.scheme}, length {', '.join(map(str, options.lengths))}"
+    )
+    metadata.author = labels.author
+    metadata.license = labels.licence
+    metadata.versionString = labels.version
+    # The day of the conversion: the one entry that differs from build to build.
+    metadata.userDefined.pop("com.github.apple.coremltools.conversion_date", None)
+    metadata.userDefined.update(
+        {
+            "ondevice.task": labels.task,
+            "ondevice.scheme": options.scheme,
+            "ondevice.lengths": ",".join(map(str, options.lengths)),
+        }
+    )
+    for function in description.functions or [description]:
+        for feature in function.input:
+            feature.shortDescription = INPUT_TEXTS[feature.name]
+        for feature in function.output:
+            feature.shortDescription = OUTPUT_TEXTS[feature.name]
+
+
+def load(path: Path, roles: Sequence[str], *, threads: int | None = None) -> Runner:
+    """Load a package on a Mac's Core ML; `threads` is ignored, Core ML chooses them itself.
+
+    Raises:
+        RuntimeUnavailableError: this is no Mac, or its macOS is older than the package asks for.
+        MissingPackageError: coremltools is not installed.
+    """
+    system = platform.system()
+    if system != "Darwin":
+        raise RuntimeUnavailableError(
+            f"Core ML exists on Apple systems only and this is {system};"
+            " on a Mac, the same command runs the artifact"
+        )
+    ct = require("coremltools", extra="coreml")
+    spec = _mlpackage.read_model(path)
+    _check_macos(spec.specificationVersion)
+    functions = read_functions(spec.description)
+
+    def open_model(length: int) -> Any:
+        name = functions[length].name
+        return ct.models.MLModel(
+            str(path), compute_units=ct.ComputeUnit.ALL, **({"function_name": name} if name else {})
+        )
+
+    return CoreMLRunner(tuple(roles), functions, open_model, ct.__version__)
+
+
+def _check_macos(specification: int) -> None:
+    needed = next(
+        (macos for macos, spec in SYSTEMS.values() if spec >= specification), "of this year"
+    )
+    current = platform.mac_ver()[0]
+    if needed.isdigit() and current and int(current.split(".")[0]) < int(needed):
+        raise RuntimeUnavailableError(
+            f"the package needs macOS {needed} and this is macOS {current}; run it on a newer Mac"
+        )
+
+
+@dataclass(frozen=True)
+class Function:
+    """One entry point of a package: its name ("" if it is the only one) and its inputs."""
+
+    name: str
+    inputs: tuple[str, ...]
+
+
+def read_functions(description: Any) -> dict[int, Function]:
+    """Return what a package's model description offers, by sequence length."""
+    functions = {}
+    for entry in description.functions or [description]:
+        length = int(entry.input[0].type.multiArrayType.shape[1])
+        name = entry.name if description.functions else ""
+        functions[length] = Function(name, tuple(feature.name for feature in entry.input))
+    return functions
+
+
+@dataclass
+class CoreMLRunner:
+    """A package on a Mac; each length is compiled when it is first used."""
+
+    roles: tuple[str, ...]
+    functions: Mapping[int, Function]
+    open_model: Callable[[int], Any]
+    version: str
+    runtime: str = "coremltools"
+    models: dict[int, Any] = field(default_factory=dict)
+
+    def run(self, inputs: Mapping[str, NDArray[np.int32]]) -> dict[str, NDArray[np.float32]]:
+        """Run one batch of int32 [1, L] inputs; return float32 arrays by role.
+
+        Raises:
+            UserError: an input is missing, unknown, of another type, or of another length.
+        """
+        length = self._length(inputs)
+        if length not in self.models:
+            self.models[length] = self.open_model(length)
+        outputs = self.models[length].predict(dict(inputs))
+        return {role: outputs[role].astype("float32", copy=False) for role in self.roles}
+
+    def _length(self, inputs: Mapping[str, NDArray[np.int32]]) -> int:
+        names = next(iter(self.functions.values())).inputs
+        if set(inputs) != set(names):
+            raise UserError(f"the inputs are {', '.join(names)}; given: {', '.join(inputs)}")
+        shapes = {value.shape for value in inputs.values()}
+        shape = shapes.pop()
+        if shapes or len(shape) != 2 or shape[0] != 1 or shape[1] not in self.functions:
+            lengths = ", ".join(map(str, self.functions))
+            raise UserError(f"every input is [1, L] with one L of: {lengths}; given: {shape}")
+        for name, value in inputs.items():
+            if value.dtype != "int32":
+                raise UserError(f"input '{name}' must be int32, not {value.dtype}")
+        return int(shape[1])
+
+
+COREML = Target(
+    name="coreml",
+    title="Core ML",
+    file="model.mlpackage",
+    extra="coreml",
+    converters=("coremltools",),
+    runtimes=("coremltools",),
+    schemes=("fp32", "fp16", "int8"),
+    form=form,
+    convert=convert,
+    load=load,
+)
