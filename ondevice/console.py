@@ -77,26 +77,28 @@ class Progress:
 def quiet(log: Path) -> Iterator[TextIO]:
     """Send all that the process prints, C++ libraries included, to a file while the block runs.
 
-    Works on file descriptors 1 and 2, since converters write there from native code. Yields a
-    stream that still reaches the real stderr.
+    Works on file descriptors 1 and 2, since converters write there from native code, and on
+    ``sys.stdout`` and ``sys.stderr``, which a notebook or a test may have put elsewhere. Yields
+    a stream that still reaches the real stderr.
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    saved = os.dup(1), os.dup(2)
-    terminal = os.fdopen(os.dup(saved[1]), "w", encoding="utf-8", errors="replace")
-    sink = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    try:
-        os.dup2(sink, 1)
-        os.dup2(sink, 2)
+    with contextlib.ExitStack() as stack:
+        terminal = stack.enter_context(
+            os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace")
+        )
+        sink = stack.enter_context(log.open("a", encoding="utf-8", errors="replace", buffering=1))
+        for descriptor in (1, 2):
+            saved = os.dup(descriptor)
+            stack.callback(os.close, saved)
+            stack.callback(os.dup2, saved, descriptor)
+            os.dup2(sink.fileno(), descriptor)
+        # Python's own streams hold what they have not written yet: it belongs into the log.
+        stack.callback(sys.stdout.flush)
+        stack.callback(sys.stderr.flush)
+        stack.enter_context(contextlib.redirect_stdout(sink))
+        stack.enter_context(contextlib.redirect_stderr(sink))
         yield terminal
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os.dup2(saved[0], 1)
-        os.dup2(saved[1], 2)
-        for handle in (*saved, sink):
-            os.close(handle)
-        terminal.close()
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

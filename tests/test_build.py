@@ -1,0 +1,295 @@
+"""The pipeline: what is published, what is refused, and that nothing is left half-done."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from ondevice import build, bundle, console, plan
+from ondevice.errors import ConversionError, MissingPackageError, UserError
+from ondevice.inference import Model
+from ondevice.plan import BuildOptions
+from ondevice.targets import TARGETS
+from tests.conftest import ARCHITECTURE_NAMES, TASK_NAMES
+from tests.requirements import need
+
+
+def run(checkpoint, out, **options):
+    defaults = {"targets": ("onnx",), "schemes": ("fp32",), "lengths": (16, 32)}
+    chosen = BuildOptions(model=str(checkpoint), out=out, **{**defaults, **options})
+    return build.run(chosen, console.Progress())
+
+
+@pytest.fixture
+def onnx(monkeypatch):
+    """Return a function that replaces parts of the ONNX target."""
+    need("onnx")
+
+    def replace(**parts):
+        monkeypatch.setitem(TARGETS, "onnx", dataclasses.replace(TARGETS["onnx"], **parts))
+
+    return replace
+
+
+@pytest.mark.parametrize("target", list(TARGETS))
+@pytest.mark.parametrize("task", TASK_NAMES)
+def test_every_task_and_target_gives_a_bundle(tiny, tmp_path, task, target):
+    need(target)
+    (built,) = run(tiny("bert", task), tmp_path, targets=(target,), schemes=("fp16",))
+    assert built.failure == ""
+    place = tmp_path / f"tiny-bert-{task}-{target}-fp16"
+    manifest = bundle.open_bundle(place)
+    assert manifest == built.manifest
+    assert {path.name for path in tmp_path.iterdir()} == {place.name}
+    assert {
+        "manifest.json",
+        "tokenizer.json",
+        "vocab.txt",
+        "golden.jsonl",
+        "README.md",
+        "build.log",
+        TARGETS[target].file,
+    } == {path.name for path in place.iterdir()}
+    assert manifest.task == task
+    assert manifest.artifact.lengths == (16, 32)
+    assert [row.length for row in manifest.parity] == [16, 32]
+    assert "failed" not in {row.status for row in manifest.parity}
+    if TARGETS[target].systems in ((), None):
+        assert {row.status for row in manifest.parity} == {"passed"}
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURE_NAMES)
+def test_every_architecture_gives_a_bundle_that_runs(tiny, tmp_path, architecture):
+    need("onnx")
+    (built,) = run(tiny(architecture, "qa"), tmp_path)
+    model = Model.open(built.job.place)
+    outputs = model.run("where is the river?", "the river is in the north of the country")
+    assert set(outputs) == {"start", "end"}
+    assert outputs["start"].shape == (1, 32)
+    assert np.isfinite(outputs["start"]).all()
+    assert (built.job.place / "vocab.txt").exists() == (architecture != "roberta")
+
+
+def test_goldens_hold_what_the_checkpoint_answers(tiny, tmp_path):
+    need("onnx")
+    (built,) = run(tiny("bert", "qa"), tmp_path)
+    model = Model.open(built.job.place)
+    lines = (built.job.place / "golden.jsonl").read_text(encoding="utf-8").splitlines()
+    records = [json.loads(line) for line in lines]
+    assert {record["kind"] for record in records} == {"tokenize", "window", "run"}
+    runs = [record for record in records if record["kind"] == "run"]
+    assert {record["length"] for record in runs} == {16, 32}
+    for record in runs:
+        inputs = {k: np.asarray([v], np.int32) for k, v in record["inputs"].items()}
+        outputs = model.runner.run(inputs)
+        for role, expected in record["outputs"].items():
+            valid = record["valid"]
+            got, want = outputs[role][0, :valid], np.asarray(expected)[0, :valid]
+            np.testing.assert_allclose(got, want, atol=record["max_abs"])
+    for record in records:
+        if record["kind"] == "tokenize":
+            encoded = model.tokenizer.tokenizer.encode(record["text"], add_special_tokens=False)
+            assert encoded.ids == record["ids"]
+
+
+def test_a_repeated_build_returns_the_bundle_and_says_so(tiny, tmp_path):
+    need("onnx")
+    (first,) = run(tiny("bert", "qa"), tmp_path)
+    (second,) = run(tiny("bert", "qa"), tmp_path)
+    assert (first.cached, second.cached) == (False, True)
+    assert second.manifest == first.manifest
+    (forced,) = run(tiny("bert", "qa"), tmp_path, force=True)
+    assert not forced.cached
+    assert forced.manifest.artifact.sha256 == first.manifest.artifact.sha256
+
+
+@pytest.mark.parametrize("change", [{"lengths": (16,)}, {"schemes": ("int8",)}])
+def test_other_options_are_built_anew(tiny, tmp_path, change):
+    need("onnx")
+    run(tiny("bert", "qa"), tmp_path)
+    (built,) = run(tiny("bert", "qa"), tmp_path, **change)
+    assert not built.cached
+
+
+def test_an_altered_bundle_is_built_anew(tiny, tmp_path):
+    need("onnx")
+    (first,) = run(tiny("bert", "qa"), tmp_path)
+    (first.job.place / "vocab.txt").write_text("altered")
+    (again,) = run(tiny("bert", "qa"), tmp_path)
+    assert not again.cached
+    bundle.open_bundle(again.job.place)
+
+
+def test_other_weights_are_built_anew(tiny, tmp_path):
+    from tests.conftest import make_checkpoint
+
+    need("onnx")
+    model = make_checkpoint(tmp_path / "model", "bert", "qa", seed=1)
+    run(model, tmp_path / "out")
+    make_checkpoint(tmp_path / "model", "bert", "qa", seed=2)
+    (built,) = run(model, tmp_path / "out")
+    assert not built.cached
+
+
+class Wrong:
+    """A runner whose outputs are off by a little."""
+
+    runtime, version = "wrong", "1"
+
+    def __init__(self, runner):
+        self.runner = runner
+
+    def run(self, inputs):
+        return {role: values * 1.02 for role, values in self.runner.run(inputs).items()}
+
+
+def test_a_wrong_artifact_is_not_published(tiny, tmp_path, onnx):
+    load = TARGETS["onnx"].load
+    onnx(load=lambda *a, **k: Wrong(load(*a, **k)))
+    (built,) = run(tiny("bert", "qa"), tmp_path)
+    assert built.manifest is None
+    assert "does not compute what its checkpoint computes" in built.failure
+    assert {row.status for row in built.parity} == {"failed"}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_wrong_artifact_does_not_keep_the_others_back(tiny, tmp_path, onnx):
+    load = TARGETS["onnx"].load
+    onnx(load=lambda *a, **k: Wrong(load(*a, **k)))
+    fp32, int8 = run(tiny("bert", "qa"), tmp_path, schemes=("fp32", "int8"))
+    assert fp32.failure
+    assert not int8.failure, "a scale of 1.02 is within int8's cosine"
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny-bert-qa-onnx-int8"]
+
+
+def test_a_converter_that_breaks_leaves_nothing_but_its_log(tiny, tmp_path, onnx):
+    def broken(graph, options, path):
+        print("the converter's last words")
+        path.write_bytes(b"half an artifact")
+        raise ValueError("no lowering for aten.foo")
+
+    onnx(convert=broken)
+    with pytest.raises(ConversionError, match=r"onnx fp32: ValueError: no lowering") as caught:
+        run(tiny("bert", "qa"), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    log = str(caught.value).rsplit(": ", 1)[1].rstrip(")")
+    assert "the converter's last words" in open(log, encoding="utf-8").read()  # noqa: PTH123, SIM115
+    os.unlink(log)  # noqa: PTH108
+
+
+def test_a_disk_that_fills_up_during_the_conversion(tiny, tmp_path, onnx):
+    def full(graph, options, path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    onnx(convert=full)
+    with pytest.raises(UserError, match="the disk is full"):
+        run(tiny("bert", "qa"), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_converter_is_refused_before_anything_is_written(tiny, tmp_path, onnx):
+    onnx(converters=("onnx", "no-such-converter"))
+    with pytest.raises(MissingPackageError, match=r"'no-such-converter'.*ondevice\[onnx\]"):
+        run(tiny("bert", "qa"), tmp_path / "out", targets=("all",))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"targets": ("corml",)}, "unknown target 'corml'; targets: coreml, tflite,"),
+        ({"schemes": ("int3",)}, "unknown scheme 'int3'; schemes: fp32"),
+        ({"task": "summarize"}, "unknown task 'summarize'; tasks: auto, qa"),
+        ({"task": "classify"}, "'BertForQuestionAnswering' does not fit --task classify"),
+        ({"lengths": (0,)}, "length 0 is too short"),
+        ({"lengths": (-5, 16)}, "length -5 is too short"),
+        ({"lengths": (32, 16)}, "lengths must ascend"),
+        ({"lengths": (16, 16)}, "lengths must ascend"),
+        ({"lengths": ()}, "lengths must ascend"),
+        ({"lengths": (16, 65)}, "length 65 is above the checkpoint's position table.* 64"),
+        ({"ios": 12}, "unknown iOS version '12'; iOS versions: 15"),
+    ],
+)
+def test_bad_options_are_one_sentence_and_nothing_is_written(tiny, tmp_path, options, words):
+    with pytest.raises(UserError, match=words) as caught:
+        run(tiny("bert", "qa"), tmp_path / "out", **options)
+    assert caught.value.exit_code == 2
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_scheme_that_a_target_lacks_is_refused_with_its_list(tiny, tmp_path, onnx):
+    onnx(schemes=("fp32",))
+    with pytest.raises(UserError, match="target 'onnx' has no scheme 'int8'; its schemes: fp32"):
+        run(tiny("bert", "qa"), tmp_path / "out", schemes=("int8",))
+
+
+def test_roberta_has_room_for_all_its_positions_and_no_more(tiny, tmp_path):
+    with pytest.raises(UserError, match="which ends at 64"):
+        run(tiny("roberta", "qa"), tmp_path, lengths=(65,))
+
+
+COMMAND = [sys.executable, "-m", "ondevice.build", "--target", "onnx", "--scheme", "fp32"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_build_leaves_nothing(tiny, tmp_path, number):
+    need("onnx")
+    out = tmp_path / "out"
+    child = subprocess.Popen(
+        [*COMMAND, "--model", str(tiny("bert", "qa")), "--lengths", "16", "--out", str(out)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while not out.exists() and child.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert out.exists(), "the build never began"
+    child.send_signal(number)
+    _, stderr = child.communicate(timeout=120)
+    assert child.returncode == 130
+    assert "interrupted; nothing was published" in stderr
+    assert "Traceback" not in stderr
+    assert not out.exists()
+
+
+@pytest.mark.slow
+def test_two_builds_in_fresh_processes_give_the_same_bytes(tiny, tmp_path):
+    need("onnx")
+    digests = set()
+    for seed in ("1", "2"):
+        out = tmp_path / seed
+        subprocess.run(
+            [*COMMAND, "--model", str(tiny("bert", "qa")), "--lengths", "16,32", "--out", str(out)],
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+        )
+        manifest = bundle.open_bundle(out / "tiny-bert-qa-onnx-fp32")
+        digests.add(manifest.artifact.sha256)
+    assert len(digests) == 1
+
+
+def test_the_content_key_depends_on_the_tools(tiny, monkeypatch):
+    from ondevice import models
+
+    checkpoint = models.load(str(tiny("bert", "qa")))
+    options = BuildOptions(targets=("onnx",), schemes=("fp32",), lengths=(16,))
+    need("onnx")
+    before = plan.make_jobs(checkpoint, options)[0].key
+    assert plan.make_jobs(checkpoint, options)[0].key == before
+    real = plan.installed_version
+    monkeypatch.setattr(
+        plan, "installed_version", lambda name: "99" if name == "onnxruntime" else real(name)
+    )
+    assert plan.make_jobs(checkpoint, options)[0].key != before
