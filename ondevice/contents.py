@@ -71,7 +71,7 @@ def write(
         parity=parity,
         tools=job.tools,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        options={"ios": str(job.convert_options.ios)} if job.target.name == "coreml" else {},
+        options=_options(job),
         content_key=job.key,
         files={},
     )
@@ -109,6 +109,12 @@ def _write_tokenizer(tokenizer: TextTokenizer, directory: Path) -> TokenizerInfo
         strip_accents=tokenizer.strip_accents,
         pad_id=tokenizer.pad_id,
     )
+
+
+def _options(job: Job) -> dict[str, str]:
+    """Return the options that shaped the artifact and stand nowhere else in the manifest."""
+    ios = job.convert_options.ios
+    return {"ios": str(ios)} if job.target.name == "coreml" and ios is not None else {}
 
 
 def _inputs(graph: MobileGraph) -> tuple[TensorInfo, ...]:

@@ -18,7 +18,6 @@ from ondevice.schemes import Scheme, check_offered, get_scheme
 from ondevice.targets import TARGETS
 from ondevice.targets.base import ConvertOptions, Labels, Target
 
-IOS_VERSIONS = (15, 16, 17, 18)
 DEFAULT_OUT = Path("bundles")
 # Shorter windows have no room for a question and a context.
 MIN_LENGTH = 8
@@ -34,7 +33,7 @@ class BuildOptions:
         targets: names of targets; ``all`` stands for every one.
         schemes: names of schemes.
         lengths: the sequence lengths to serve; None for the task's default.
-        ios: the oldest iOS that a Core ML artifact must load on.
+        ios: the oldest iOS that a Core ML artifact must load on; None lets the target choose.
         out: the directory that bundles are published in.
         force: build even what is there already.
     """
@@ -44,7 +43,7 @@ class BuildOptions:
     targets: tuple[str, ...] = ("coreml",)
     schemes: tuple[str, ...] = ("fp16",)
     lengths: tuple[int, ...] | None = None
-    ios: int = 16
+    ios: int | None = None
     out: Path = DEFAULT_OUT
     force: bool = False
 
@@ -80,20 +79,19 @@ def make_jobs(checkpoint: Checkpoint, options: BuildOptions) -> list[Job]:
         UserError: an unknown or unoffered word, an impossible length, a missing package.
     """
     lengths = check_lengths(options.lengths, checkpoint)
-    if options.ios not in IOS_VERSIONS:
-        raise UserError(
-            choices("iOS version", str(options.ios), map(str, IOS_VERSIONS), "iOS versions")
-        )
     targets = _targets(options.targets)
     for target in targets:
         for scheme in options.schemes:
             check_offered(scheme, target.name, target.schemes)
         check_installed(target)
-    return [
+    jobs = [
         _job(checkpoint, target, get_scheme(scheme), lengths, options)
         for target in targets
         for scheme in dict.fromkeys(options.schemes)
     ]
+    for job in jobs:
+        job.target.check(job.convert_options)
+    return jobs
 
 
 def check_lengths(lengths: tuple[int, ...] | None, checkpoint: Checkpoint) -> tuple[int, ...]:
@@ -202,7 +200,7 @@ def _content_key(
     target: Target,
     scheme: Scheme,
     lengths: tuple[int, ...],
-    ios: int,
+    ios: int | None,
     tools: dict[str, str],
 ) -> str:
     facts = {

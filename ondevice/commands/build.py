@@ -51,9 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ios",
         type=int,
-        default=16,
         metavar="N",
-        help="oldest iOS for Core ML: 15 to 18 (default: %(default)s)",
+        help="oldest iOS for Core ML, 15 to 18 (default: 16; 18 for several lengths)",
     )
     parser.add_argument(
         "--out",

@@ -95,6 +95,10 @@ class LoadFunction(Protocol):
         """
 
 
+def no_objection(options: ConvertOptions) -> None:
+    """Accept any options."""
+
+
 @dataclass(frozen=True)
 class Target:
     """A format that a graph can be lowered to.
@@ -110,6 +114,8 @@ class Target:
         form: how the graph is written for it; called when torch may be imported.
         convert: lower a graph and write the artifact to a path.
         load: load an artifact to run it.
+        check: refuse, with a UserError, options that the format cannot serve; called before any
+            work is done.
         systems: the systems (``platform.system()``) that its runtimes exist on; empty for all.
     """
 
@@ -123,4 +129,5 @@ class Target:
     form: Callable[[], GraphForm]
     convert: Callable[[MobileGraph, ConvertOptions, Path], Conversion]
     load: LoadFunction
+    check: Callable[[ConvertOptions], object] = no_objection
     systems: tuple[str, ...] = ()

@@ -324,4 +324,6 @@ COREML = Target(
     form=form,
     convert=convert,
     load=load,
+    check=choose_ios,
+    systems=("Darwin",),
 )
