@@ -98,18 +98,22 @@ def convert(job: Job, graph: MobileGraph, directory: Path) -> Conversion:
 def check_parity(
     job: Job, roles: tuple[str, ...], cases: list[Case], directory: Path
 ) -> tuple[ParityInfo, ...]:
-    """Compare the artifact with the checkpoint on the artifact's own runtime.
+    """Compare the artifact with the checkpoint, on the artifact's own runtime if it is here.
 
     Raises:
         GateError: it differs by more than its scheme allows.
     """
     from ondevice.verify import parity
+    from ondevice.verify.mil import UnknownOpError
+    from ondevice.verify.runners import open_runner
 
+    limit = job.scheme.limit
     try:
-        runner = job.target.load(directory / job.target.file, roles)
-    except RuntimeUnavailableError as error:
-        return tuple(parity.not_run(job.target.name, job.lengths, job.scheme.limit, str(error)))
-    rows = tuple(parity.check(runner, cases, job.task, job.scheme.limit))
+        runner, evidence = open_runner(job.target.name, directory / job.target.file, roles)
+        rows = tuple(parity.check(runner, cases, job.task, limit, evidence))
+    except (RuntimeUnavailableError, UnknownOpError) as error:
+        # Neither says anything about the artifact, so it is not failed, and never passed.
+        return tuple(parity.not_run(job.target.name, job.lengths, limit, str(error)))
     failed = [row for row in rows if row.status == "failed"]
     if failed:
         where = ", ".join(f"length {row.length}: {row.reason}" for row in failed)
