@@ -1,8 +1,8 @@
 """Normalization and softmax.
 
 Sources: coremltools MIL op definitions `iOS15/normalization.py`, `iOS15/activation.py`. Each is
-one op to MIL, so its inner sums stay in fp32 and only its result is rounded: an overflow *inside*
-a layer norm on an engine that squares in half precision does not show here.
+one op to MIL, so its inner sums are taken in fp64 and only its result is rounded: an overflow
+*inside* a layer norm on an engine that squares in half precision does not show here.
 """
 
 from __future__ import annotations
@@ -25,9 +25,7 @@ def layer_norm(
     """gamma (x - E[x]) / √(Var[x] + epsilon) + beta over `axes`; gamma has the shape of those."""
     dims = list(range(x.dim())) if axes is None else [axis % x.dim() for axis in axes.tolist()]
     sizes = [size if dim in dims else 1 for dim, size in enumerate(x.shape)]
-    centred = x - x.mean(dims, keepdim=True)
-    variance = (centred * centred).mean(dims, keepdim=True)
-    return _affine(centred / torch.sqrt(variance + epsilon), gamma, beta, sizes)
+    return _affine(_standardized(x.double(), dims, epsilon), gamma, beta, sizes)
 
 
 def batch_norm(
@@ -40,7 +38,7 @@ def batch_norm(
 ) -> Tensor:
     """Normalize x [N, C, *] by the given statistics [C]."""
     sizes = [1, -1] + [1] * (x.dim() - 2)
-    centred = x - mean.reshape(sizes)
+    centred = x.double() - mean.reshape(sizes)
     return _affine(centred / torch.sqrt(variance.reshape(sizes) + epsilon), gamma, beta, sizes)
 
 
@@ -49,15 +47,19 @@ def instance_norm(
 ) -> Tensor:
     """Normalize each channel of x [N, C, *] by its own mean and variance."""
     dims = list(range(2, x.dim()))
-    centred = x - x.mean(dims, keepdim=True)
-    variance = (centred * centred).mean(dims, keepdim=True)
     sizes = [1, -1] + [1] * (x.dim() - 2)
-    return _affine(centred / torch.sqrt(variance + epsilon), gamma, beta, sizes)
+    return _affine(_standardized(x.double(), dims, epsilon), gamma, beta, sizes)
 
 
 def l2_norm(x: Tensor, epsilon: Tensor) -> Tensor:
     """Divide by √(Σ x² + epsilon), the sum being over the last three dimensions."""
+    x = x.double()
     return x / torch.sqrt((x * x).sum((-3, -2, -1), keepdim=True) + epsilon)
+
+
+def _standardized(x: Tensor, dims: list[int], epsilon: Tensor) -> Tensor:
+    centred = x - x.mean(dims, keepdim=True)
+    return centred / torch.sqrt((centred * centred).mean(dims, keepdim=True) + epsilon)
 
 
 def _affine(x: Tensor, gamma: Tensor | None, beta: Tensor | None, sizes: list[int]) -> Tensor:
