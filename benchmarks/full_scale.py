@@ -1,0 +1,122 @@
+"""Build BERT-base and DistilBERT for every target at length 384; seconds, memory and size.
+
+    python benchmarks/full_scale.py [--models distilbert,bert-base] [--schemes fp16,int8]
+
+The weights are random (seeded): time, memory and size do not depend on what they are. Each
+build runs in a fresh process, so that its peak memory is its own. Prints a table and writes
+``benchmarks/results/full_scale.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import machine
+
+from ondevice import console, models
+
+LENGTH = 384
+TARGETS = ("coreml", "tflite", "executorch", "onnx", "all")
+MODELS = ("distilbert", "bert-base")
+RESULTS = Path(__file__).parent / "results" / "full_scale.json"
+
+
+def make_checkpoint(name: str, directory: Path) -> Path:
+    """Save a question-answering checkpoint of full size with seeded random weights."""
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+    if name == "distilbert":
+        config: Any = transformers.DistilBertConfig()
+        model: Any = transformers.DistilBertForQuestionAnswering(config)
+    else:
+        config = transformers.BertConfig()
+        model = transformers.BertForQuestionAnswering(config)
+    model.save_pretrained(directory / name)
+    # Both have BERT's uncased vocabulary of 30,522 word pieces, which MiniLM has too.
+    for file in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"):
+        shutil.copy(models.EMBEDDED["minilm"]() / file, directory / name / file)
+    return directory / name
+
+
+def build(checkpoint: Path, target: str, scheme: str, out: Path) -> dict[str, Any]:
+    """Build in a fresh process; return seconds, peak MB, and one record for each artifact."""
+    command = [sys.executable, "-m", "ondevice.build", "--model", str(checkpoint)]
+    command += ["--target", target, "--scheme", scheme, "--lengths", str(LENGTH)]
+    command += ["--out", str(out), "--json"]
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    output = process.stdout.read()
+    errors = process.stderr.read()
+    # wait4 gives this child's own peak memory, in kB on Linux and bytes on macOS.
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    seconds = time.perf_counter() - start
+    if process.returncode:
+        raise SystemExit(errors.decode())
+    unit = 1 if sys.platform == "darwin" else 1024
+    return {
+        "seconds": round(seconds, 1),
+        "peak_mb": round(usage.ru_maxrss * unit / 1e6),
+        "artifacts": json.loads(output),
+    }
+
+
+def main() -> None:
+    """Build everything, print the table, write the results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", default=",".join(MODELS))
+    parser.add_argument("--schemes", default="fp16,int8")
+    parser.add_argument("--targets", default=",".join(TARGETS))
+    arguments = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory() as directory:
+        for model in arguments.models.split(","):
+            checkpoint = make_checkpoint(model, Path(directory))
+            for scheme in arguments.schemes.split(","):
+                for target in arguments.targets.split(","):
+                    out = Path(directory) / "out"
+                    row = build(checkpoint, target, scheme, out)
+                    shutil.rmtree(out)
+                    rows.append({"model": model, "scheme": scheme, "target": target, **row})
+                    print(f"{model} {scheme} {target}: {row['seconds']} s", file=sys.stderr)
+    RESULTS.parent.mkdir(exist_ok=True)
+    document = {"length": LENGTH, "machine": machine.describe(), "builds": rows}
+    RESULTS.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    headers = ("model", "scheme", "target", "seconds", "peak MB", "artifact MB", "parity")
+    print(console.table(headers, [_cells(row) for row in rows]))
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    artifacts = row["artifacts"]
+    sizes = " + ".join(f"{artifact['bytes'] / 1e6:.1f}" for artifact in artifacts)
+    statuses = {
+        f"{check['status']} ({check['evidence']})"
+        for artifact in artifacts
+        for check in artifact["parity"]
+    }
+    return (
+        row["model"],
+        row["scheme"],
+        row["target"],
+        str(row["seconds"]),
+        str(row["peak_mb"]),
+        sizes,
+        ", ".join(sorted(statuses)),
+    )
+
+
+if __name__ == "__main__":
+    main()
