@@ -41,6 +41,11 @@ SCHEMES: dict[str, Scheme] = {
     "fp32": Scheme("fp32", "32-bit floats throughout", ParityLimit(max_abs=1e-4)),
     "fp16": Scheme("fp16", "16-bit float weights", ParityLimit(max_abs=2e-2)),
     "int8": Scheme("int8", "8-bit weights, per channel", ParityLimit(min_cosine=0.99)),
+    "int8-weight": Scheme(
+        "int8-weight",
+        "8-bit weights, per channel; computed in floats",
+        ParityLimit(min_cosine=0.99),
+    ),
 }
 
 
