@@ -1,0 +1,371 @@
+"""ExecuTorch for CPUs: a ``.pte`` whose matmuls run in XNNPACK.
+
+One length is one method ``forward``; several are ``forward_64``, ``forward_128``, … in one file
+that stores each weight once. A method for each length, not one dynamic length: memory is planned
+for the length in use instead of the largest, and the graph outside the delegate stays small.
+
+The format names neither inputs nor outputs, so constant methods (``get_lengths``, ``get_inputs``,
+``get_outputs``, ``get_vocab_size`` and the labels) say it instead. They return integers, strings
+and a tensor only: ExecuTorch's Java binding cannot read lists.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import importlib.metadata
+import logging
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ondevice.errors import BundleError, MissingPackageError, RuntimeUnavailableError, UserError
+from ondevice.errors import require as require_package
+from ondevice.schemes import check_offered
+from ondevice.targets.base import Conversion, ConvertOptions, Target
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+    from torch.export import ExportedProgram
+
+    from ondevice.graph import GraphForm, MobileGraph
+
+EXTRA = "executorch"
+BACKEND = "XnnpackBackend"
+
+# The smallest layer-norm epsilon that half precision still tells from zero is 6e-8; kernels are
+# handed the epsilon in the tensor's own type.
+HALF_EPSILON = 1e-6
+
+# tanh(0.798 (x + 0.0447 x³)) is 1 in half precision from x = 4 on; x³ overflows from x = 41 on.
+GELU_SATURATES = 8.0
+
+
+def form() -> GraphForm:
+    """Return the form that leaves the fewest nodes outside XNNPACK: plain matmul and softmax."""
+    from ondevice.graph import GraphForm
+
+    return GraphForm(attention="matmul")
+
+
+def method_name(length: int, lengths: Sequence[int]) -> str:
+    """Return the name of the method that serves one of an artifact's lengths."""
+    return "forward" if len(lengths) == 1 else f"forward_{length}"
+
+
+def convert(graph: MobileGraph, options: ConvertOptions, path: Path) -> Conversion:
+    """Lower a graph to XNNPACK and write the program to `path`.
+
+    Raises:
+        UserError: the target does not have the scheme.
+        MissingPackageError: ExecuTorch, or torchao for int8, is not installed.
+    """
+    check_offered(options.scheme, EXECUTORCH.name, EXECUTORCH.schemes)
+    with _root_logger_restored():
+        exir = require_package("executorch.exir", extra=EXTRA)
+        partitioner = require_package(
+            "executorch.backends.xnnpack.partition.xnnpack_partitioner", extra=EXTRA
+        )
+    prepared = _PREPARE[options.scheme](graph)
+    lowered = exir.to_edge_transform_and_lower(
+        {
+            method_name(length, options.lengths): _export(prepared, graph.example(length))
+            for length in options.lengths
+        },
+        partitioner=[partitioner.XnnpackPartitioner()],
+        constant_methods=_description(graph, options),
+    )
+    # Fusion turns "dequantize the whole table, then look up" into one quantized lookup. Folding
+    # constants would also store one copy of the position rows for each length.
+    config = exir.ExecutorchBackendConfig(do_quant_fusion_and_const_prop=options.scheme == "int8")
+    with path.open("wb") as stream:
+        lowered.to_executorch(config).write_to_file(stream)
+    return Conversion(min_runtime={"executorch": _version()})
+
+
+def _export(module: nn.Module, example: tuple[Tensor, ...]) -> ExportedProgram:
+    import torch
+
+    program: ExportedProgram = torch.export.export(module, example, strict=False)
+    if any(parameter.dtype == torch.float16 for parameter in module.parameters()):
+        program = program.run_decompositions({torch.ops.aten.gelu.default: _half_gelu})
+    return program
+
+
+def _description(graph: MobileGraph, options: ConvertOptions) -> dict[str, Any]:
+    """Return the constant methods: what an app must know to call the others."""
+    import torch
+
+    labels = options.labels
+    return {
+        "get_lengths": torch.tensor(options.lengths, dtype=torch.int32),
+        "get_inputs": ",".join(graph.inputs),
+        "get_outputs": ",".join(graph.outputs),
+        "get_vocab_size": graph.encoder.vocab_size,
+        "get_scheme": options.scheme,
+        "get_name": labels.name,
+        "get_task": labels.task,
+        "get_author": labels.author,
+        "get_licence": labels.licence,
+        "get_version": labels.version,
+    }
+
+
+def _prepare_fp32(graph: MobileGraph) -> nn.Module:
+    return graph.module
+
+
+def _prepare_fp16(graph: MobileGraph) -> nn.Module:
+    """Return a copy that stores and multiplies in half precision; layer norms stay in float32.
+
+    ExecuTorch 1.5.1's optimized layer norm is wrong in half precision from width 256 on (off by
+    thousands on this project's own encoder), and no version runs it in XNNPACK anyway.
+    """
+    import torch
+    from torch import nn
+
+    module = copy.deepcopy(graph.module).half()
+    for norm in (child for child in module.modules() if isinstance(child, nn.LayerNorm)):
+        norm.float().eps = max(norm.eps, HALF_EPSILON)
+        norm.register_forward_pre_hook(lambda _, args: tuple(x.to(torch.float32) for x in args))
+        norm.register_forward_hook(lambda _, args, output: output.to(torch.float16))
+    module.register_forward_hook(
+        lambda _, args, outputs: tuple(output.to(torch.float32) for output in outputs)
+    )
+    return module
+
+
+def _half_gelu(x: Tensor, *, approximate: str = "none") -> Tensor:
+    """Compute GELU from operations that XNNPACK has in half precision.
+
+    It takes no half-precision GELU in ExecuTorch 1.5 (pytorch/executorch#16679); the portable
+    kernel evaluates erf element by element. The tanh form (Hendrycks and Gimpel 2016, section 2)
+    is within 5e-4 of it, half a unit in the last place at 1.
+    """
+    inner = x.clamp(-GELU_SATURATES, GELU_SATURATES)
+    inner = inner * (inner * inner * 0.035677408136300125 + 0.7978845608028654)
+    return (x * 0.5) * (inner.tanh() + 1.0)
+
+
+def _prepare_int8(graph: MobileGraph) -> nn.Module:
+    """Return a copy with 8-bit linears (inputs quantized as they come) and 8-bit embeddings."""
+    import torch
+    from torch import nn
+
+    granularity = require_package("torchao.quantization.granularity", extra=EXTRA).PerAxis(0)
+    api = require_package("torchao.quantization.quant_api", extra=EXTRA)
+    module = copy.deepcopy(graph.module)
+    api.quantize_(
+        module,
+        api.IntxWeightOnlyConfig(weight_dtype=torch.int8, granularity=granularity),
+        lambda child, _: isinstance(child, nn.Embedding),
+    )
+    api.quantize_(
+        module,
+        api.Int8DynamicActivationIntxWeightConfig(
+            weight_dtype=torch.int8, weight_granularity=granularity
+        ),
+        lambda child, _: isinstance(child, nn.Linear),
+    )
+    # The quantized lookup ends the process when it is given 32-bit indices.
+    module.embeddings.words.register_forward_pre_hook(
+        lambda _, args: tuple(ids.to(torch.int64) for ids in args)
+    )
+    return module
+
+
+_PREPARE: dict[str, Callable[[MobileGraph], nn.Module]] = {
+    "fp32": _prepare_fp32,
+    "fp16": _prepare_fp16,
+    "int8": _prepare_int8,
+}
+
+
+class ExecuTorchRunner:
+    """A loaded program. Methods are loaded when their length is first run."""
+
+    def __init__(self, path: Path, roles: Sequence[str], threads: int | None) -> None:
+        self._path = path
+        self._roles = tuple(roles)
+        self._threads = threads or _default_threads()
+        self._program: Any = None
+        _use_threads(self._threads)
+        try:
+            self._lengths = tuple(self._constant("get_lengths").tolist())
+            self._inputs = tuple(self._constant("get_inputs").split(","))
+            self._vocab_size = int(self._constant("get_vocab_size"))
+            outputs = tuple(self._constant("get_outputs").split(","))
+        except (RuntimeError, KeyError) as error:
+            raise BundleError(
+                f"'{path}' is not a program of this project, or is damaged: {error}"
+            ) from error
+        if outputs != self._roles:
+            raise UserError(f"'{path}' answers {', '.join(outputs)}, asked for {', '.join(roles)}")
+        _RUNNERS.add(self)
+
+    @property
+    def runtime(self) -> str:
+        return "executorch"
+
+    @property
+    def version(self) -> str:
+        return _version()
+
+    def run(self, inputs: Mapping[str, NDArray[np.int32]]) -> dict[str, NDArray[np.float32]]:
+        """Run one batch; see :class:`ondevice.targets.base.Runner`.
+
+        Raises:
+            UserError: the inputs are not those of the contract.
+        """
+        import torch
+
+        length = self._check(inputs)
+        _use_threads(self._threads)
+        method = self._loaded().load_method(method_name(length, self._lengths))
+        outputs = method.execute([torch.tensor(inputs[name]) for name in self._inputs])
+        return {
+            role: output.numpy().copy() for role, output in zip(self._roles, outputs, strict=True)
+        }
+
+    def unload(self) -> None:
+        """Let go of the program; the next run loads it again."""
+        self._program = None
+
+    def _loaded(self) -> Any:
+        if self._program is None:
+            runtime = require_package("executorch.runtime", extra=EXTRA).Runtime.get()
+            self._program = runtime.load_program(self._path)
+        return self._program
+
+    def _constant(self, name: str) -> Any:
+        return self._loaded().load_method(name).execute([])[0]
+
+    def _check(self, inputs: Mapping[str, NDArray[np.int32]]) -> int:
+        """Return the length, having refused what would end the process inside a kernel."""
+        import numpy as np
+
+        if set(inputs) != set(self._inputs):
+            raise UserError(
+                f"the inputs are {', '.join(self._inputs)}; given: {', '.join(inputs) or 'none'}"
+            )
+        for name, value in inputs.items():
+            if not isinstance(value, np.ndarray) or value.dtype != np.int32:
+                kind = getattr(value, "dtype", type(value).__name__)
+                raise UserError(f"the input '{name}' must be an int32 array, not {kind}")
+            if value.ndim != 2 or value.shape[0] != 1 or value.shape[1] not in self._lengths:
+                raise UserError(
+                    f"the input '{name}' has the shape {list(value.shape)}; the artifact takes"
+                    f" [1, L] with L one of: {', '.join(map(str, self._lengths))}"
+                )
+        if len({value.shape for value in inputs.values()}) > 1:
+            raise UserError("the inputs have different lengths")
+        ids = inputs["input_ids"]
+        if ids.min() < 0 or ids.max() >= self._vocab_size:
+            raise UserError(
+                f"input_ids must lie between 0 and {self._vocab_size - 1};"
+                f" given: {ids.min()} to {ids.max()}"
+            )
+        return int(ids.shape[1])
+
+
+def load(path: Path, roles: Sequence[str], *, threads: int | None = None) -> ExecuTorchRunner:
+    """Load a program in ExecuTorch's own runtime.
+
+    ExecuTorch has one thread pool a process: runners with different `threads` may live side by
+    side, but each change between them loads the programs again.
+
+    Raises:
+        RuntimeUnavailableError: the runtime is not installed or was built without XNNPACK.
+        BundleError: the file is not a program, is cut off, or is not one of ours.
+    """
+    if threads is not None and threads < 1:
+        raise UserError(f"threads must be at least 1; given: {threads}")
+    try:
+        registry = require_package("executorch.runtime", extra=EXTRA).Runtime.get()
+        # Importing it registers the quantized embedding lookup.
+        require_package("executorch.kernels.quantized", extra=EXTRA)
+    except MissingPackageError as error:
+        raise RuntimeUnavailableError(str(error)) from error
+    if not registry.backend_registry.is_available(BACKEND):
+        raise RuntimeUnavailableError(
+            "this build of executorch has no XNNPACK; type: pip install 'ondevice[executorch]'"
+        )
+    _check_file(path)
+    return ExecuTorchRunner(path, roles, threads)
+
+
+def _check_file(path: Path) -> None:
+    """Refuse a file that is not a whole program, which the runtime would map and read past."""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as stream:
+            head = stream.read(48)
+    except OSError as error:
+        raise BundleError(f"'{path}' cannot be read: {error.strerror}") from error
+    # Layout: executorch/exir/_serialize/_program.py, _ExtendedHeader.
+    if len(head) < 48 or head[4:6] != b"ET" or head[8:12] != b"eh00":
+        raise BundleError(f"'{path}' is not an ExecuTorch program")
+    program, segments, data = (int.from_bytes(head[at : at + 8], "little") for at in (16, 24, 32))
+    if size < max(program, segments + data):
+        raise BundleError(f"'{path}' is cut off: {size} bytes of {max(program, segments + data)}")
+
+
+# Runners whose methods point into the process's one thread pool.
+_RUNNERS: weakref.WeakSet[ExecuTorchRunner] = weakref.WeakSet()
+
+
+@cache
+def _default_threads() -> int:
+    """Return the size that ExecuTorch gives its thread pool; asked before it is first changed."""
+    pool = require_package("executorch.extension.pybindings.portable_lib", extra=EXTRA)
+    return int(pool._threadpool_get_thread_count())
+
+
+def _use_threads(threads: int) -> None:
+    """Resize the thread pool, if needed.
+
+    A loaded XNNPACK method keeps a pointer to the pool, which a resize frees: every runner lets
+    go of its methods first.
+    """
+    _default_threads()
+    pool = require_package("executorch.extension.pybindings.portable_lib", extra=EXTRA)
+    if pool._threadpool_get_thread_count() == threads:
+        return
+    for runner in _RUNNERS:
+        runner.unload()
+    pool._unsafe_reset_threadpool(threads)
+
+
+@contextlib.contextmanager
+def _root_logger_restored() -> Iterator[None]:
+    """Undo the ``logging.basicConfig`` that ExecuTorch's partitioner calls on import."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+
+
+def _version() -> str:
+    # Without the build tag ("1.5.1+cpu"): manifests compare versions.
+    return importlib.metadata.version("executorch").split("+")[0]
+
+
+EXECUTORCH = Target(
+    name="executorch",
+    title="ExecuTorch",
+    file="model.pte",
+    extra=EXTRA,
+    converters=("torch", "executorch", "torchao"),
+    runtimes=("executorch",),
+    schemes=tuple(_PREPARE),
+    form=form,
+    convert=convert,
+    load=load,
+)
