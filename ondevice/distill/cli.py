@@ -7,11 +7,20 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from ondevice.distill.options import FinetuneOptions, TrainOptions
+from ondevice.distill.options import (
+    PRETRAINING,
+    TASKS,
+    DataOptions,
+    FinetuneOptions,
+    LossWeights,
+    PretrainOptions,
+    TaskOptions,
+    TrainOptions,
+)
 from ondevice.errors import OnDeviceError
 from ondevice.tasks.features import QAOptions
 
@@ -39,6 +48,26 @@ _HELP = {
 }
 _CHOICES = {"schedule": ("linear", "cosine"), "precision": ("fp32", "bf16")}
 _SKIP = {"adam_betas", "adam_epsilon"}
+_BEGUN = "go on from this checkpoint instead of the teacher's layers"
+_CHECKPOINT = "a checkpoint directory, an embedded name or a hub id"
+_WINDOW = ("max_length", "doc_stride", "max_query", "max_answer")
+_WEIGHTS = {
+    "kl": "weight of the soft targets",
+    "hard": "weight of the labels",
+    "hidden": "weight of the hidden states' cosine",
+    "attention": "weight of the attention maps (runs the teacher live, without the cache)",
+}
+_PRETRAIN = {
+    "temperature": "of the soft targets",
+    "kl_weight": "weight of the soft targets",
+    "mlm_weight": "weight of masked language modelling",
+    "cosine_weight": "weight of the last hidden states' cosine",
+    "masked_only": "soft targets at masked positions only",
+    "mask_share": "share of the tokens to predict",
+    "smoothing": "power of the token frequencies in the choice of tokens (0: uniform)",
+    "max_length": "tokens of a training text",
+    "freeze_positions": "do not train the position embeddings",
+}
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -76,61 +105,175 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _add_verbs(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+
     finetune = verbs.add_parser("finetune", help="fine-tune a checkpoint on labelled data")
-    finetune.add_argument("--model", default="minilm", help="checkpoint directory, or 'minilm'")
-    finetune.add_argument("--train", type=Path, nargs="+", required=True, help="SQuAD JSON files")
-    finetune.add_argument("--eval", type=Path, required=True, help="SQuAD JSON to score on")
-    finetune.add_argument("--out", type=Path, required=True, help="directory of the run")
-    _add_window(finetune)
+    finetune.add_argument("--model", default="minilm", help=f"{_CHECKPOINT} (default: minilm)")
+    _add_data(finetune)
     _add_training(finetune, TrainOptions())
     finetune.set_defaults(verb_function=_finetune)
 
+    task = verbs.add_parser("task", help="distil a fine-tuned teacher into a smaller student")
+    task.add_argument("--teacher", required=True, help=_CHECKPOINT)
+    task.add_argument("--student", help=_BEGUN)
+    _add_student(task, TaskOptions)
+    _add_data(task)
+    task.add_argument(
+        "--unlabelled", type=Path, nargs="+", default=(), help="more data, labels unread"
+    )
+    _add(task, TaskOptions, "pairs", "so many unlabelled pairs of a question with another passage")
+    task.add_argument("--cache", type=Path, help="keep the teacher's outputs here, for all runs")
+    group = task.add_argument_group("losses")
+    for name, text in _WEIGHTS.items():
+        _add(group, LossWeights, name, text)
+    _add(group, TaskOptions, "temperature", "of the soft targets")
+    _add(group, TaskOptions, "compare", "layers in hidden and attention losses", ("last", "all"))
+    _add_training(task, TrainOptions())
+    task.set_defaults(verb_function=_task)
 
-def _add_window(parser: argparse.ArgumentParser) -> None:
+    pretrain = verbs.add_parser("pretrain", help="distil on raw text with the paper's triple loss")
+    pretrain.add_argument("--teacher", required=True, help=f"{_CHECKPOINT}, with a masked-LM head")
+    pretrain.add_argument("--student", help=_BEGUN)
+    pretrain.add_argument(
+        "--corpus",
+        nargs="+",
+        required=True,
+        help="text files (.gz too; a document a line), directories, or datasets:NAME/CONFIG:SPLIT",
+    )
+    pretrain.add_argument("--out", type=Path, required=True, help="directory of the run")
+    _add_student(pretrain, PretrainOptions)
+    group = pretrain.add_argument_group("losses")
+    for name, text in _PRETRAIN.items():
+        _add(group, PretrainOptions, name, text)
+    group.add_argument(
+        "--ablate",
+        nargs="+",
+        default=(),
+        choices=("kl", "mlm", "cosine"),
+        help="losses to leave out",
+    )
+    _add_training(pretrain, PRETRAINING)
+    pretrain.set_defaults(verb_function=_pretrain)
+
+    score = verbs.add_parser("score", help="score checkpoints; compare the others with the first")
+    score.add_argument("models", nargs="+", metavar="CHECKPOINT")
+    score.add_argument("--eval", type=Path, required=True, help="labelled data")
+    _add_task(score)
+    score.set_defaults(verb_function=_score)
+
+
+def _add(
+    parser: Any, owner: Any, name: str, text: str, allowed: tuple[str, ...] | None = None
+) -> None:
+    """Add one flag for one field: the words are the same in Python and on the command line."""
+    default = getattr(owner, name)
+    flag = f"--{name.replace('_', '-')}"
+    if isinstance(default, bool):
+        parser.add_argument(flag, action="store_true", default=default, help=text)
+    else:
+        kind = type(default)
+        parser.add_argument(
+            flag, type=kind, default=default, choices=allowed, help=f"{text} (default: {default})"
+        )
+
+
+def _add_student(parser: argparse.ArgumentParser, owner: Any) -> None:
+    _add(parser, owner, "layers", "the teacher layers to copy: every-other, first-K, last-K, 0,2,4")
+    text = "the student's architecture: the teacher's, or DistilBERT's"
+    _add(parser, owner, "kind", text, ("same", "distilbert"))
+
+
+def _add_task(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--task", default="qa", choices=TASKS, help="(default: qa)")
+    text = "classify: whose columns, labels and metrics: a GLUE task, or imdb"
+    _add(parser, DataOptions, "columns", text)
     group = parser.add_argument_group("windows")
-    for name in ("max_length", "doc_stride", "max_query", "max_answer"):
-        group.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(QAOptions, name))
+    for name in _WINDOW:
+        _add(group, QAOptions, name, "in tokens")
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--train", type=Path, nargs="+", required=True, help="training files")
+    parser.add_argument(
+        "--eval", type=Path, required=True, help="a file to score on, never trained on"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="directory of the run")
+    _add_task(parser)
 
 
 def _add_training(parser: argparse.ArgumentParser, defaults: TrainOptions) -> None:
-    """Add one flag for each field of TrainOptions: the words are the same in Python and here."""
     group = parser.add_argument_group("training")
     for item in fields(TrainOptions):
-        if item.name in _SKIP:
-            continue
-        flag, default = f"--{item.name.replace('_', '-')}", getattr(defaults, item.name)
-        if isinstance(default, bool):
-            group.add_argument(flag, action="store_true", default=default, help=_HELP[item.name])
-        else:
-            group.add_argument(
-                flag,
-                type=type(default),
-                default=default,
-                choices=_CHOICES.get(item.name),
-                help=f"{_HELP[item.name]} (default: {default})",
-            )
+        if item.name not in _SKIP:
+            _add(group, defaults, item.name, _HELP[item.name], _CHOICES.get(item.name))
 
 
-def _training(arguments: argparse.Namespace) -> TrainOptions:
+def _training(arguments: argparse.Namespace, defaults: TrainOptions) -> TrainOptions:
     names = [item.name for item in fields(TrainOptions) if item.name not in _SKIP]
-    return TrainOptions(**{name: getattr(arguments, name) for name in names})
+    return replace(defaults, **{name: getattr(arguments, name) for name in names})
 
 
-def _window(arguments: argparse.Namespace) -> QAOptions:
-    names = ("max_length", "doc_stride", "max_query", "max_answer")
-    return QAOptions(**{name: getattr(arguments, name) for name in names})
+def _data(arguments: argparse.Namespace, train: tuple[Path, ...]) -> DataOptions:
+    return DataOptions(
+        train=train,
+        eval_file=arguments.eval,
+        task=arguments.task,
+        columns=arguments.columns,
+        qa=QAOptions(**{name: getattr(arguments, name) for name in _WINDOW}),
+    )
 
 
 def _finetune(arguments: argparse.Namespace) -> dict[str, Any]:
+    options = FinetuneOptions(
+        model=arguments.model,
+        data=_data(arguments, tuple(arguments.train)),
+        out=arguments.out,
+        training=_training(arguments, TrainOptions()),
+    )
     from ondevice.distill.recipe import finetune
 
-    return finetune(
-        FinetuneOptions(
-            model=arguments.model,
-            train=tuple(arguments.train),
-            eval_file=arguments.eval,
-            out=arguments.out,
-            qa=_window(arguments),
-            training=_training(arguments),
-        )
+    return finetune(options)
+
+
+def _task(arguments: argparse.Namespace) -> dict[str, Any]:
+    options = TaskOptions(
+        teacher=arguments.teacher,
+        data=_data(arguments, tuple(arguments.train)),
+        out=arguments.out,
+        student=arguments.student,
+        layers=arguments.layers,
+        kind=arguments.kind,
+        weights=LossWeights(**{name: getattr(arguments, name) for name in _WEIGHTS}),
+        temperature=arguments.temperature,
+        compare=arguments.compare,
+        unlabelled=tuple(arguments.unlabelled),
+        pairs=arguments.pairs,
+        cache=arguments.cache,
+        training=_training(arguments, TrainOptions()),
     )
+    from ondevice.distill.recipe import task
+
+    return task(options)
+
+
+def _pretrain(arguments: argparse.Namespace) -> dict[str, Any]:
+    options = PretrainOptions(
+        teacher=arguments.teacher,
+        corpus=tuple(arguments.corpus),
+        out=arguments.out,
+        student=arguments.student,
+        layers=arguments.layers,
+        kind=arguments.kind,
+        ablate=tuple(arguments.ablate),
+        training=_training(arguments, PRETRAINING),
+        **{name: getattr(arguments, name) for name in _PRETRAIN},
+    )
+    from ondevice.distill.pretrain import pretrain
+
+    return pretrain(options)
+
+
+def _score(arguments: argparse.Namespace) -> dict[str, Any]:
+    data = _data(arguments, ())
+    from ondevice.distill.recipe import score
+
+    return score(tuple(arguments.models), data)

@@ -1,4 +1,4 @@
-"""What a training run is told; plain values, so that a run can be written down and recognised again."""
+"""What a training run is told: plain values, to be written down and recognised again."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from ondevice.errors import UserError
+from ondevice.errors import UserError, choices
 from ondevice.tasks.features import QAOptions
+
+TASKS = ("qa", "classify", "tokens")
+
+TASKS = ("qa", "classify", "tokens")
 
 Precision = Literal["fp32", "bf16"]
 
@@ -16,8 +20,9 @@ Precision = Literal["fp32", "bf16"]
 class TrainOptions:
     """The engine's settings, shared by every verb.
 
-    `log_every`, `save_every` and `keep` do not change the weights; everything else does.
-    `eval_every` and `save_every` count optimizer steps; 0 means "half an epoch" for the former.
+    `log_every`, `save_every`, `keep` and `threads` do not change what is learned; everything else
+    does. `eval_every` and `save_every` count optimizer steps; 0 means "half an epoch" for the
+    former. `minutes` above 0 bounds the training's time, with a learning rate that is 0 at its end.
     """
 
     epochs: float = 2.0
@@ -61,20 +66,153 @@ class TrainOptions:
 
 
 @dataclass(frozen=True)
-class FinetuneOptions:
-    """Fine-tune `model` on `train`; score on `eval_file`, which is never trained on."""
+class DataOptions:
+    """What is trained on and scored on.
 
-    model: str
+    `train` (empty only where nothing is trained) and `eval_file` are SQuAD JSON for qa; TSV, CSV,
+    JSONL or `datasets:NAME/CONFIG:SPLIT` for classify, with the columns of `columns` (a GLUE task
+    or imdb); CoNLL columns for tokens.
+    """
+
     train: tuple[Path, ...]
     eval_file: Path
-    out: Path
     task: str = "qa"
+    columns: str = "sst2"
     qa: QAOptions = field(default_factory=QAOptions)
-    training: TrainOptions = field(default_factory=TrainOptions)
 
     def __post_init__(self) -> None:
         """Refuse to score on what is trained on."""
-        if not self.train:
-            raise UserError("at least one training file is needed")
         if self.eval_file.resolve() in {path.resolve() for path in self.train}:
             raise UserError(f"{self.eval_file} is given for training and for evaluation")
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """Return the local files under the names that a run's record gives them."""
+        named = {f"train:{path.name}": path for path in self.train} | {"eval": self.eval_file}
+        return {name: path for name, path in named.items() if not is_remote(path)}
+
+
+def is_remote(path: Path) -> bool:
+    """Tell whether a source is a `datasets` name rather than a file."""
+    return str(path).startswith("datasets:")
+
+
+@dataclass(frozen=True)
+class FinetuneOptions:
+    """Fine-tune `model` (a directory, an embedded name or a hub id) into `out`."""
+
+    model: str
+    data: DataOptions
+    out: Path
+    training: TrainOptions = field(default_factory=TrainOptions)
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weights of the task-distillation losses; 0 switches one off."""
+
+    kl: float = 1.0
+    hard: float = 0.5
+    hidden: float = 1.0
+    attention: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse weights that train nothing."""
+        values = (self.kl, self.hard, self.hidden, self.attention)
+        if min(values) < 0:
+            raise UserError(f"a loss weight must not be negative, not {min(values)}")
+        if not any(values):
+            raise UserError("all loss weights are 0: there is nothing to train")
+
+
+@dataclass(frozen=True)
+class TaskOptions:
+    """Distil `teacher` into a student of some of its layers, or go on from a `student` directory.
+
+    `compare` says which layers the hidden and attention losses see: `last`, or `all` with each
+    student layer against the teacher layer it was copied from (or the layers of `layers`, for a
+    `student`). `pairs` adds so many unlabelled pairs of a question with another passage;
+    `unlabelled` adds files whose labels, if any, are not read. `cache` keeps the teacher's outputs;
+    None runs the teacher beside the student.
+    """
+
+    teacher: str
+    data: DataOptions
+    out: Path
+    student: str | None = None
+    layers: str = "every-other"
+    kind: Literal["same", "distilbert"] = "same"
+    weights: LossWeights = field(default_factory=LossWeights)
+    temperature: float = 2.0
+    compare: Literal["last", "all"] = "all"
+    unlabelled: tuple[Path, ...] = ()
+    pairs: int = 0
+    cache: Path | None = None
+    training: TrainOptions = field(default_factory=TrainOptions)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be distilled."""
+        if self.temperature <= 0:
+            raise UserError(f"temperature must be above 0, not {self.temperature}")
+        if self.pairs < 0:
+            raise UserError(f"pairs must not be negative, not {self.pairs}")
+        if self.pairs and self.data.task != "qa":
+            raise UserError("--pairs makes question-passage pairs; only --task qa has them")
+
+
+# Sanh et al. 2019's code: AdamW (0.9, 0.98), 1e-6, 5e-4, warm-up 5 %, 3 epochs, batches by
+# accumulation.
+PRETRAINING = TrainOptions(
+    epochs=3.0,
+    batch_size=8,
+    accumulation=50,
+    learning_rate=5e-4,
+    weight_decay=0.0,
+    max_grad_norm=5.0,
+    adam_betas=(0.9, 0.98),
+    adam_epsilon=1e-6,
+    dropout=0.1,
+    save_every=500,
+)
+
+
+@dataclass(frozen=True)
+class PretrainOptions:
+    """The paper's triple loss on raw text.
+
+    Weights are those of Sanh et al. 2019 and the code published with it; `ablate` switches off any
+    of `kl`, `mlm`, `cosine` (the paper's table 4). `smoothing` is the power of the token
+    frequencies in the masking probability (XLM); 0 masks uniformly.
+    """
+
+    teacher: str
+    corpus: tuple[str, ...]
+    out: Path
+    student: str | None = None
+    layers: str = "every-other"
+    kind: Literal["same", "distilbert"] = "distilbert"
+    temperature: float = 2.0
+    kl_weight: float = 5.0
+    mlm_weight: float = 2.0
+    cosine_weight: float = 1.0
+    ablate: tuple[str, ...] = ()
+    masked_only: bool = False
+    mask_share: float = 0.15
+    smoothing: float = 0.7
+    max_length: int = 512
+    freeze_positions: bool = False
+    training: TrainOptions = PRETRAINING
+
+    def __post_init__(self) -> None:
+        """Refuse unknown losses and shares that mask nothing or all."""
+        unknown = set(self.ablate) - {"kl", "mlm", "cosine"}
+        if unknown:
+            raise UserError(choices("loss", min(unknown), ("kl", "mlm", "cosine")))
+        if len(set(self.ablate)) == 3:
+            raise UserError("all three losses are ablated: there is nothing to train")
+        if not 0.0 < self.mask_share < 1.0:
+            raise UserError(f"mask_share must lie in (0, 1), not {self.mask_share}")
+        if self.temperature <= 0:
+            raise UserError(f"temperature must be above 0, not {self.temperature}")
+        if not self.corpus:
+            raise UserError("a corpus is needed: text files, directories, or datasets:NAME:SPLIT")

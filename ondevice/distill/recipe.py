@@ -1,24 +1,23 @@
-"""The verbs of `ondevice distill`: each loads, trains, scores and writes one checkpoint."""
+"""The verbs `finetune` and `task`: each loads, trains, scores and writes one checkpoint."""
 
 from __future__ import annotations
 
-import json
 import logging
-import math
-import os
-import time
-from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ondevice.distill import checkpoints, runs
-from ondevice.distill.options import FinetuneOptions, TrainOptions
-from ondevice.errors import DataError, UserError
-from ondevice.tasks.features import load_tokenizer
-from ondevice.tasks.qa import QAExample, read_squad
+from ondevice.distill.options import DataOptions, FinetuneOptions, TaskOptions
+from ondevice.errors import UserError
+from ondevice.models import WEIGHTS_FILE
 
 if TYPE_CHECKING:
-    from ondevice.distill.trainer import Budget, QATrainer
+    from transformers import PreTrainedModel
+
+    from ondevice.distill.heads import TaskHead
+    from ondevice.distill.heads.base import Feature
+    from ondevice.distill.trainer import Evaluation
 
 logger = logging.getLogger(__name__)
 
@@ -29,135 +28,206 @@ def finetune(options: FinetuneOptions) -> dict[str, Any]:
     Raises:
         UserError: an option, a file or the output directory is at fault.
     """
-    source = checkpoints.resolve(options.model)
-    data = {f"train:{path.name}": path for path in options.train}
-    data |= {"eval": options.eval_file, "weights": source / "model.safetensors"}
-    for path in data.values():
-        if not path.is_file():
-            raise DataError(f"{path} does not exist")
-    examples = read_all(options.train)
-    development = read_squad(options.eval_file)
-
-    description = runs.describe("finetune", options, data)
-    runs.claim(options.out, description)
-    if (done := finished(options.out)) is not None:
+    directory = checkpoints.resolve(options.model)
+    files = options.data.files | {"weights": directory / WEIGHTS_FILE}
+    description = runs.describe("finetune", options, files)
+    if (done := runs.claim(options.out, description)) is not None:
         return done
 
-    import torch
-    from transformers import set_seed
+    from ondevice.distill import engine
+    from ondevice.distill.sources import read_sources, results
+    from ondevice.distill.trainer import TaskTrainer
 
-    from ondevice.distill import trainer as engine
-    from ondevice.distill.data import features
-
-    if options.training.threads:
-        torch.set_num_threads(options.training.threads)
-    set_seed(options.training.seed)  # before the load: the new head is drawn at random
+    engine.prepare(options.training)
+    sources = read_sources(options.data, directory)
     model = checkpoints.load(
-        source, "AutoModelForQuestionAnswering", dropout=options.training.dropout
+        directory, sources.head.auto_class, dropout=options.training.dropout, **sources.head.config
     )
-    if options.training.freeze_embeddings:
-        model.get_input_embeddings().requires_grad_(False)
-    tokenizer = load_tokenizer(source)
-    train = features(tokenizer, examples, options.qa)
-    subset = spread(development, options.training.eval_questions)
-    logger.info(
-        "%d questions in %d windows (mean %.0f tokens); %d of %d development questions while training",
-        len(examples),
-        len(train),
-        sum(train.lengths) / len(train),
-        len(subset),
-        len(development),
-    )
-    # The engine's TensorBoard writer takes its directory from the environment alone.
-    os.environ["TENSORBOARD_LOGGING_DIR"] = str(options.out / "logs")
-    runner = engine.QATrainer(
-        model,
-        engine.arguments(options.training, options.out, steps_in_epoch(len(train), options.training)),
-        train,
-        features(tokenizer, subset, options.qa),
-        subset,
-        options.qa,
-        budget(options.training, options.out),
-    )
-    seconds = run(runner, options.out)
-    final = engine.evaluate(
-        model, features(tokenizer, development, options.qa), development, options.qa
-    )
-    result = {
-        "em": final.em,
-        "f1": final.f1,
-        "questions": len(development),
-        "eval": options.eval_file.name,
-        "steps": runner.state.global_step,
-        "seconds": seconds,
+    engine.freeze(model, options.training)
+    features = sources.training()
+    evaluation = sources.evaluation()
+    with engine.logging_to(options.out):
+        trainer = TaskTrainer(
+            model,
+            engine.arguments(options.training, options.out, len(features)),
+            sources.head,
+            features,
+            sources.evaluation(options.training.eval_questions),
+            budget=engine.budget(options.training, options.out),
+        )
+    seconds = engine.run(trainer, options.out)
+    result = results(evaluation.score(model)) | {
+        "eval": options.data.eval_file.name,
+        "steps": trainer.state.global_step,
+        "seconds": round(seconds, 1),
     }
-    checkpoints.save(model, options.out, source)
-    runs.write_json(options.out / "scores.json", result)
+    engine.finish(trainer, options.out, directory, result)
     return result
 
 
-def budget(options: TrainOptions, out: Path) -> Budget | None:
-    """Return the clock of a run that has a time limit."""
-    from ondevice.distill.trainer import Budget
-
-    if not options.minutes:
-        return None
-    return Budget(options.minutes, options.warmup, out / "clock.json")
-
-
-def run(runner: QATrainer, out: Path) -> float:
-    """Train, from the last complete checkpoint if there is one; return the seconds it took.
+def task(options: TaskOptions) -> dict[str, Any]:
+    """Distil a teacher into a student for one task; return the scores, retention included.
 
     Raises:
-        UserError: the disk is full; the previous checkpoint survives.
+        UserError: an option, a file or the output directory is at fault.
     """
-    checkpoint = runs.last_checkpoint(out)
-    if checkpoint is not None:
-        logger.info("resuming from %s", checkpoint)
-    begun = time.monotonic()
-    try:
-        runner.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    except OSError as error:
+    directory = checkpoints.resolve(options.teacher)
+    begun = checkpoints.resolve(options.student) if options.student else None
+    files = options.data.files | {"teacher": directory / WEIGHTS_FILE}
+    files |= {f"unlabelled:{path.name}": path for path in options.unlabelled}
+    if begun is not None:
+        files["student"] = begun / WEIGHTS_FILE
+        checkpoints.check_vocabulary(directory, begun)
+    description = runs.describe("task", options, files)
+    if (done := runs.claim(options.out, description)) is not None:
+        return done
+
+    from ondevice.distill import engine
+    from ondevice.distill.distiller import TaskDistiller, with_teacher
+    from ondevice.distill.retention import retention
+    from ondevice.distill.sources import read_sources, results
+
+    engine.prepare(options.training)
+    sources = read_sources(options.data, directory)
+    head = sources.head
+    # Eager attention alone can return its probabilities.
+    attention = {"attn_implementation": "eager"} if options.weights.attention else {}
+    teacher = checkpoints.load(
+        directory, head.auto_class, dropout=options.training.dropout, **head.config, **attention
+    )
+    student, pairs = make_student(options, teacher, begun, head)
+    if attention:
+        student.set_attn_implementation("eager")
+    engine.freeze(student, options.training)
+    features = sources.training(options.unlabelled, options.pairs, options.training.seed)
+    evaluation = sources.evaluation()
+    key = description["sha256"]["teacher"]
+    collate = None
+    with engine.main_process_first():
+        teacher_scores = _teacher_scores(options.cache, key, teacher, head, evaluation)
+        if options.cache is not None and not options.weights.attention:
+            layers = tuple(theirs for _, theirs in pairs) if options.weights.hidden else ()
+            collate = with_teacher(
+                head, _filled(options.cache, key, teacher, head, features.items, layers)
+            )
+    with engine.logging_to(options.out):
+        trainer = TaskDistiller(
+            student,
+            engine.arguments(options.training, options.out, len(features)),
+            head,
+            features,
+            sources.evaluation(options.training.eval_questions),
+            budget=engine.budget(options.training, options.out),
+            collate=collate,
+            teacher=teacher if collate is None else None,
+            pairs=pairs,
+            weights=options.weights,
+            temperature=options.temperature,
+        )
+    seconds = engine.run(trainer, options.out)
+    scores = evaluation.score(student)
+    kept = retention(scores.statistic, teacher_scores.statistic, len(scores.ids))
+    result = results(scores) | {
+        "teacher": results(teacher_scores),
+        "retention": asdict(kept),
+        "eval": options.data.eval_file.name,
+        "steps": trainer.state.global_step,
+        "seconds": round(seconds, 1),
+    }
+    engine.finish(trainer, options.out, directory, result)
+    return result
+
+
+def make_student(
+    options: TaskOptions, teacher: PreTrainedModel, begun: Path | None, head: TaskHead
+) -> tuple[PreTrainedModel, tuple[tuple[int, int], ...]]:
+    """Return the student and the (student layer, teacher layer) pairs that are compared.
+
+    Raises:
+        UserError: a given student has another depth than the layer choice, or another width.
+    """
+    from ondevice.distill.student import initialise, parse_layers
+
+    depth = teacher.config.num_hidden_layers
+    layers = parse_layers(options.layers, depth)
+    if begun is None:
+        student = initialise(teacher, layers, options.kind)
+    else:
+        student = checkpoints.load(
+            begun, head.auto_class, dropout=options.training.dropout, **head.config
+        )
+    own = student.config.num_hidden_layers
+    if options.compare == "last":
+        pairs: tuple[tuple[int, int], ...] = ((own - 1, depth - 1),)
+    elif own == len(layers):
+        pairs = tuple(enumerate(layers))
+    else:
         raise UserError(
-            f"writing to {out} failed: {error.strerror or error}; the checkpoint before it is kept: "
-            "free some space and start the same command again"
-        ) from error
-    runs.write_json(out / "curve.json", runner.state.log_history)
-    return time.monotonic() - begun
+            f"the student has {own} layers and --layers {options.layers} names {len(layers)} of "
+            "the teacher's to compare them with; name as many, or give --compare last"
+        )
+    if options.weights.hidden and student.config.hidden_size != teacher.config.hidden_size:
+        raise UserError(
+            f"student and teacher have different widths ({student.config.hidden_size} and "
+            f"{teacher.config.hidden_size}); give --hidden 0"
+        )
+    if options.weights.attention and (
+        student.config.num_attention_heads != teacher.config.num_attention_heads
+    ):
+        raise UserError("student and teacher have different numbers of heads; give --attention 0")
+    return student, pairs
 
 
-def read_all(paths: Sequence[Path]) -> list[QAExample]:
-    """Read training files in order.
+def score(models: tuple[str, ...], data: DataOptions) -> dict[str, Any]:
+    """Score checkpoints on `data.eval_file`; the first is what the others are compared with.
 
-    Raises:
-        DataError: two files share a question id.
+    For each of the others: retention in percent, and the difference in points, with paired
+    intervals.
     """
-    found: dict[str, QAExample] = {}
-    for path in paths:
-        for example in read_squad(path):
-            if example.id in found:
-                raise DataError(f"{path}: the question id '{example.id}' is in an earlier file too")
-            found[example.id] = example
-    return list(found.values())
+    from ondevice.distill.retention import difference, retention
+    from ondevice.distill.sources import read_sources, results
+
+    found: dict[str, Any] = {}
+    first = None
+    for name in models:
+        directory = checkpoints.resolve(name)
+        sources = read_sources(data, directory)
+        model = checkpoints.load(directory, sources.head.auto_class)
+        scores = sources.evaluation().score(model)
+        found[name] = results(scores)
+        if first is None:
+            first = scores
+            continue
+        pair = (scores.statistic, first.statistic, len(scores.ids))
+        found[name] |= {
+            "retention": asdict(retention(*pair)),
+            "difference": asdict(difference(*pair)),
+        }
+    return found
 
 
-def spread(examples: Sequence[QAExample], count: int) -> list[QAExample]:
-    """Return `count` examples at even distances, so that every article is represented."""
-    if count <= 0 or count >= len(examples):
-        return list(examples)
-    return [examples[i * len(examples) // count] for i in range(count)]
+def _teacher_scores(
+    cache: Path | None, key: str, teacher: PreTrainedModel, head: TaskHead, evaluation: Evaluation
+) -> Any:
+    if cache is None:
+        return evaluation.score(teacher)
+    filled = _filled(cache, key, teacher, head, evaluation.features, ())
+    logits = [filled[index].logits for index in range(len(evaluation.features))]
+    return head.score(evaluation.features, logits, evaluation.examples)
 
 
-def steps_in_epoch(windows: int, options: TrainOptions) -> int:
-    """Return the optimizer steps of one epoch."""
-    return math.ceil(windows / (options.batch_size * options.accumulation))
+def _filled(
+    directory: Path,
+    key: str,
+    teacher: PreTrainedModel,
+    head: TaskHead,
+    items: list[Feature],
+    layers: tuple[int, ...],
+) -> Any:
+    """Return the cache of a teacher's outputs, complete."""
+    from ondevice.distill.cache import TeacherCache
+    from ondevice.distill.distiller import teacher_outputs
 
-
-def finished(out: Path) -> dict[str, Any] | None:
-    """Return the scores of a run that is already complete."""
-    file = out / "scores.json"
-    if not file.is_file():
-        return None
-    logger.info("%s is complete; nothing to do", out)
-    result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return result
+    cache = TeacherCache(directory, key, items, per_token=head.per_token, layers=layers)
+    cache.fill(teacher_outputs(teacher, head, layers), width=teacher.config.hidden_size)
+    return cache

@@ -1,11 +1,11 @@
 """A run's directory: whose it is, how far it got, what made it.
 
-    OUT/run.json          options, data hashes, versions, seed and the run's identity
-    OUT/checkpoints/      the engine's checkpoints (weights, optimizer, random states)
-    OUT/logs/             TensorBoard
-    OUT/curve.json        every logged number by step
-    OUT/scores.json       the final scores; its presence means that the run is complete
-    OUT/config.json, model.safetensors, tokenizer.json, …   the result
+OUT/run.json          options, data hashes, versions, seed and the run's identity
+OUT/checkpoints/      the engine's checkpoints (weights, optimizer, random states)
+OUT/logs/             TensorBoard
+OUT/curve.json        every logged number by step
+OUT/scores.json       the final scores; its presence means that the run is complete
+OUT/config.json, model.safetensors, tokenizer.json, …   the result
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import datetime
 import hashlib
 import importlib.metadata
 import json
+import logging
 import os
 import platform
 import shutil
@@ -24,16 +25,25 @@ from pathlib import Path
 from typing import Any
 
 from ondevice.distill.checkpoints import sha256
-from ondevice.errors import UserError
+from ondevice.errors import DataError, UserError
+
+logger = logging.getLogger(__name__)
 
 PACKAGES = ("torch", "transformers", "accelerate", "tokenizers", "safetensors", "numpy", "datasets")
 
 # These change what is printed and kept, not what is learned.
-_NOT_IDENTITY = ("out", "log_every", "save_every", "keep", "threads")
+_NOT_IDENTITY = ("out", "cache", "log_every", "save_every", "keep", "threads")
 
 
 def describe(verb: str, options: Any, data: Mapping[str, Path]) -> dict[str, Any]:
-    """Return the run's description: its identity covers options and the hashes of data and weights."""
+    """Return the run's description: its identity covers options and the hashes of data and weights.
+
+    Raises:
+        DataError: a data file does not exist.
+    """
+    for path in data.values():
+        if not path.is_file():
+            raise DataError(f"{path} does not exist")
     hashes = {name: sha256(path) for name, path in sorted(data.items())}
     plain = json.loads(json.dumps(asdict(options), default=str))
     identity = _without(plain, _NOT_IDENTITY) | {"verb": verb, "hashes": hashes}
@@ -49,35 +59,49 @@ def describe(verb: str, options: Any, data: Mapping[str, Path]) -> dict[str, Any
     }
 
 
-def claim(out: Path, description: Mapping[str, Any]) -> bool:
-    """Make `out` this run's directory; return whether the run had already begun there.
+def claim(out: Path, description: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Make `out` this run's directory; return its scores if the run is already complete.
+
+    With several processes only the first writes.
 
     Raises:
         UserError: the directory belongs to another run, or holds other files.
     """
     record = out / "run.json"
     if record.is_file():
-        try:
-            owner = json.loads(record.read_text(encoding="utf-8"))["identity"]
-        except (OSError, ValueError, KeyError) as error:
-            raise UserError(f"{record} is unreadable; choose another --out or delete it") from error
+        owner = _read_json(record).get("identity")
         if owner != description["identity"]:
             raise UserError(
-                f"{out} belongs to another run (other options, data or weights); choose another --out, "
-                "or delete it to begin anew"
+                f"{out} belongs to another run (other options, data or weights); choose another "
+                "--out, or delete it to begin anew"
             )
-        return True
+        scores = out / "scores.json"
+        if scores.is_file():
+            logger.info("%s is complete; nothing to do", out)
+            return _read_json(scores)
+        return None
+    if not is_main_process():
+        return None
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists and is not a training run's directory; choose another --out")
-    out.mkdir(parents=True, exist_ok=True)
-    write_json(record, description)
-    return False
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(record, description)
+    except OSError as error:
+        raise UserError(f"cannot write to {out}: {error.strerror or error}") from error
+    return None
+
+
+def is_main_process() -> bool:
+    """Tell whether this is the first of the processes that torchrun started, or the only one."""
+    return int(os.environ.get("RANK", "0")) == 0
 
 
 def last_checkpoint(out: Path) -> Path | None:
     """Return the newest complete checkpoint; half-written ones (disk full, killed) are removed.
 
-    The engine writes `trainer_state.json` last, so a checkpoint without a readable one is incomplete.
+    The engine writes `trainer_state.json` last, so a checkpoint without a readable one is
+    incomplete.
     """
     folder = out / "checkpoints"
     found = sorted(
@@ -98,7 +122,7 @@ def write_json(path: Path, value: object) -> None:
     """Write JSON so that a reader sees the old file or the new one, never half."""
     temporary = path.with_suffix(path.suffix + ".tmp")
     temporary.write_text(json.dumps(value, indent=2, default=str) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def versions() -> dict[str, str]:
@@ -110,6 +134,14 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is unreadable; choose another --out or delete it") from error
+    return value if isinstance(value, dict) else {}
 
 
 def _without(value: Any, names: tuple[str, ...]) -> Any:

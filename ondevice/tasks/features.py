@@ -1,20 +1,19 @@
 """Windows over (question, context) pairs: what a question-answering model is fed.
 
-The phone apps repeat this file line by line, so it is integers and NumPy only: the same text gives the
-same arrays on every platform. Offsets count Unicode code points of the original context.
+The phone apps repeat this file line by line, so it is integers and NumPy only: the same text gives
+the same arrays on every platform. Offsets count Unicode code points of the original context.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ondevice.errors import CheckpointError, DataError, UserError
+from ondevice.errors import DataError, UserError
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
@@ -27,9 +26,10 @@ BoolArray = NDArray[np.bool_]
 class QAOptions:
     """How a context is cut into windows and how spans are chosen.
 
-    `doc_stride` is the number of context tokens that two neighbouring windows **share** (the meaning it
-    has in Hugging Face's code; BERT's original code means the step between windows).
-    `null_threshold` is SQuAD v2's: None always answers, a number lets "no answer" win by that margin.
+    `doc_stride` is the number of context tokens that two neighbouring windows **share** (the
+    meaning it has in Hugging Face's code; BERT's original code means the step between windows).
+    `null_threshold` is SQuAD v2's: None always answers, a number lets "no answer" win by that
+    margin.
     """
 
     max_length: int = 384
@@ -46,7 +46,8 @@ class QAOptions:
                 raise UserError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.doc_stride < 0:
             raise UserError(f"doc_stride must not be negative, not {self.doc_stride}")
-        # Up to four special tokens (RoBERTa's <s> q </s></s> c </s>); 8 tokens of context at the least.
+        # Up to four special tokens (RoBERTa's <s> q </s></s> c </s>); 8 tokens of context at the
+        # least.
         if self.max_query > self.max_length - 12:
             raise UserError(
                 f"max_query {self.max_query} leaves no room for the context in windows of "
@@ -67,10 +68,10 @@ class QAOptions:
 class Window:
     """One model input, unpadded: T tokens, of which [context_start, context_end) are context.
 
-    `offsets` [T, 2] holds each context token's code-point range in the original context and zeros for
-    every other token. `max_context` [T] is true where, among all windows that hold a context token,
-    this one shows it with the most context on its poorer side; a span counts only in the window where
-    its first token has it, so every span is proposed by exactly one window.
+    `offsets` [T, 2] holds each context token's code-point range in the original context and zeros
+    for every other token. `max_context` [T] is true where, of all windows that hold a token, this
+    one shows it with the most context on its poorer side; a span counts only in the window
+    where its first token has it, so every span is proposed by exactly one window.
     """
 
     input_ids: IntArray
@@ -86,30 +87,13 @@ class Window:
         return int(self.input_ids.shape[0])
 
 
-def load_tokenizer(path: Path) -> Tokenizer:
-    """Read `tokenizer.json` (or the one in a checkpoint directory) with truncation and padding off.
-
-    Raises:
-        CheckpointError: the file is missing or is not a tokenizer.
-    """
-    from tokenizers import Tokenizer
-
-    file = path / "tokenizer.json" if path.is_dir() else path
-    if not file.is_file():
-        raise CheckpointError(f"{file} does not exist; a checkpoint needs a tokenizer.json")
-    try:
-        tokenizer = Tokenizer.from_file(str(file))
-    except Exception as error:  # tokenizers raises bare Exception on a malformed file
-        raise CheckpointError(f"{file} is not a tokenizer: {error}") from error
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
-
-
 def windows(
     tokenizer: Tokenizer, question: str, context: str, options: QAOptions | None = None
 ) -> list[Window]:
     """Cut a pair into overlapping windows of at most `max_length` tokens, in reading order.
+
+    The tokenizer comes without truncation and padding, as `ondevice.tokenizer.read_tokenizer` gives
+    it.
 
     A question of more than `max_query` tokens is cut at the end of its last whole kept token. The
     overlap is `doc_stride`, or half of the room for context where that is less.

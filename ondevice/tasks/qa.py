@@ -24,7 +24,6 @@ from ondevice.tasks.features import (
     QAOptions,
     Window,
     batch,
-    load_tokenizer,
     token_span,
     windows,
 )
@@ -41,7 +40,6 @@ __all__ = [
     "decode",
     "exact_match",
     "f1_score",
-    "load_tokenizer",
     "normalize_answer",
     "read_squad",
     "score",
@@ -60,7 +58,7 @@ class Gold:
 
 @dataclass(frozen=True)
 class QAExample:
-    """A question about a context; no `answers` means that it has none (SQuAD v2) or is unlabelled."""
+    """A question about a context; no `answers`: it has none (SQuAD v2), or is unlabelled."""
 
     id: str
     question: str
@@ -93,7 +91,7 @@ class QAScores:
     f1_each: NDArray[np.float64]
 
 
-# --- reading ---------------------------------------------------------------------------------------
+# --- reading ---
 
 
 def read_squad(path: Path, *, need_answers: bool = True) -> list[QAExample]:
@@ -113,9 +111,8 @@ def read_squad(path: Path, *, need_answers: bool = True) -> list[QAExample]:
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text (byte {error.start})") from error
     except json.JSONDecodeError as error:
-        raise DataError(
-            f"{path} is not JSON, or is cut off: {error.msg} at line {error.lineno} column {error.colno}"
-        ) from error
+        place = f"line {error.lineno} column {error.colno}"
+        raise DataError(f"{path} is not JSON, or is cut off: {error.msg} at {place}") from error
     examples: list[QAExample] = []
     seen: set[str] = set()
     for context, record in _records(document, path):
@@ -147,9 +144,8 @@ def _example(context: str, record: Mapping[str, Any], path: Path, need: bool) ->
         identifier, question = str(record["id"]), record["question"]
         where = f"{path}, question '{identifier}'"
         impossible = bool(record.get("is_impossible", False))
-        golds = () if impossible else tuple(
-            Gold(answer["text"], answer["answer_start"]) for answer in record.get("answers", ())
-        )
+        answers = () if impossible else record.get("answers", ())
+        golds = tuple(Gold(answer["text"], answer["answer_start"]) for answer in answers)
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: a question lacks a field of SQuAD's layout: {error!r}") from error
     if not isinstance(context, str) or not context.strip():
@@ -170,7 +166,7 @@ def _example(context: str, record: Mapping[str, Any], path: Path, need: bool) ->
     return QAExample(identifier, question, context, golds)
 
 
-# --- decoding --------------------------------------------------------------------------------------
+# --- decoding ---
 
 
 def decode(
@@ -182,9 +178,9 @@ def decode(
 ) -> list[Answer]:
     """Return the `n_best` spans over all windows, best first; the text is cut from `context`.
 
-    A span lies within the context, ends no earlier than it starts, has at most `max_answer` tokens and
-    starts where its window has max-context. It scores start + end logit in float32; equal scores go
-    to the earlier window, then start, then end.
+    A span lies within the context, ends no earlier than it starts, has at most `max_answer` tokens
+    and starts where its window has max-context. It scores start + end logit in float32; equal
+    scores go to the earlier window, then start, then end.
 
     Args:
         items: the windows of one (question, context) pair.
@@ -245,7 +241,7 @@ def _best_spans(
     ]
 
 
-# --- scoring ---------------------------------------------------------------------------------------
+# --- scoring ---
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -271,7 +267,7 @@ def f1_score(prediction: str, gold: str) -> float:
 
 
 def score(predictions: Mapping[str, str], examples: Sequence[QAExample]) -> QAScores:
-    """Score predictions (question id → text) against the best-matching human answer of each question.
+    """Score predictions (question id → text), each against its best-matching human answer.
 
     Raises:
         DataError: a question has no prediction, or there is nothing to score.
@@ -290,7 +286,7 @@ def score(predictions: Mapping[str, str], examples: Sequence[QAExample]) -> QASc
     return QAScores(100.0 * float(em.mean()), 100.0 * float(f1.mean()), ids, em, f1)
 
 
-# --- the registry's entry --------------------------------------------------------------------------
+# --- the registry's entry ---
 
 
 def _examples() -> Sequence[Example]:

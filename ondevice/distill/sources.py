@@ -1,0 +1,108 @@
+"""From a task and its files to a head, training features and an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ondevice.distill.checkpoints import read_config
+from ondevice.distill.data import TEXT_TASKS, read_conll
+from ondevice.distill.heads import HEADS, Features, Scores, TaskHead
+from ondevice.distill.heads.classify import ClassifyHead
+from ondevice.distill.heads.qa import QAHead, other_passages
+from ondevice.distill.heads.tokens import TokensHead
+from ondevice.distill.options import DataOptions
+from ondevice.distill.retention import interval
+from ondevice.distill.trainer import Evaluation
+from ondevice.errors import DataError, UserError, choices
+from ondevice.tokenizer import TextTokenizer, read_tokenizer
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+
+@dataclass(frozen=True, eq=False)
+class Sources:
+    """A head with its examples, not yet turned into features."""
+
+    head: TaskHead
+    tokenizer: Tokenizer
+    train: list[Any]
+    development: list[Any]
+
+    def training(self, unlabelled: Sequence[Path] = (), pairs: int = 0, seed: int = 0) -> Features:
+        """Return the training features, the unlabelled ones after the labelled."""
+        items = self.head.features(self.tokenizer, self.train)
+        extra = [example for path in unlabelled for example in self.head.read(path, labelled=False)]
+        if pairs:
+            extra += other_passages(self.train, pairs, seed)
+        for item in self.head.features(self.tokenizer, extra, labelled=False):
+            items.append(replace(item, index=len(items)))
+        return Features(items)
+
+    def evaluation(self, count: int = 0) -> Evaluation:
+        """Return what to score on: all of it, or `count` examples at even distances.
+
+        Even distances, because neighbours come from the same article.
+        """
+        total = len(self.development)
+        chosen = self.development
+        if 0 < count < total:
+            chosen = [self.development[i * total // count] for i in range(count)]
+        return Evaluation(self.head, self.head.features(self.tokenizer, chosen), chosen)
+
+
+def read_sources(data: DataOptions, checkpoint: Path) -> Sources:
+    """Read the files for a task, with the tokenizer (and, for tags, the labels) of a checkpoint.
+
+    Raises:
+        DataError: a file is unreadable or contradicts itself, or two training files share an id.
+    """
+    if data.task not in HEADS:
+        raise UserError(choices("task", data.task, HEADS))
+    tokenizer = read_tokenizer(checkpoint)
+    head = _head(data, tokenizer, checkpoint)
+    found: dict[str, Any] = {}
+    for path in data.train:
+        for example in head.read(path):
+            if example.id in found:
+                raise DataError(f"{path}: '{example.id}' is in an earlier file too")
+            found[example.id] = example
+    development = head.read(data.eval_file)
+    return Sources(head, tokenizer.tokenizer, list(found.values()), development)
+
+
+def results(scores: Scores) -> dict[str, Any]:
+    """Return the metrics, the headline's interval and the number of examples, for JSON."""
+    spread = interval(scores.statistic, len(scores.ids))
+    return {
+        **scores.values,
+        f"{scores.headline}_interval": asdict(spread),
+        "examples": len(scores.ids),
+    }
+
+
+def _head(data: DataOptions, tokenizer: TextTokenizer, checkpoint: Path) -> TaskHead:
+    if data.task == "qa":
+        return QAHead(data.qa, pad_id=tokenizer.pad_id)
+    if data.task == "classify":
+        if data.columns not in TEXT_TASKS:
+            raise UserError(choices("set of columns", data.columns, TEXT_TASKS))
+        return ClassifyHead(
+            TEXT_TASKS[data.columns], max_length=data.qa.max_length, pad_id=tokenizer.pad_id
+        )
+    return TokensHead(
+        _tags(data, checkpoint), max_length=data.qa.max_length, pad_id=tokenizer.pad_id
+    )
+
+
+def _tags(data: DataOptions, checkpoint: Path) -> list[str]:
+    """Return a tagger's own tags, or those of the training files, `O` first."""
+    config = read_config(checkpoint)
+    if str((config.get("architectures") or [""])[0]).endswith("ForTokenClassification"):
+        names = config.get("id2label") or {}
+        return [names[key] for key in sorted(names, key=int)]
+    tags = {tag for path in data.train for example in read_conll(path) for tag in example.tags}
+    return ["O", *sorted(tags - {"O"})]
