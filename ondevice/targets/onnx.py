@@ -1,0 +1,294 @@
+"""ONNX: one file of standard operators, for ONNX Runtime on phones and hosts.
+
+Several lengths are one dynamic axis, ``length``; a single length is a fixed shape, which the
+accelerators behind ONNX Runtime (NNAPI, Core ML, QNN) want.
+
+Attention is written with matmul and softmax. torch.onnx spells ``scaled_dot_product_attention``
+out as the same with 11 nodes of shape arithmetic a layer, below opset 23; above, ONNX Runtime
+1.32's ``Attention`` refuses a mask that is broadcast over the queries.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ondevice import __version__
+from ondevice.errors import RuntimeUnavailableError, UserError, require
+from ondevice.targets._onnx_int8 import quantize
+from ondevice.targets.base import Conversion, ConvertOptions, Runner, Target
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from onnx import GraphProto, ModelProto
+    from torch import nn
+
+    from ondevice.graph import GraphForm, MobileGraph
+
+# The oldest with Gelu as one operator; spelled out, ONNX Runtime does not fuse torch's form of it.
+OPSET = 20
+# The file format that opset 20 was published with (onnx 1.15). torch writes 10 for the sake of
+# per-node metadata, which is removed here.
+IR_VERSION = 9
+# The first that reads opset 20 (onnxruntime.ai/docs/reference/compatibility).
+MIN_RUNTIME = "1.17"
+
+# A single protobuf file ends here; more needs external data, which no BERT-class model reaches.
+MAX_BYTES = 2**31 - 1
+
+# BERT's 1e-12 is zero in half precision, whose smallest number is 6e-8. The standard computes
+# the mean and variance in float32, accelerators do not all. Apple's encoders use 1e-7 as well
+# (ml-ane-transformers, huggingface/distilbert.py).
+HALF_EPSILON = 1e-7
+
+# The I/O contract's names; an artifact without token types is given them all the same.
+CONTRACT = ("input_ids", "attention_mask", "token_type_ids")
+
+
+def form() -> GraphForm:
+    """Return the form with matmul and softmax; the module's docstring says why."""
+    from ondevice.graph import GraphForm
+
+    return GraphForm(attention="matmul")
+
+
+def convert(graph: MobileGraph, options: ConvertOptions, path: Path) -> Conversion:
+    """Lower a graph to one ``.onnx`` file.
+
+    Raises:
+        UserError: the artifact would be larger than one file can be.
+        MissingPackageError: torch, onnx or onnxscript is not installed.
+    """
+    onnx = require("onnx", extra="onnx")
+    model = _export(graph, options)
+    _tidy(model)
+    _name_outputs(model.graph, graph.outputs, half=options.scheme == "fp16")
+    _name_weights(model.graph)
+    if options.scheme == "int8":
+        quantize(model)
+    _label(model, options)
+    if model.ByteSize() > MAX_BYTES:
+        raise UserError(
+            f"the ONNX file would have {model.ByteSize() / 1e9:.1f} GB, one file holds 2.1 GB;"
+            " choose --scheme fp16 or int8"
+        )
+    onnx.checker.check_model(model, full_check=True)
+    path.write_bytes(model.SerializeToString(deterministic=True))
+    return Conversion(min_runtime={"onnxruntime": MIN_RUNTIME})
+
+
+def _export(graph: MobileGraph, options: ConvertOptions) -> ModelProto:
+    torch = require("torch", extra="onnx")
+    require("onnxscript", extra="onnx")
+    module = _half(graph.module) if options.scheme == "fp16" else graph.module
+    longest = options.lengths[-1]
+    shapes = None
+    if len(options.lengths) > 1:
+        length = torch.export.Dim("length", max=longest)
+        shapes = tuple({1: length} for _ in graph.inputs)
+    with warnings.catch_warnings():
+        # Deprecations inside torch, and that the shared axis is named once.
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            module,
+            graph.example(longest),
+            dynamo=True,
+            input_names=list(graph.inputs),
+            dynamic_shapes=shapes,
+            opset_version=OPSET,
+            external_data=False,
+            verbose=False,
+        )
+    model: ModelProto = program.model_proto
+    return model
+
+
+def _half(module: nn.Module) -> nn.Module:
+    """Return a copy in half precision."""
+    import copy
+
+    from torch import nn
+
+    halved = copy.deepcopy(module).half()
+    for part in halved.modules():
+        if isinstance(part, nn.LayerNorm):
+            part.eps = max(part.eps, HALF_EPSILON)
+    return halved
+
+
+def _tidy(model: ModelProto) -> None:
+    """Drop what torch notes down beside the graph: stack traces with paths of this machine.
+
+    The shapes of inner values stay: ONNX Runtime does not find all of them out by itself where
+    the length is dynamic, and fuses LayerNormalization with the sum before it only if it knows.
+    """
+    graph = model.graph
+    weights = {tensor.name for tensor in graph.initializer}
+    inner = [value for value in graph.value_info if value.name not in weights]
+    del graph.value_info[:]
+    graph.value_info.extend(inner)
+    values = (*graph.input, *graph.output, *graph.value_info)
+    for part in (model, graph, *graph.node, *graph.initializer, *values):
+        part.doc_string = ""
+        del part.metadata_props[:]
+
+
+def _name_outputs(graph: GraphProto, roles: Sequence[str], *, half: bool) -> None:
+    """Give the outputs the names of their roles, and float32 where the graph computes in half."""
+    from onnx import TensorProto, helper
+
+    # torch has named an inner value 'embedding' after its operator; the role comes first.
+    _rename(graph, {role: f"{role}_value" for role in roles})
+    if not half:
+        _rename(
+            graph, {output.name: role for output, role in zip(graph.output, roles, strict=True)}
+        )
+        return
+    for output, role in zip(graph.output, roles, strict=True):
+        graph.node.append(helper.make_node("Cast", [output.name], [role], to=TensorProto.FLOAT))
+        output.name = role
+        output.type.tensor_type.elem_type = TensorProto.FLOAT
+
+
+def _name_weights(graph: GraphProto) -> None:
+    """Name the transposed matrices after their layers; torch has numbered them."""
+    weights = {tensor.name for tensor in graph.initializer}
+    products = {node.output[0]: node.input[1] for node in graph.node if node.op_type == "MatMul"}
+    names = {}
+    for node in graph.node:
+        product, bias = (*node.input, "", "")[:2]
+        if node.op_type == "Add" and bias.endswith(".bias") and products.get(product) in weights:
+            names[products[product]] = f"{bias.removesuffix('.bias')}.weight"
+    _rename(graph, names)
+
+
+def _rename(graph: GraphProto, names: Mapping[str, str]) -> None:
+    for node in graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+    for value in (*graph.output, *graph.initializer, *graph.value_info):
+        value.name = names.get(value.name, value.name)
+
+
+def _label(model: ModelProto, options: ConvertOptions) -> None:
+    from onnx import helper
+
+    labels = options.labels
+    model.ir_version = IR_VERSION
+    model.producer_name = "ondevice"
+    model.producer_version = __version__
+    model.graph.name = labels.name
+    properties = {
+        "task": labels.task,
+        "author": labels.author,
+        "licence": labels.licence,
+        "version": labels.version,
+        "scheme": options.scheme,
+        "lengths": ",".join(map(str, options.lengths)),
+    }
+    helper.set_model_props(model, properties)
+
+
+@dataclass(frozen=True)
+class OnnxRunner:
+    """A session of ONNX Runtime on the CPU."""
+
+    session: Any
+    version: str
+    inputs: tuple[str, ...]
+    roles: tuple[str, ...]
+    lengths: tuple[int, ...]
+
+    @property
+    def runtime(self) -> str:
+        """The name of the package that runs it."""
+        return "onnxruntime"
+
+    def run(self, inputs: Mapping[str, NDArray[np.int32]]) -> dict[str, NDArray[np.float32]]:
+        """Run one batch: int32 [1, L] for each input by name; see :class:`Runner`.
+
+        Raises:
+            UserError: an input is missing or unknown, of another type, or of another length.
+        """
+        self._check(inputs)
+        feed = {name: inputs[name] for name in self.inputs}
+        return dict(zip(self.roles, self.session.run(list(self.roles), feed), strict=True))
+
+    def _check(self, inputs: Mapping[str, NDArray[np.int32]]) -> None:
+        missing = [name for name in self.inputs if name not in inputs]
+        unknown = [name for name in inputs if name not in CONTRACT]
+        if missing or unknown:
+            raise UserError(
+                f"the artifact takes {', '.join(self.inputs)}; given: {', '.join(inputs) or 'none'}"
+            )
+        allowed = [(1, length) for length in self.lengths]
+        first = inputs[self.inputs[0]].shape
+        for name in self.inputs:
+            array = inputs[name]
+            if str(array.dtype) != "int32":
+                raise UserError(f"'{name}' is {array.dtype}; the artifact takes int32")
+            if array.shape not in allowed or array.shape != first:
+                raise UserError(
+                    f"'{name}' has the shape {list(array.shape)}; the artifact takes [1, L] with"
+                    f" the same L for every input, one of {', '.join(map(str, self.lengths))}"
+                )
+
+
+def load(path: Path, roles: Sequence[str], *, threads: int | None = None) -> Runner:
+    """Load an ``.onnx`` file that :func:`convert` wrote into ONNX Runtime.
+
+    Raises:
+        RuntimeUnavailableError: ONNX Runtime is not installed.
+        UserError: the file is missing, unreadable, not made by this project or for another task.
+    """
+    try:
+        import onnxruntime
+    except ModuleNotFoundError as error:
+        raise RuntimeUnavailableError(
+            "ONNX Runtime is not installed; type: pip install onnxruntime"
+        ) from error
+    if not path.is_file():
+        raise UserError(f"no ONNX file '{path}'")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = threads or 0
+    try:
+        session = onnxruntime.InferenceSession(
+            str(path), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"ONNX Runtime cannot load '{path}': {reason}") from error
+    outputs = tuple(output.name for output in session.get_outputs())
+    if set(outputs) != set(roles):
+        raise UserError(
+            f"'{path}' has the outputs {', '.join(outputs)}; asked for: {', '.join(roles)}"
+        )
+    lengths = session.get_modelmeta().custom_metadata_map.get("lengths")
+    if lengths is None:
+        raise UserError(f"'{path}' does not say its lengths; build it with ondevice")
+    return OnnxRunner(
+        session=session,
+        version=onnxruntime.__version__,
+        inputs=tuple(value.name for value in session.get_inputs()),
+        roles=tuple(roles),
+        lengths=tuple(int(length) for length in lengths.split(",")),
+    )
+
+
+ONNX = Target(
+    name="onnx",
+    title="ONNX",
+    file="model.onnx",
+    extra="onnx",
+    converters=("torch", "onnx", "onnxscript"),
+    runtimes=("onnxruntime",),
+    schemes=("fp32", "fp16", "int8"),
+    form=form,
+    convert=convert,
+    load=load,
+)
