@@ -617,6 +617,20 @@ def test_gather_outside_the_table_is_an_error(tmp_path: Path) -> None:
             run(path, {"x": table, "i": np.array([0, index], np.int32)})
 
 
+@pytest.mark.parametrize("half", [False, True], ids=["fp32", "fp16"])
+def test_gather_from_a_table_longer_than_int16(tmp_path: Path, half: bool) -> None:
+    # In half precision coremltools narrows the indices to uint16 from iOS 17 on.
+    table = np.arange(100_000, dtype=np.float32).reshape(50_000, 2) % 1024
+    path = build(
+        tmp_path / "model.mlpackage",
+        {"i": ((3,), "int32")},
+        lambda i: mb.gather(x=table, indices=i, axis=0),
+        half=half,
+    )
+    i = np.array([0, 32768, 49999], np.int32)
+    np.testing.assert_array_equal(run(path, {"i": i})[0], table[i])
+
+
 @EXAMPLES
 @given(x=numbers(2, 3), i=integers(2, 3, low=-128, high=127))
 def test_quantize_and_dequantize(

@@ -186,6 +186,28 @@ def test_functions_of_one_package(
         MilModel.load(tmp_path / "both.mlpackage", function="length_9")
 
 
+def test_functions_share_decoded_weights(package: Callable[..., Path], tmp_path: Path) -> None:
+    descriptor = ct.utils.MultiFunctionDescriptor()
+    for length in (8, 16):
+        descriptor.add_function(str(package(length, "iOS18", half=False)), "main", f"l{length}")
+    descriptor.default_function_name = "l16"
+    ct.utils.save_multifunction(descriptor, str(tmp_path / "both.mlpackage"))
+
+    long = MilModel.load(tmp_path / "both.mlpackage")
+    short = long.with_function("l8")
+    alone = MilModel.load(tmp_path / "both.mlpackage", "l8").run(question(8, 5))
+    long.run(question(16, 5))
+    np.testing.assert_array_equal(short.run(question(8, 5))["start"], alone["start"])
+    sizes = {
+        tensor.data_ptr(): tensor.numel()
+        for model in (long, short)
+        for tensor in model._plan.constants.values()
+        if not isinstance(tensor, str)
+    }
+    one = sum(t.numel() for t in long._plan.constants.values() if not isinstance(t, str))
+    assert sum(sizes.values()) < 1.1 * one
+
+
 class Pooler(nn.Module):
     """Words, one projection, and a masked mean: what a flexible length needs."""
 

@@ -33,6 +33,9 @@ class MilModel:
     """One function of a saved `.mlpackage`, as an app would load it."""
 
     def __init__(self, spec: Any, values: Values, function: str) -> None:
+        names = program.function_names(spec)
+        if function not in names:
+            raise MilInputError(choices("function", function, names))
         self._spec = spec
         self._values = values
         self._function: Function = program.read_function(spec, function)
@@ -49,10 +52,11 @@ class MilModel:
         """
         package = open_package(Path(path))
         spec = program.read_model(package)
-        names = program.function_names(spec)
-        if function is not None and function not in names:
-            raise MilInputError(choices("function", function, names))
-        return cls(spec, Values(package), function or names[0])
+        return cls(spec, Values(package), function or program.function_names(spec)[0])
+
+    def with_function(self, name: str) -> Self:
+        """Return another function of the same package; decoded weights are shared in memory."""
+        return type(self)(self._spec, self._values, name)
 
     @property
     def specification_version(self) -> int:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ondevice.verify.mil.constexpr import CONSTEXPRS
 from ondevice.verify.mil.dtypes import STORAGE, Array
 from ondevice.verify.mil.errors import (
@@ -30,8 +32,8 @@ from ondevice.verify.mil.values import Values
 if TYPE_CHECKING:
     from torch import Tensor
 
-# A decoded constant, and one as an op's function receives it.
 Constant = Array | str
+Content = tuple[Any, ...]
 Names = Mapping[str, tuple[str, ...]]
 
 
@@ -64,12 +66,8 @@ def make_plan(function: Function, outputs: set[str], values: Values) -> Plan:
     """Resolve all ops, then decode the weights; raise `UnknownOpError` before decoding any."""
     literals: dict[str, Literal] = {}
     steps = _steps(function, outputs, literals)
-    decoded = _constants(function.operations, values)
-    decoded.update((name, values.decode(literal.value)) for name, literal in literals.items())
-    constants = {
-        name: value if isinstance(value, str) else to_torch(value)
-        for name, value in decoded.items()
-    }
+    constants = _constants(function.operations, values)
+    constants.update((name, _tensor(values.decode(item.value))) for name, item in literals.items())
     return Plan(steps, constants, _nonfinite_constants(function.operations, constants))
 
 
@@ -86,7 +84,7 @@ def guarded(op: Operation, call: Callable[[], Any]) -> Any:
 def _steps(function: Function, outputs: set[str], literals: dict[str, Literal]) -> tuple[Step, ...]:
     from ondevice.verify.mil.ops import OPS, TUPLE_PARAMS
 
-    computed = [op for op in function.operations if op.type not in ("const", *CONSTEXPRS)]
+    computed = [op for op in function.operations if not _is_weight(op)]
     for op in computed:
         if op.type not in OPS:
             raise UnknownOpError(op.type, op.name)
@@ -154,34 +152,76 @@ def _last_uses(
     return dying[::-1]
 
 
-def _constants(operations: tuple[Operation, ...], values: Values) -> dict[str, Constant]:
-    """Decode every constant and compressed weight, in program order."""
-    decoded: dict[str, Constant] = {}
+def _constants(operations: tuple[Operation, ...], values: Values) -> dict[str, Tensor | str]:
+    """Decode every constant and compressed weight, in program order.
 
-    def resolve(binding: Binding) -> Constant:
+    What an equal op of this or another function has decoded is taken from `values.shared`, so
+    that functions share weights in memory as they do on disk.
+    """
+    weights = [op for op in operations if _is_weight(op)]
+    # What another constexpr op reads, such as a palette that is itself quantized.
+    chained = {item.name for op in weights for item in _bindings(op) if isinstance(item, Ref)}
+    arrays: dict[str, Constant] = {}
+    contents: dict[str, Content] = {}
+    constants: dict[str, Tensor | str] = {}
+    for op in weights:
+        names = [name for name, _ in op.outputs]
+        content = _content(op, contents)
+        if content not in values.shared or chained.intersection(names):
+            results = _evaluate(op, arrays, values)
+            arrays.update(zip(names, results, strict=True))
+            values.shared[content] = tuple(_tensor(result) for result in results)
+            for name in set(names) - chained:
+                del arrays[name]
+        contents.update(dict.fromkeys(names, content))
+        constants.update(zip(names, values.shared[content], strict=True))
+    return constants
+
+
+def _is_weight(op: Operation) -> bool:
+    return op.type == "const" or op.type in CONSTEXPRS
+
+
+def _bindings(op: Operation) -> list[Binding]:
+    return [binding for bindings in op.params.values() for binding in bindings]
+
+
+def _content(op: Operation, contents: Mapping[str, Content]) -> Content:
+    """Return what determines the value of a constant: equal contents have equal values."""
+
+    def of(binding: Binding) -> Content:
         if isinstance(binding, Literal):
-            return values.decode(binding.value)
-        if binding.name not in decoded:
+            return (binding.value.SerializeToString(deterministic=True),)
+        if binding.name not in contents:
             raise MilPackageError(f"a weight is made from '{binding.name}', not a constant")
-        return decoded[binding.name]
+        return contents[binding.name]
 
-    for op in operations:
-        if op.type != "const" and op.type not in CONSTEXPRS:
-            continue
-        params = {name: resolve(binding) for name, (binding,) in op.params.items()}
-        for (name, kind), value in zip(op.outputs, _evaluate(op, params), strict=True):
-            decoded[name] = _typed(value, op, kind)
-    return decoded
+    params = tuple((name, tuple(map(of, op.params[name]))) for name in sorted(op.params))
+    return (op.type, params, tuple(kind for _, kind in op.outputs))
 
 
-def _evaluate(op: Operation, params: dict[str, Constant]) -> tuple[Constant, ...]:
-    """Return the outputs of a `const` or `constexpr_*` op."""
+def _evaluate(op: Operation, arrays: Mapping[str, Constant], values: Values) -> list[Constant]:
+    """Return the outputs of a `const` or `constexpr_*` op in their declared types."""
+    if any(len(bindings) != 1 for bindings in op.params.values()):
+        raise UnknownOpError(op.type, op.name, "a tuple as parameter")
+    params = {
+        param: arrays[binding.name] if isinstance(binding, Ref) else values.decode(binding.value)
+        for param, (binding,) in op.params.items()
+    }
     if op.type == "const":
-        return (params["val"],)
-    call = CONSTEXPRS[op.type]
-    _check_signature(op, call, params)
-    results = guarded(op, lambda: call(**params))
-    return results if isinstance(results, tuple) else (results,)
+        results = params.pop("val", None)
+        if results is None or params:
+            raise UnknownOpError(op.type, op.name, "not exactly one value")
+    else:
+        _check_signature(op, CONSTEXPRS[op.type], params)
+        with np.errstate(over="ignore"):  # a weight beyond fp16 is inf, and reported as such
+            results = guarded(op, lambda: CONSTEXPRS[op.type](**params))
+    parts = results if isinstance(results, tuple) else (results,)
+    return [_typed(part, op, kind) for part, (_, kind) in zip(parts, op.outputs, strict=True)]
+
+
+def _tensor(value: Constant) -> Tensor | str:
+    return value if isinstance(value, str) else to_torch(value)
 
 
 def _typed(value: Constant, op: Operation, kind: TensorType) -> Constant:
@@ -201,6 +241,6 @@ def _nonfinite_constants(
     found = (
         nonfinite(op, [constants[name] for name, _ in op.outputs])
         for op in operations
-        if op.type == "const" or op.type in CONSTEXPRS
+        if _is_weight(op)
     )
     return tuple(item for item in found if item is not None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,12 +14,19 @@ from ondevice.verify.mil.errors import MilPackageError, UnknownOpError
 from ondevice.verify.mil.package import Package
 from ondevice.verify.mil.program import TensorType, tensor_type
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 @dataclass
 class Values:
-    """Decodes `MIL.Value` messages; keeps the weight files it has opened."""
+    """Decodes `MIL.Value` messages; keeps the weight files it has opened.
+
+    `shared` holds what the functions of the package have decoded, by content.
+    """
 
     package: Package
+    shared: dict[tuple[Any, ...], tuple[Tensor | str, ...]] = field(default_factory=dict)
     _files: dict[str, BlobFile] = field(default_factory=dict)
 
     def decode(self, value: Any) -> Array | str:
