@@ -409,6 +409,31 @@ def test_unsafe_and_damaged_packages_are_refused(simple: Path, tmp_path: Path) -
     refused(tmp_path / "nowhere.mlpackage", "not a .mlpackage directory")
 
 
+def test_a_description_that_is_not_the_programs_is_refused(simple: Path, tmp_path: Path) -> None:
+    def changed(name: str, change: Callable[[Any], None]) -> MilModel:
+        path = tmp_path / f"{name}.mlpackage"
+        shutil.copytree(simple, path)
+        spec = ct.models.MLModel(str(path), skip_model_load=True).get_spec()
+        change(spec)
+        (path / "Data/com.apple.CoreML/model.mlmodel").write_bytes(spec.SerializeToString())
+        return MilModel.load(path)
+
+    inputs = {"x": np.zeros((2, 4), np.float32), "i": np.zeros(2, np.int32)}
+    model = changed("input", lambda spec: setattr(spec.description.input[0], "name", "z"))
+    with pytest.raises(MilPackageError, match="lists the inputs z, i, function 'main' takes x, i"):
+        model.run(inputs)
+    model = changed("output", lambda spec: setattr(spec.description.output[0], "name", "z"))
+    with pytest.raises(MilPackageError, match="lists the output 'z', function 'main' returns"):
+        model.run(inputs)
+
+    def reshape(spec: Any) -> None:
+        spec.description.input[0].type.multiArrayType.shape[:] = [3, 4]
+
+    model = changed("shape", reshape)
+    with pytest.raises(MilPackageError, match=r"\[2, 4\] to the program.* takes \[3, 4\]"):
+        model.run({**inputs, "x": np.zeros((3, 4), np.float32)})
+
+
 def test_importing_is_light_and_reading_runs_no_line_of_coremltools(simple: Path) -> None:
     code = (
         "import sys\n"

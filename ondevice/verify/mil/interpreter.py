@@ -17,7 +17,7 @@ import numpy as np
 from ondevice.errors import choices
 from ondevice.verify.mil import program
 from ondevice.verify.mil.dtypes import Array
-from ondevice.verify.mil.errors import MilInputError, MilOpError
+from ondevice.verify.mil.errors import MilInputError, MilOpError, MilPackageError
 from ondevice.verify.mil.package import open_package
 from ondevice.verify.mil.plan import Plan, Step, guarded, make_plan
 from ondevice.verify.mil.program import Function, Operation, TensorSpec, TensorType
@@ -71,7 +71,7 @@ class MilModel:
     @cached_property
     def inputs(self) -> tuple[TensorSpec, ...]:
         """The inputs with their dtypes and the shapes they may take."""
-        return program.read_inputs(self._spec, self.function_name)
+        return program.read_inputs(self._spec, self.function_name, self._function)
 
     @cached_property
     def outputs(self) -> tuple[TensorSpec, ...]:
@@ -109,7 +109,7 @@ class MilModel:
             report.nonfinite.extend(plan.nonfinite_constants)
         values: dict[str, Any] = dict(plan.constants)
         for name, array in inputs.items():
-            values[name] = rounded(to_torch(array), self._function.inputs[name], half=half)
+            values[name] = _place(array, name, self._function.inputs[name], half=half)
         with torch.inference_mode():
             for step in plan.steps:
                 _execute(step, values, half=half, report=report)
@@ -138,6 +138,18 @@ def _check_input(array: Array, spec: TensorSpec) -> None:
         raise MilInputError(
             f"input '{spec.name}' has shape {list(array.shape)}; it takes {spec.describe()}"
         )
+
+
+def _place(array: Array, name: str, kind: TensorType, *, half: bool) -> Tensor:
+    """Make a function's input of an array; the description's shape [1] may be a scalar to MIL."""
+    if kind.shape == () and array.shape == (1,):
+        array = array.reshape(())
+    if not kind.fits(array.shape):
+        raise MilPackageError(
+            f"input '{name}' is {list(kind.shape)} to the program,"
+            f" while its description takes {list(array.shape)}"
+        )
+    return rounded(to_torch(array), kind, half=half)
 
 
 def _execute(

@@ -145,16 +145,28 @@ def read_function(model: Any, name: str) -> Function:
     )
 
 
-def read_inputs(model: Any, function: str) -> tuple[TensorSpec, ...]:
-    """Return the inputs of `function` as the model's description lists them."""
-    return tuple(_feature(feature) for feature in _interface(model, function).input)
+def read_inputs(model: Any, name: str, function: Function) -> tuple[TensorSpec, ...]:
+    """Return the inputs of a function as the model's description lists them."""
+    specs = tuple(_feature(feature) for feature in _interface(model, name).input)
+    if {spec.name for spec in specs} != set(function.inputs):
+        raise MilPackageError(
+            f"the description lists the inputs {', '.join(spec.name for spec in specs)},"
+            f" function '{name}' takes {', '.join(function.inputs)}"
+        )
+    return specs
 
 
 def read_outputs(model: Any, name: str, function: Function) -> tuple[TensorSpec, ...]:
     """Return the outputs of a function; their shapes are those of the program."""
     types = {name: kind for op in function.operations for name, kind in op.outputs}
     types.update(function.inputs)
-    specs = (_feature(feature) for feature in _interface(model, name).output)
+    specs = [_feature(feature) for feature in _interface(model, name).output]
+    for spec in specs:
+        if spec.name not in function.outputs or spec.name not in types:
+            raise MilPackageError(
+                f"the description lists the output '{spec.name}',"
+                f" function '{name}' returns {', '.join(function.outputs)}"
+            )
     return tuple(TensorSpec(spec.name, spec.dtype, types[spec.name].shape) for spec in specs)
 
 
