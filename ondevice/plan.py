@@ -19,8 +19,8 @@ from ondevice.targets import TARGETS
 from ondevice.targets.base import ConvertOptions, Labels, Target
 
 DEFAULT_OUT = Path("bundles")
-# Shorter windows have no room for a question and a context.
-MIN_LENGTH = 8
+# Shorter windows have no room for a question, a context and the special tokens between them.
+MIN_LENGTH = 16
 
 
 @dataclass(frozen=True)

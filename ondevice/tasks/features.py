@@ -60,7 +60,7 @@ class QAOptions:
         return cls(
             max_length=max_length,
             doc_stride=min(cls.doc_stride, max_length // 3),
-            max_query=min(cls.max_query, max_length // 3),
+            max_query=min(cls.max_query, max_length // 3, max_length - 12),
         )
 
 
