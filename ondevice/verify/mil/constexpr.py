@@ -53,8 +53,8 @@ def _grouped_lookup(indices: Array, lut: Array, vector_axis: Array | None) -> Ar
     if vector > 1 and vector_axis is None:
         raise UnsupportedFormError("vector palettes without a vector_axis")
     # The palette of each element, numbered in row-major order over the groups.
-    numbers = np.arange(math.prod(groups), dtype=np.int64).reshape(groups)
-    flat = _spread(numbers, indices.shape) * palette + indices.astype(np.int64)
+    numbers = np.arange(math.prod(groups), dtype=np.int32).reshape(groups)
+    flat = _spread(numbers, indices.shape) * palette + indices.astype(np.int32)
     found: Array = lut.reshape(-1, vector)[flat]
     if vector == 1:
         return found.reshape(indices.shape)
