@@ -149,13 +149,22 @@ def _share_rows(model: Any) -> None:
     Each length has its own copy of the first rows of the position table; at width 384 the copies
     for 64, 128 and 256 tokens are 0.7 MB, 4 % of a 3-layer int8 model.
     """
-    # By buffer, the longest first.
-    tables = sorted(_tables(model).items(), key=lambda table: -table[1][0])
-    for index, (short, (rows, *row)) in enumerate(tables):
-        for long, shape in tables[:index]:
-            if shape[0] > rows and shape[1:] == row and _starts_with(model, long, short):
-                _cut_out(model, short, long, shape)
-                break
+    tables = _tables(model)
+    whole: list[int] = []
+    for short in sorted(tables, key=lambda buffer: -tables[buffer][0]):
+        rows, columns = tables[short]
+        longer = (
+            long
+            for long in whole
+            if tables[long][0] > rows
+            and tables[long][1] == columns
+            and _starts_with(model, long, short)
+        )
+        found = next(longer, None)
+        if found is None:
+            whole.append(short)
+        else:
+            _cut_out(model, short, found, tables[found])
 
 
 def _starts_with(model: Any, long: int, short: int) -> bool:
@@ -166,29 +175,39 @@ def _starts_with(model: Any, long: int, short: int) -> bool:
 
 
 def _tables(model: Any) -> dict[int, list[int]]:
-    """Return the float32 matrices of some size: their shapes by buffer."""
+    """Return the float32 matrices of some size: their rows and columns by buffer."""
     from ai_edge_litert.schema_py_generated import TensorType
 
     return {
-        tensor.buffer: list(tensor.shape)
+        tensor.buffer: _matrix(tensor)
         for graph in model.subgraphs
         for tensor in graph.tensors
         if tensor.type == TensorType.FLOAT32
-        and len(tensor.shape) == 2
+        and len(_matrix(tensor)) == 2
         and model.buffers[tensor.buffer].data is not None
         and len(model.buffers[tensor.buffer].data) >= MIN_SHARED_BYTES
     }
 
 
-def _cut_out(model: Any, short: int, long: int, shape: list[int]) -> None:
+def _matrix(tensor: Any) -> list[int]:
+    """Return a shape without its leading ones: tables come as [L, W] and as [1, L, W]."""
+    shape = [int(size) for size in tensor.shape]
+    while len(shape) > 2 and shape[0] == 1:
+        shape = shape[1:]
+    return shape
+
+
+def _cut_out(model: Any, short: int, long: int, matrix: list[int]) -> None:
     """Replace the constants of buffer `short` by a SLICE of the first rows of buffer `long`."""
     for graph in model.subgraphs:
         for output, tensor in enumerate(list(graph.tensors)):
             if tensor.buffer != short:
                 continue
             name = tensor.name
+            rank = len(tensor.shape)
+            shape = [1] * (rank - 2) + matrix
             table = _add_constant(graph, f"{name}/table", tensor.type, shape, long)
-            begin = _add_ints(model, graph, f"{name}/begin", [0, 0])
+            begin = _add_ints(model, graph, f"{name}/begin", [0] * rank)
             size = _add_ints(model, graph, f"{name}/size", list(tensor.shape))
             # Buffer 0 is the schema's empty one: the tensor is computed from here on.
             tensor.buffer = 0

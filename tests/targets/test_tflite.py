@@ -1,0 +1,538 @@
+"""TFLite artifacts: what is in the file, and what both runtimes compute from it."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ondevice.errors import MissingPackageError, RuntimeUnavailableError, UserError
+from ondevice.schemes import SCHEMES
+from ondevice.targets.base import ConvertOptions, Labels
+from ondevice.targets.tflite import TFLITE
+from tests import requirements
+from tests.conftest import ARCHITECTURE_NAMES, TASK_NAMES, random_inputs
+from tests.requirements import need
+
+need("tflite")
+
+import torch  # noqa: E402
+from ai_edge_litert import schema_py_generated as schema  # noqa: E402
+from ai_edge_litert.interpreter import Interpreter  # noqa: E402
+from ai_edge_litert.tools import flatbuffer_utils  # noqa: E402
+
+from ondevice import graph, models  # noqa: E402
+from ondevice.targets import tflite  # noqa: E402
+
+ROOT = Path(__file__).parents[2]
+LENGTHS = (16, 32)
+LABELS = Labels("tiny", "qa", "the authors", "Apache-2.0", "1.2.3")
+# Every pair of architecture and task once, and each of them once with every scheme: 37 cells of
+# 64.
+GRID = [(a, t, "fp32") for a in ARCHITECTURE_NAMES for t in TASK_NAMES] + [
+    (a, t, scheme)
+    for scheme in ("fp16", "int8", "int8-weight")
+    for a in ARCHITECTURE_NAMES
+    for t in TASK_NAMES
+    if a == "bert" or t == "qa"
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def lowered_once():
+    """Lower each graph once for all schemes: that is the slow part, and the same for all."""
+    lower = tflite._lower
+    cache = {}
+
+    @functools.wraps(lower)
+    def cached(built, lengths):
+        key = (id(built), tuple(lengths))
+        if key not in cache:
+            cache[key] = lower(built, lengths)
+        return cache[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tflite, "_lower", cached)
+        yield
+
+
+@pytest.fixture(scope="module")
+def build(tiny, tmp_path_factory):
+    """Return a function that gives the graph, the artifact and the conversion, made once."""
+    root = tmp_path_factory.mktemp("tflite")
+
+    @functools.cache
+    def graph_of(architecture, task):
+        return graph.from_checkpoint(models.load(str(tiny(architecture, task))), TFLITE.form())
+
+    made = {}
+
+    def get(architecture="bert", task="qa", scheme="fp32", lengths=LENGTHS):
+        key = (architecture, task, scheme, lengths)
+        if key not in made:
+            made[key] = convert(*key)
+        return made[key]
+
+    def convert(architecture, task, scheme, lengths):
+        path = root / f"{architecture}-{task}-{scheme}-{'-'.join(map(str, lengths))}.tflite"
+        built = graph_of(architecture, task)
+        conversion = TFLITE.convert(built, ConvertOptions(scheme, lengths, LABELS), path)
+        return built, path, conversion
+
+    return get
+
+
+def expected(built, inputs):
+    """What the graph computes in torch, by role."""
+    with torch.no_grad():
+        outputs = built.module(*(torch.from_numpy(inputs[name]) for name in built.inputs))
+    return {role: value.numpy() for role, value in zip(built.outputs, outputs, strict=True)}
+
+
+def visible(built, array, valid):
+    """Cut padding off a per-token output: what stands there means nothing."""
+    return array[:, :valid] if built.task in {"qa", "tokens"} else array
+
+
+def cosine(a, b):
+    return float(np.sum(a * b) / (np.linalg.norm(a) * np.linalg.norm(b)))
+
+
+def assert_within(scheme, ours, theirs):
+    assert ours.dtype == np.float32
+    assert np.isfinite(ours).all()
+    assert theirs.std() > 1e-2, "a dead reference proves nothing"
+    limit = SCHEMES[scheme].limit
+    if limit.max_abs is not None:
+        assert np.abs(ours - theirs).max() <= limit.max_abs
+    if limit.min_cosine is not None:
+        assert cosine(ours, theirs) >= limit.min_cosine
+
+
+def cases(built, lengths=LENGTHS):
+    """Inputs at each length, full and padded, with the number of tokens that are not padding."""
+    for length in lengths:
+        for valid in (length, length // 2 + 1):
+            yield random_inputs(built.inputs, length, built.encoder.vocab_size, valid=valid), valid
+
+
+def model_of(path):
+    return flatbuffer_utils.read_model_from_bytearray(path.read_bytes())
+
+
+def operators(model):
+    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if name[0] != "_"}
+    return {names[code.builtinCode]: code.version for code in model.operatorCodes}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("architecture", "task", "scheme"), GRID)
+def test_computes_what_the_graph_computes(build, architecture, task, scheme):
+    # Lowering takes 3 s a length: both lengths for each architecture and for each task, one for
+    # the other pairs.
+    lengths = LENGTHS if architecture == "bert" or task == "qa" else LENGTHS[-1:]
+    built, path, _ = build(architecture, task, scheme, lengths)
+    runner = TFLITE.load(path, built.outputs, threads=1)
+    assert runner.runtime == "ai-edge-litert"
+    for inputs, valid in cases(built, lengths):
+        outputs = runner.run(inputs)
+        theirs = expected(built, inputs)
+        assert tuple(outputs) == built.outputs
+        for role in built.outputs:
+            assert outputs[role].shape == theirs[role].shape
+            assert_within(
+                scheme,
+                visible(built, outputs[role], valid),
+                visible(built, theirs[role], valid),
+            )
+
+
+def test_names_and_types_are_in_the_file(build):
+    built, path, _ = build()
+    model = model_of(path)
+    assert [s.signatureKey.decode() for s in model.signatureDefs] == ["length_32", "length_16"]
+    for signature, length in zip(model.signatureDefs, (32, 16), strict=True):
+        part = model.subgraphs[signature.subgraphIndex]
+        # By position for runtimes without signatures: in the order of the contract.
+        for names, entries, indices, kind in (
+            (built.inputs, signature.inputs, part.inputs, schema.TensorType.INT32),
+            (built.outputs, signature.outputs, part.outputs, schema.TensorType.FLOAT32),
+        ):
+            assert [part.tensors[i].name.decode() for i in indices] == list(names)
+            assert {e.name.decode(): e.tensorIndex for e in entries} == dict(
+                zip(names, indices, strict=True)
+            )
+            assert {part.tensors[i].type for i in indices} == {kind}
+            assert all(list(part.tensors[i].shape) == [1, length] for i in indices)
+
+
+def test_no_name_tells_of_our_classes(build):
+    _, path, _ = build()
+    names = [t.name.decode() for part in model_of(path).subgraphs for t in part.tensors]
+    assert not [name for name in names if "ondevice" in name or "torch" in name or ";;" in name]
+    inner = [name for name in names if name.count("_") and "/" in name]
+    assert len(inner) == len(set(inner)), "tools that edit the file tell tensors by name"
+
+
+@pytest.mark.parametrize("lengths", [(64,), LENGTHS])
+def test_runs_without_signatures_at_the_longest_length(build, lengths):
+    built, path, _ = build(lengths=lengths)
+    interpreter = Interpreter(model_path=str(path))
+    interpreter.allocate_tensors()
+    inputs = random_inputs(built.inputs, max(lengths), built.encoder.vocab_size, valid=20)
+    for detail, name in zip(interpreter.get_input_details(), built.inputs, strict=True):
+        interpreter.set_tensor(detail["index"], inputs[name])
+    interpreter.invoke()
+    for detail, role in zip(interpreter.get_output_details(), built.outputs, strict=True):
+        ours = interpreter.get_tensor(detail["index"])
+        assert_within("fp32", ours[:, :20], expected(built, inputs)[role][:, :20])
+
+
+def test_a_single_signature_needs_no_name(build):
+    built, path, _ = build(lengths=(64,))
+    inputs = random_inputs(built.inputs, 64, built.encoder.vocab_size, valid=20)
+    outputs = Interpreter(model_path=str(path)).get_signature_runner()(**inputs)
+    assert_within("fp32", outputs["start"][:, :20], expected(built, inputs)["start"][:, :20])
+
+
+def test_compiled_model_takes_the_file(build):
+    """LiteRT's newer interface verifies the flatbuffer and finds buffers by name."""
+    from ai_edge_litert.compiled_model import CompiledModel
+
+    built, path, _ = build()
+    model = CompiledModel.from_file(str(path))
+    inputs = random_inputs(built.inputs, 16, built.encoder.vocab_size, valid=16)
+    given = {name: model.create_input_buffer_by_name("length_16", name) for name in inputs}
+    for name, buffer in given.items():
+        buffer.write(inputs[name])
+    got = {role: model.create_output_buffer_by_name("length_16", role) for role in built.outputs}
+    model.run_by_name("length_16", given, got)
+    for role, buffer in got.items():
+        assert_within("fp32", buffer.read(16, np.float32), expected(built, inputs)[role][0])
+
+
+def test_the_file_says_what_it_is(build):
+    _, path, _ = build()
+    said = model_of(path).description.decode()
+    assert said == "tiny 1.2.3, task qa, by the authors, licence Apache-2.0"
+
+
+def weights_in(path, shape):
+    """The types in which matrices of this shape are stored."""
+    model = model_of(path)
+    return {
+        tensor.type
+        for part in model.subgraphs
+        for tensor in part.tensors
+        if list(tensor.shape) == list(shape) and model.buffers[tensor.buffer].data is not None
+    }
+
+
+@pytest.mark.parametrize(
+    ("scheme", "kind"),
+    [("fp32", "FLOAT32"), ("fp16", "FLOAT16"), ("int8", "INT8"), ("int8-weight", "INT8")],
+)
+def test_weights_are_stored_as_the_scheme_says(build, scheme, kind):
+    built, path, _ = build(scheme=scheme)
+    stored = getattr(schema.TensorType, kind)
+    encoder = built.encoder
+    assert weights_in(path, (encoder.vocab_size, encoder.width)) == {stored}
+    assert weights_in(path, (encoder.intermediate, encoder.width)) == {stored}
+    assert weights_in(path, (2, encoder.width)) == {stored}
+
+
+@pytest.mark.parametrize("scheme", ["int8", "int8-weight"])
+def test_every_row_has_its_own_scale(build, scheme):
+    built, path, _ = build(scheme=scheme)
+    shape = [built.encoder.vocab_size, built.encoder.width]
+    scales = [
+        np.asarray(tensor.quantization.scale)
+        for part in model_of(path).subgraphs
+        for tensor in part.tensors
+        if list(tensor.shape) == shape and tensor.type == schema.TensorType.INT8
+    ]
+    assert [len(scale) for scale in scales] == [built.encoder.vocab_size] * len(LENGTHS)
+    assert len(np.unique(scales[0])) > built.encoder.vocab_size // 2
+
+
+def test_constants_lie_aligned_inside_the_flatbuffer(build):
+    content = build(scheme="int8")[1].read_bytes()
+    model = schema.Model.GetRootAs(content, 0)
+    start = np.frombuffer(content, np.uint8).ctypes.data
+    places = []
+    for index in range(model.BuffersLength()):
+        buffer = model.Buffers(index)
+        assert buffer.Offset() == buffer.Size() == 0
+        if not buffer.DataIsNone():
+            places.append(buffer.DataAsNumpy().ctypes.data - start)
+    assert len(places) > 10
+    assert {place % 16 for place in places} == {0}
+
+
+@pytest.mark.parametrize("scheme", TFLITE.schemes)
+def test_lengths_share_all_weights(build, scheme):
+    """At lengths above _tflite_file.MIN_SHARED_BYTES the position table is shared too."""
+    built, path, _ = build(scheme=scheme, lengths=(32, 48, 64))
+    _, alone, _ = build(scheme=scheme, lengths=(64,))
+
+    def big(model):
+        data = (buffer.data for buffer in model.buffers if buffer.data is not None)
+        return sum(len(part) for part in data if len(part) >= 1024)
+
+    several, one = model_of(path), model_of(alone)
+    assert big(several) == big(one)
+    assert "SLICE" in operators(several)
+    runner = TFLITE.load(path, built.outputs)
+    for length in (32, 48, 64):
+        inputs = random_inputs(built.inputs, length, built.encoder.vocab_size, valid=length)
+        assert_within(scheme, runner.run(inputs)["start"], expected(built, inputs)["start"])
+
+
+def test_scales_are_written_once(build):
+    content = {
+        lengths: len(build(scheme="int8", lengths=lengths)[1].read_bytes())
+        - len(build(scheme="fp16", lengths=lengths)[1].read_bytes())
+        for lengths in ((64,), (32, 48, 64))
+    }
+    # fp16 has no scales but a DEQUANTIZE for each weight; were the scales of the embedding
+    # (12 bytes a row) written for each length, int8 would fall behind by them.
+    rows = build()[0].encoder.vocab_size
+    assert content[32, 48, 64] <= content[64,] + rows * 12
+
+
+def test_int8_asks_for_operators_that_know_its_scales(build):
+    versions = operators(model_of(build(scheme="int8")[1]))
+    assert versions["FULLY_CONNECTED"] == 12
+    assert versions["EMBEDDING_LOOKUP"] == 4
+
+
+@pytest.mark.parametrize(
+    ("scheme", "oldest"),
+    [("fp32", "2.9.0"), ("fp16", "2.9.0"), ("int8", "2.18.0"), ("int8-weight", "2.9.0")],
+)
+def test_min_runtime_is_what_the_file_says(build, scheme, oldest):
+    _, path, conversion = build(scheme=scheme)
+    model = model_of(path)
+    (buffer,) = (m.buffer for m in model.metadata if m.name == b"min_runtime_version")
+    assert bytes(model.buffers[buffer].data).rstrip(b"\0").decode() == oldest
+    assert conversion.min_runtime["tensorflow-lite"] == oldest
+    assert ("tflite-runtime" in conversion.min_runtime) == (scheme != "int8")
+    assert conversion.varies is None
+
+
+CONVERT = """
+import sys
+from pathlib import Path
+from ondevice import graph, models
+from ondevice.targets.base import ConvertOptions, Labels
+from ondevice.targets.tflite import TFLITE
+checkpoint, scheme, out = sys.argv[1:]
+labels = Labels("tiny", "qa", "the authors", "Apache-2.0", "1.2.3")
+built = graph.from_checkpoint(models.load(checkpoint), TFLITE.form())
+TFLITE.convert(built, ConvertOptions(scheme, (16, 32), labels), Path(out))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["fp16", "int8"])
+def test_another_process_writes_the_same_bytes(build, tiny, tmp_path, scheme):
+    path = tmp_path / "again.tflite"
+    subprocess.run(
+        [sys.executable, "-c", CONVERT, str(tiny("bert", "qa")), scheme, str(path)],
+        check=True,
+        capture_output=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONHASHSEED": "7"},
+    )
+    assert path.read_bytes() == build(scheme=scheme)[1].read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda i: i.pop("token_type_ids"), "takes attention_mask, input_ids, token_type_ids"),
+        (lambda i: i.update(ids=i["input_ids"]), "the inputs are attention_mask, ids"),
+        (lambda i: i.clear(), "the inputs are missing"),
+        (lambda i: i.update(input_ids=i["input_ids"][:, :9]), r"one L of 16, 32; given: .*\[1, 9"),
+        (lambda i: i.update(input_ids=i["input_ids"][0]), r"one L of 16, 32; given: .*\[16\]"),
+        (lambda i: i.update(input_ids=i["input_ids"].astype(np.int64)), "int32, not int64"),
+        (lambda i: i.update(input_ids=i["input_ids"] + 100_000), "refused the inputs"),
+    ],
+)
+def test_wrong_inputs_are_refused(build, change, sentence):
+    built, path, _ = build()
+    runner = TFLITE.load(path, built.outputs)
+    inputs = random_inputs(built.inputs, 16, built.encoder.vocab_size, valid=16)
+    runner.run(inputs)
+    change(inputs)
+    with pytest.raises(UserError, match=sentence):
+        runner.run(inputs)
+
+
+def test_wrong_files_are_refused(build, tmp_path):
+    built, path, _ = build()
+    with pytest.raises(UserError, match="no file"):
+        TFLITE.load(tmp_path / "none.tflite", built.outputs)
+    (tmp_path / "text.tflite").write_text("not a model")
+    with pytest.raises(UserError, match=r"is not a \.tflite file"):
+        TFLITE.load(tmp_path / "text.tflite", built.outputs)
+    with pytest.raises(UserError, match="has the outputs end, start, not logits"):
+        TFLITE.load(path, ("logits",))
+
+
+def test_a_file_of_others_is_refused(build, tmp_path):
+    built, path, _ = build()
+    content = path.read_bytes().replace(b"length_", b"strand_")
+    (tmp_path / "other.tflite").write_bytes(content)
+    with pytest.raises(UserError, match="no signature length_<L>"):
+        TFLITE.load(tmp_path / "other.tflite", built.outputs)
+
+
+def test_a_scheme_that_is_not_offered_is_refused(build, tmp_path):
+    built = build()[0]
+    with pytest.raises(UserError, match="fp32, fp16, int8"):
+        TFLITE.convert(built, ConvertOptions("int3", (16,), LABELS), tmp_path / "x.tflite")
+    assert not (tmp_path / "x.tflite").exists()
+
+
+@pytest.mark.parametrize("package", ["litert_torch", "ai_edge_quantizer"])
+def test_a_missing_converter_is_named(build, monkeypatch, tmp_path, package):
+    built = build()[0]
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingPackageError, match=rf"'{package}'.*ondevice\[tflite\]"):
+        TFLITE.convert(built, ConvertOptions("fp32", (16,), LABELS), tmp_path / "x.tflite")
+
+
+def test_a_missing_runtime_is_named(build, monkeypatch):
+    built, path, _ = build()
+    for module in tflite.RUNTIMES.values():
+        monkeypatch.setitem(sys.modules, module, None)
+        monkeypatch.setitem(sys.modules, f"{module}.interpreter", None)
+    with pytest.raises(RuntimeUnavailableError, match=r"pip install 'ondevice\[tflite\]'"):
+        TFLITE.load(path, built.outputs)
+
+
+def test_threads_reach_the_runtime(build, monkeypatch):
+    built, path, _ = build()
+    given = []
+
+    class Spy(Interpreter):
+        def __init__(self, **options):
+            given.append(options["num_threads"])
+            super().__init__(**options)
+
+    monkeypatch.setattr("ai_edge_litert.interpreter.Interpreter", Spy)
+    TFLITE.load(path, built.outputs, threads=2)
+    TFLITE.load(path, built.outputs)
+    assert given == [2, None]
+
+
+# The last tflite-runtime, in an interpreter of its own (it needs NumPy 1).
+
+OLD_RUN = """
+import sys
+from pathlib import Path
+import numpy as np
+from ondevice.errors import RuntimeUnavailableError
+from ondevice.targets.tflite import TFLITE
+artifact, inputs, out, *roles = sys.argv[1:]
+try:
+    runner = TFLITE.load(Path(artifact), roles, threads=1)
+except RuntimeUnavailableError as error:
+    sys.exit(f"refused: {error}")
+outputs = {}
+with np.load(inputs) as given:
+    for case in sorted({key.split("/")[0] for key in given}):
+        named = {k.split("/")[1]: given[k] for k in given if k.split("/")[0] == case}
+        for role, value in runner.run(named).items():
+            outputs[f"{case}/{role}"] = value
+np.savez(out, **outputs)
+print(runner.runtime, runner.version)
+"""
+
+
+@pytest.fixture(scope="module")
+def old_python():
+    """The interpreter that has tflite-runtime and not ai-edge-litert."""
+    path = Path(
+        os.environ.get("ONDEVICE_TFLITE_RUNTIME_PYTHON")
+        or ROOT / ".venv-tflite-runtime" / "bin" / "python"
+    )
+    probe = [str(path), "-c", "import tflite_runtime"]
+    if path.is_file() and subprocess.run(probe, capture_output=True, check=False).returncode == 0:
+        return str(path)
+    if importlib.util.find_spec("tflite_runtime") is not None:
+        return sys.executable
+    need("tflite_runtime")
+    raise AssertionError("need() skips or fails")
+
+
+def run_old(python, built, path, tmp_path):
+    """Run the cases there; return the process and its outputs by case."""
+    inputs = {str(index): case for index, (case, _) in enumerate(cases(built))}
+    flat = {f"{i}/{name}": value for i, case in inputs.items() for name, value in case.items()}
+    np.savez(tmp_path / "in.npz", **flat)
+    done = subprocess.run(
+        [python, "-c", OLD_RUN, path, tmp_path / "in.npz", tmp_path / "out.npz", *built.outputs],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    if done.returncode:
+        return done, {}
+    with np.load(tmp_path / "out.npz") as outputs:
+        return done, {key: outputs[key] for key in outputs}
+
+
+@pytest.mark.parametrize("scheme", ["fp32", "fp16", "int8-weight"])
+@pytest.mark.parametrize("task", ["qa", "embed"])
+def test_tflite_runtime_computes_the_same(build, old_python, tmp_path, task, scheme):
+    built, path, conversion = build("bert", task, scheme)
+    done, outputs = run_old(old_python, built, path, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["tflite-runtime", conversion.min_runtime["tflite-runtime"]]
+    for index, (inputs, valid) in enumerate(cases(built)):
+        theirs = expected(built, inputs)
+        for role in built.outputs:
+            assert_within(
+                scheme,
+                visible(built, outputs[f"{index}/{role}"], valid),
+                visible(built, theirs[role], valid),
+            )
+
+
+def test_tflite_runtime_refuses_int8_instead_of_computing_nonsense(build, old_python, tmp_path):
+    built, path, _ = build(scheme="int8")
+    done, _ = run_old(old_python, built, path, tmp_path)
+    assert done.stderr.splitlines()[-1].startswith("refused: tflite-runtime 2.14.0 cannot load"), (
+        done.stderr
+    )
+    assert "version" in done.stderr
+
+
+def test_tflite_runtime_would_compute_nonsense_from_int8(build, old_python, tmp_path, monkeypatch):
+    """The known failure that the operator versions guard against; if this fails, it is gone."""
+    built = build()[0]
+    path = tmp_path / "unguarded.tflite"
+    guarded = tflite._SCHEMES["int8"]
+    monkeypatch.setitem(tflite._SCHEMES, "int8", tflite._Scheme({}, guarded.oldest, guarded.ran_on))
+    TFLITE.convert(built, ConvertOptions("int8", LENGTHS, LABELS), path)
+    done, outputs = run_old(old_python, built, path, tmp_path)
+    assert done.returncode == 0, done.stderr
+    for index, (inputs, valid) in enumerate(cases(built)):
+        ours, theirs = outputs[f"{index}/start"], expected(built, inputs)["start"]
+        assert cosine(ours[:, :valid], theirs[:, :valid]) < 0.9
+
+
+def test_a_promised_tflite_runtime_that_is_missing_fails(monkeypatch):
+    monkeypatch.setitem(requirements.MODULES, "tflite_runtime", ("no_such_module",))
+    monkeypatch.setenv("ONDEVICE_REQUIRE", "tflite_runtime")
+    with pytest.raises(pytest.fail.Exception, match="tflite_runtime needs packages"):
+        need("tflite_runtime")
