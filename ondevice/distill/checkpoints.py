@@ -90,7 +90,10 @@ def save(model: PreTrainedModel, directory: Path, tokenizer_from: Path) -> None:
     The tokenizer is saved without truncation and padding: all-MiniLM's file carries both (128), and
     a reader that trusts them would cut every context.
     """
+    import transformers
+
     directory.mkdir(parents=True, exist_ok=True)
+    transformers.utils.logging.disable_progress_bar()
     model.save_pretrained(str(directory))
     read_tokenizer(tokenizer_from).tokenizer.save(str(directory / "tokenizer.json"))
     for name in TOKENIZER_FILES:

@@ -207,7 +207,7 @@ class PretrainOptions:
         """Refuse unknown losses and shares that mask nothing or all."""
         unknown = set(self.ablate) - {"kl", "mlm", "cosine"}
         if unknown:
-            raise UserError(choices("loss", min(unknown), ("kl", "mlm", "cosine")))
+            raise UserError(choices("loss term", min(unknown), ("kl", "mlm", "cosine")))
         if len(set(self.ablate)) == 3:
             raise UserError("all three losses are ablated: there is nothing to train")
         if not 0.0 < self.mask_share < 1.0:

@@ -89,7 +89,7 @@ def _head(data: DataOptions, tokenizer: TextTokenizer, checkpoint: Path) -> Task
         return QAHead(data.qa, pad_id=tokenizer.pad_id)
     if data.task == "classify":
         if data.columns not in TEXT_TASKS:
-            raise UserError(choices("set of columns", data.columns, TEXT_TASKS))
+            raise UserError(choices("column set", data.columns, TEXT_TASKS))
         return ClassifyHead(
             TEXT_TASKS[data.columns], max_length=data.qa.max_length, pad_id=tokenizer.pad_id
         )

@@ -140,9 +140,9 @@ class DistillTrainer(Trainer):  # type: ignore[misc]
         """
         loss, parts = self.loss_parts(model, inputs)
         if not bool(torch.isfinite(loss)):
-            values = ", ".join(f"{name} {float(value):.4g}" for name, value in parts.items())
+            values = ", ".join(f"{name} {value.item():.4g}" for name, value in parts.items())
             raise DivergedError(
-                f"the loss is {float(loss)} at step {self.state.global_step + 1}"
+                f"the loss is {loss.item()} at step {self.state.global_step + 1}"
                 f"{f' ({values})' if values else ''}; the batch holds "
                 f"{', '.join(self.example_names(inputs))}; lower --learning-rate, or look at these "
                 "examples"

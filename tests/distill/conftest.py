@@ -10,23 +10,28 @@ from typing import Any
 import numpy as np
 import pytest
 
+ANSWERS = {
+    "where": ["north", "south", "east", "west"],
+    "when": ["1", "2", "3", "4"],
+    "how": ["old", "young", "long", "short"],
+}
 NAMES = ["river", "mountain", "sea", "sun", "moon", "earth", "star", "animal", "tree", "bird"]
-PLACES = ["north", "south", "east", "west"]
 
 
 def squad_document(count: int, seed: int = 0) -> dict[str, Any]:
-    """Make contexts as "the river is north . the moon is east" and ask "where is the moon"."""
+    """Make contexts as "the river is old . the moon is north . the sea is 4" and ask "where"."""
     draw = np.random.default_rng(seed)
     paragraphs = []
     for number in range(count):
-        names = list(draw.permutation(NAMES)[:3])
-        places = [str(draw.choice(PLACES)) for _ in names]
-        context = " . ".join(f"the {n} is {p}" for n, p in zip(names, places, strict=True))
-        which = int(draw.integers(3))
-        start = context.index(f"{names[which]} is ") + len(names[which]) + 4
-        answer = {"text": places[which], "answer_start": start}
-        question = {"id": f"q{seed}-{number}", "question": f"where is the {names[which]}"}
-        paragraphs.append({"context": context, "qas": [question | {"answers": [answer]}]})
+        asked = [str(word) for word in draw.permutation(list(ANSWERS))]
+        facts = [str(draw.choice(ANSWERS[word])) for word in asked]
+        names = draw.permutation(NAMES)[: len(facts)]
+        parts = [f"the {name} is {fact}" for name, fact in zip(names, facts, strict=True)]
+        which = int(draw.integers(len(facts)))
+        start = len(" . ".join(parts[: which + 1])) - len(facts[which])
+        answer = {"text": facts[which], "answer_start": start}
+        question = {"id": f"q{seed}-{number}", "question": asked[which], "answers": [answer]}
+        paragraphs.append({"context": " . ".join(parts), "qas": [question]})
     return {"version": "1.1", "data": [{"title": "t", "paragraphs": paragraphs}]}
 
 

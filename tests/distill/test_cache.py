@@ -118,6 +118,6 @@ def test_a_full_disk_is_said_before_the_work(
     usage = module.shutil.disk_usage(tmp_path)
     monkeypatch.setattr(module.shutil, "disk_usage", lambda _: usage._replace(free=10))
     teacher = Teacher()
-    with pytest.raises(UserError, match="needs .* GB"):
+    with pytest.raises(UserError, match=r"needs .* GB"):
         TeacherCache(tmp_path, "t", items(9), per_token=True).fill(teacher)
     assert teacher.seen == 0

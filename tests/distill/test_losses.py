@@ -95,7 +95,9 @@ def test_class_kl_is_batchmean_over_positions(temperature: float) -> None:
 
 def test_class_kl_over_whole_texts_and_over_nothing() -> None:
     student, teacher = torch.randn(B, C), torch.randn(B, C)
-    expected = sum(kl(softmax(t), softmax(s)) for s, t in zip(student.tolist(), teacher.tolist()))
+    expected = sum(
+        kl(softmax(t), softmax(s)) for s, t in zip(student.tolist(), teacher.tolist(), strict=True)
+    )
     assert float(losses.class_kl(student, teacher, None, 1.0)) == pytest.approx(
         expected / B, rel=1e-5
     )

@@ -328,7 +328,7 @@ def test_squad_v2_and_unlabelled_questions(tmp_path: Path) -> None:
 
 
 def test_shared_answers_survive_the_windows() -> None:
-    """Every human answer of the development file is found again in some window, letter for letter."""
+    """Every human answer of the development file is found again in some window."""
     path = SHARED / "squadshifts-dev.json"
     if not path.is_file():
         pytest.skip(f"{path} is absent")

@@ -1,0 +1,70 @@
+"""The command line: quick, and plain about what went wrong."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ondevice.distill import cli
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from ondevice.distill import cli\n"
+        "try: cli.main(['task', '--help'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'torch', 'transformers', 'datasets'} & set(sys.modules)), file=sys.stderr)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stderr.strip() == "[]"
+    assert "--temperature" in result.stdout
+
+
+def test_errors_are_one_sentence_and_code_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], squad: Callable[..., Path], teacher: Path
+) -> None:
+    def fails(*more: str) -> str:
+        assert cli.main(["finetune", "--out", str(tmp_path / "out"), *more]) == 2
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert captured.err.count("\n") == 1
+        return captured.err
+
+    train, other = str(squad(8, 1)), str(squad(8, 2))
+    files = ("--train", train, "--eval", other)
+    assert "no checkpoint directory" in fails("--model", "/no/where", *files)
+    assert "does not exist" in fails(
+        "--model", str(teacher), "--train", "/absent.json", "--eval", other
+    )
+    assert "for training and for evaluation" in fails("--train", train, "--eval", train)
+    assert "learning_rate must be above 0" in fails(*files, "--learning-rate", "-1")
+    assert "leaves no room" in fails(*files, "--max-length", "20")
+
+
+def test_every_flag_has_its_python_word() -> None:
+    parser = cli.argparse.ArgumentParser()
+    cli.add_parser(parser.add_subparsers())
+    arguments = parser.parse_args(
+        ["distill", "task", "--teacher", "t", "--train", "a", "--eval", "b", "--out", "c"]
+    )
+    assert arguments.temperature == 2.0
+    assert arguments.layers == "every-other"
+
+
+def test_results_are_one_json_document_on_stdout(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], squad: Callable[..., Path], teacher: Path
+) -> None:
+    arguments = ["score", str(teacher), "--eval", str(squad(8, 2)), "--max-length", "48"]
+    assert cli.main([*arguments, "--max-query", "12", "--doc-stride", "8"]) == 0
+    assert "f1_interval" in json.loads(capsys.readouterr().out)[str(teacher)]

@@ -1,0 +1,186 @@
+"""Classification and tagging: data, scores, whole runs."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ondevice.distill import metrics, recipe
+from ondevice.distill.data import TEXT_TASKS, read_conll, read_text
+from ondevice.distill.options import DataOptions, FinetuneOptions, TaskOptions, TrainOptions
+from ondevice.errors import DataError, UserError
+from ondevice.tasks.features import QAOptions
+
+QUICK = TrainOptions(
+    epochs=6, batch_size=8, learning_rate=3e-3, eval_every=1000, save_every=1000, threads=1
+)
+GOOD, BAD = ("good", "great", "high"), ("bad", "small", "low")
+ENTITIES = {"river": "B-LOC", "king": "B-PER", "mountain": "B-LOC"}
+
+
+def sentences(count: int, seed: int) -> list[tuple[str, int]]:
+    draw = np.random.default_rng(seed)
+    found = []
+    for _ in range(count):
+        label = int(draw.integers(2))
+        word = draw.choice(GOOD if label else BAD)
+        found.append((f"the {draw.choice(['book', 'food', 'music'])} was {word}", label))
+    return found
+
+
+@pytest.fixture(scope="module")
+def tsv(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int, int], Path]:
+    root = tmp_path_factory.mktemp("tsv")
+
+    def write(count: int, seed: int) -> Path:
+        path = root / f"{count}-{seed}.tsv"
+        rows = [f"{text}\t{label}" for text, label in sentences(count, seed)]
+        path.write_text("\n".join(["sentence\tlabel", *rows]) + "\n", encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def conll(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int, int], Path]:
+    root = tmp_path_factory.mktemp("conll")
+
+    def write(count: int, seed: int) -> Path:
+        draw = np.random.default_rng(seed)
+        path = root / f"{count}-{seed}.conll"
+        blocks = []
+        for _ in range(count):
+            words = ["the", str(draw.choice(["river", "king", "mountain", "book"])), "is", "old"]
+            blocks.append("\n".join(f"{word} x {ENTITIES.get(word, 'O')}" for word in words))
+        path.write_text("-DOCSTART- -X- O\n\n" + "\n\n".join(blocks) + "\n", encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("task", ["classify", "tokens"])
+def test_fine_tune_then_distil(
+    task: str,
+    tiny: Callable[[str, str], Path],
+    tsv: Callable[[int, int], Path],
+    conll: Callable[[int, int], Path],
+    tmp_path: Path,
+) -> None:
+    write = tsv if task == "classify" else conll
+    data = DataOptions((write(160, 1),), write(40, 2), task=task, qa=QAOptions.for_length(36))
+    encoder = str(tiny("bert", "embed"))
+    taught = recipe.finetune(FinetuneOptions(encoder, data, tmp_path / "teacher", QUICK))
+    headline = "accuracy" if task == "classify" else "f1"
+    assert taught[headline] > 90
+    result = recipe.task(
+        TaskOptions(
+            str(tmp_path / "teacher"),
+            data,
+            tmp_path / "student",
+            layers="last-1",
+            cache=tmp_path / "cache",
+            training=QUICK,
+        )
+    )
+    assert result["retention"]["value"] > 80
+    config = json.loads((tmp_path / "student" / "config.json").read_text())
+    expected = ["0", "1"] if task == "classify" else ["O", "B-LOC", "B-PER"]
+    assert list(config["id2label"].values()) == expected
+
+
+def test_metrics_agree_with_scikit_learn_and_scipy() -> None:
+    sklearn = pytest.importorskip("sklearn.metrics")
+    stats = pytest.importorskip("scipy.stats")
+    draw = np.random.default_rng(0)
+    gold, guess = draw.integers(0, 2, 200), draw.integers(0, 2, 200)
+    assert metrics.accuracy(gold, guess) == pytest.approx(100 * sklearn.accuracy_score(gold, guess))
+    assert metrics.binary_f1(gold, guess) == pytest.approx(100 * sklearn.f1_score(gold, guess))
+    assert metrics.matthews(gold, guess) == pytest.approx(
+        100 * sklearn.matthews_corrcoef(gold, guess)
+    )
+    values, near = draw.integers(0, 9, 200).astype(float), draw.normal(size=200)
+    near += values
+    assert metrics.pearson(values, near) == pytest.approx(100 * stats.pearsonr(values, near)[0])
+    assert metrics.spearman(values, near) == pytest.approx(100 * stats.spearmanr(values, near)[0])
+
+
+@pytest.mark.parametrize("metric", list(metrics.METRICS.values()))
+def test_metrics_of_constant_answers_are_finite(metric: Callable[..., float]) -> None:
+    assert np.isfinite(metric(np.zeros(5), np.zeros(5)))
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ("O B-LOC I-LOC O", {("LOC", 1, 2)}),
+        ("B-LOC B-LOC", {("LOC", 0, 0), ("LOC", 1, 1)}),
+        ("I-PER I-LOC", {("PER", 0, 0), ("LOC", 1, 1)}),
+        ("B-PER I-LOC I-LOC", {("PER", 0, 0), ("LOC", 1, 2)}),
+        ("O O", set()),
+    ],
+)
+def test_entities_are_conllevals(tags: str, expected: set[tuple[str, int, int]]) -> None:
+    assert metrics.entities(tags.split()) == expected
+
+
+def test_entity_f1_adds_up_over_sentences() -> None:
+    counts = metrics.entity_counts(["B-LOC", "O"], ["B-LOC", "B-PER"])
+    counts = counts + metrics.entity_counts(["B-LOC", "O"], ["O", "O"])
+    assert metrics.entity_f1(counts) == pytest.approx(100 * 2 * 1 / (2 + 2))
+
+
+def test_all_of_glue_and_imdb() -> None:
+    assert set(TEXT_TASKS) == {
+        "cola", "sst2", "mrpc", "qqp", "stsb", "mnli", "qnli", "rte", "wnli", "imdb",
+    }  # fmt: skip
+
+
+def test_rows_of_every_kind(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(
+        '{"premise": "a", "hypothesis": "b", "label": "neutral"}\n\n', encoding="utf-8"
+    )
+    assert read_text(tmp_path / "a.jsonl", TEXT_TASKS["mnli"])[0].label == 1
+    with gzip.open(tmp_path / "b.tsv.gz", "wt") as stream:
+        stream.write('sentence1\tsentence2\tlabel\nsay "a\tb\t3.5\n')
+    (example,) = read_text(tmp_path / "b.tsv.gz", TEXT_TASKS["stsb"])
+    assert (example.text, example.pair, example.label) == ('say "a', "b", 3.5)
+    (tmp_path / "c.csv").write_text('text,label\n"one, two",1\n', encoding="utf-8")
+    assert read_text(tmp_path / "c.csv", TEXT_TASKS["imdb"])[0].text == "one, two"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.tsv", "sentence\tlabel\na\n", "more or fewer columns"),
+        ("a.tsv", "text\tlabel\na\t1\n", "no column 'sentence'; columns: text, label"),
+        ("a.tsv", "sentence\tlabel\na\t7\n", "unknown label '7'; labels: 0, 1"),
+        ("a.tsv", "sentence\tlabel\n \t1\n", "is empty"),
+        ("a.tsv", "sentence\tlabel\n", "holds no rows"),
+        ("a.jsonl", '{"sentence": "a", "lab', "line 1 is not JSON, or is cut off"),
+        ("a.jsonl", "[1]", "must be a JSON object"),
+    ],
+)
+def test_bad_rows_are_named(tmp_path: Path, name: str, content: str, message: str) -> None:
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(DataError, match=message):
+        read_text(tmp_path / name, TEXT_TASKS["sst2"])
+
+
+def test_unknown_kinds_of_file_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="endings"):
+        read_text(tmp_path / "a.xlsx", TEXT_TASKS["sst2"])
+
+
+def test_bad_conll_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.conll"
+    path.write_text("the O\nsea\n")
+    with pytest.raises(DataError, match="line 2: the word 'sea' has no tag"):
+        read_conll(path)
+    path.write_text("\n\n")
+    with pytest.raises(DataError, match="holds no sentences"):
+        read_conll(path)
