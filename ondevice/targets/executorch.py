@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.export import ExportedProgram
 
-    from ondevice.graph import GraphForm, MobileGraph
+    from ondevice.graph import GraphForm, MobileEncoder, MobileGraph
 
 EXTRA = "executorch"
 BACKEND = "XnnpackBackend"
@@ -70,17 +70,17 @@ def convert(graph: MobileGraph, options: ConvertOptions, path: Path) -> Conversi
         partitioner = require_package(
             "executorch.backends.xnnpack.partition.xnnpack_partitioner", extra=EXTRA
         )
-    prepared = _PREPARE[options.scheme](graph)
+    module = _copy_for(graph, max(options.lengths))
+    _PREPARE[options.scheme](module)
     lowered = exir.to_edge_transform_and_lower(
         {
-            method_name(length, options.lengths): _export(prepared, graph.example(length))
+            method_name(length, options.lengths): _export(module, graph.example(length))
             for length in options.lengths
         },
         partitioner=[partitioner.XnnpackPartitioner()],
         constant_methods=_description(graph, options),
     )
-    # Fusion turns "dequantize the whole table, then look up" into one quantized lookup. Folding
-    # constants would also store one copy of the position rows for each length.
+    # Fusion turns "dequantize the whole table, then look up" into one quantized lookup.
     config = exir.ExecutorchBackendConfig(do_quant_fusion_and_const_prop=options.scheme == "int8")
     with path.open("wb") as stream:
         lowered.to_executorch(config).write_to_file(stream)
@@ -115,12 +115,22 @@ def _description(graph: MobileGraph, options: ConvertOptions) -> dict[str, Any]:
     }
 
 
-def _prepare_fp32(graph: MobileGraph) -> nn.Module:
-    return graph.module
+def _copy_for(graph: MobileGraph, longest: int) -> MobileEncoder:
+    """Copy the encoder without the positions beyond `longest`: 1.2 kB to 3 kB a row."""
+    from torch import nn
+
+    module = copy.deepcopy(graph.module)
+    positions = module.embeddings.positions[:longest].clone()
+    module.embeddings.positions = nn.Parameter(positions, requires_grad=False)
+    return module
 
 
-def _prepare_fp16(graph: MobileGraph) -> nn.Module:
-    """Return a copy that stores and multiplies in half precision; layer norms stay in float32.
+def _prepare_fp32(module: MobileEncoder) -> None:
+    """Leave it as it is."""
+
+
+def _prepare_fp16(module: MobileEncoder) -> None:
+    """Store and multiply in half precision; layer norms stay in float32.
 
     ExecuTorch 1.5.1's optimized layer norm is wrong in half precision from width 256 on (off by
     thousands on this project's own encoder), and no version runs it in XNNPACK anyway.
@@ -128,7 +138,7 @@ def _prepare_fp16(graph: MobileGraph) -> nn.Module:
     import torch
     from torch import nn
 
-    module = copy.deepcopy(graph.module).half()
+    module.half()
     for norm in (child for child in module.modules() if isinstance(child, nn.LayerNorm)):
         norm.float().eps = max(norm.eps, HALF_EPSILON)
         norm.register_forward_pre_hook(lambda _, args: tuple(x.to(torch.float32) for x in args))
@@ -136,7 +146,6 @@ def _prepare_fp16(graph: MobileGraph) -> nn.Module:
     module.register_forward_hook(
         lambda _, args, outputs: tuple(output.to(torch.float32) for output in outputs)
     )
-    return module
 
 
 def _half_gelu(x: Tensor, *, approximate: str = "none") -> Tensor:
@@ -151,14 +160,13 @@ def _half_gelu(x: Tensor, *, approximate: str = "none") -> Tensor:
     return (x * 0.5) * (inner.tanh() + 1.0)
 
 
-def _prepare_int8(graph: MobileGraph) -> nn.Module:
-    """Return a copy with 8-bit linears (inputs quantized as they come) and 8-bit embeddings."""
+def _prepare_int8(module: MobileEncoder) -> None:
+    """Store linears and embeddings in 8 bits; quantize the linears' inputs as they come."""
     import torch
     from torch import nn
 
     granularity = require_package("torchao.quantization.granularity", extra=EXTRA).PerAxis(0)
     api = require_package("torchao.quantization.quant_api", extra=EXTRA)
-    module = copy.deepcopy(graph.module)
     api.quantize_(
         module,
         api.IntxWeightOnlyConfig(weight_dtype=torch.int8, granularity=granularity),
@@ -175,10 +183,10 @@ def _prepare_int8(graph: MobileGraph) -> nn.Module:
     module.embeddings.words.register_forward_pre_hook(
         lambda _, args: tuple(ids.to(torch.int64) for ids in args)
     )
-    return module
 
 
-_PREPARE: dict[str, Callable[[MobileGraph], nn.Module]] = {
+# Each changes the copy that it is given.
+_PREPARE: dict[str, Callable[[MobileEncoder], None]] = {
     "fp32": _prepare_fp32,
     "fp16": _prepare_fp16,
     "int8": _prepare_int8,
