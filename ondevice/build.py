@@ -104,7 +104,7 @@ def check_parity(
         GateError: it differs by more than its scheme allows.
     """
     from ondevice.verify import parity
-    from ondevice.verify.mil import UnknownOpError
+    from ondevice.verify.mil import MilError, UnknownOpError
     from ondevice.verify.runners import open_runner
 
     limit = job.scheme.limit
@@ -114,6 +114,8 @@ def check_parity(
     except (RuntimeUnavailableError, UnknownOpError) as error:
         # Neither says anything about the artifact, so it is not failed, and never passed.
         return tuple(parity.not_run(job.target.name, job.lengths, limit, str(error)))
+    except MilError as error:
+        raise GateError(f"{job.label} cannot be executed: {error}") from error
     failed = [row for row in rows if row.status == "failed"]
     if failed:
         where = ", ".join(f"length {row.length}: {row.reason}" for row in failed)

@@ -22,10 +22,9 @@ class MilRunner:
     version = __version__
 
     def __init__(self, path: Path, roles: Sequence[str]) -> None:
-        self._path = path
         self._roles = tuple(roles)
-        self._names = MilModel.load(path).function_names
-        self._opened: list[MilModel] = []
+        self._opened = [MilModel.load(path)]
+        self._names = self._opened[0].function_names  # the default one first
 
     def run(self, inputs: Mapping[str, NDArray[np.int32]]) -> dict[str, NDArray[np.float32]]:
         """Run int32 [1, L] inputs in the function that takes them; float32 arrays by role.
@@ -45,7 +44,8 @@ class MilRunner:
             if _takes(model, shapes):
                 return model
         for name in self._names[len(self._opened) :]:
-            self._opened.append(MilModel.load(self._path, name))
+            # A sibling shares the weights that are decoded already.
+            self._opened.append(self._opened[0].with_function(name))
             if _takes(self._opened[-1], shapes):
                 return self._opened[-1]
         if len(self._names) == 1:
