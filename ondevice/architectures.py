@@ -54,12 +54,13 @@ class Encoder:
     type_name: str | None
 
     def __post_init__(self) -> None:
+        sizes = (self.vocab_size, self.max_length, self.width, self.embedding_width)
+        if min(*sizes, self.layers, self.heads, self.intermediate) < 1:
+            raise CheckpointError("config.json: a size of the encoder is zero or negative")
         if self.width % self.heads:
             raise CheckpointError(
                 f"config.json: the width {self.width} is not a multiple of {self.heads} heads"
             )
-        if min(self.vocab_size, self.max_length, self.width, self.layers, self.intermediate) < 1:
-            raise CheckpointError("config.json: a size of the encoder is zero or negative")
 
 
 @dataclass(frozen=True)
@@ -202,7 +203,7 @@ def read_encoder(config: Mapping[str, Any], *, bare: bool) -> Encoder:
     Raises:
         CheckpointError: the architecture is not supported, or a key is missing or unusable.
     """
-    model_type = config.get("model_type")
+    model_type = str(config.get("model_type"))
     if model_type not in ARCHITECTURES:
         raise CheckpointError(
             f"unsupported architecture '{model_type}'; architectures: {', '.join(ARCHITECTURES)}"
@@ -239,7 +240,7 @@ def read_head(architecture: str, task: str, shapes: Mapping[str, tuple[int, ...]
             raise CheckpointError(
                 f"the checkpoint has no weight '{name}', which task '{task}' needs"
             )
-    labels = shapes[f"{scores}.weight"][0]
+    labels = (*shapes[f"{scores}.weight"], 0)[0]
     if task == "qa" and labels != 2:
         raise CheckpointError(f"the head '{scores}' has {labels} outputs; task 'qa' needs 2")
     return Head(labels, info.classify_activation, names)

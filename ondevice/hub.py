@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import re
-import socket
 import threading
 from pathlib import Path
-from urllib.parse import urlparse
-from urllib.request import getproxies
 
 from ondevice.errors import UserError
 
@@ -21,10 +18,12 @@ PATTERNS = [
     "vocab.txt",
     "vocab.json",
     "merges.txt",
+    "1_Pooling/config.json",
     "README.md",
 ]
 
-CONNECT_SECONDS = 3.0
+# An answer comes within 5 s in all; starting Python takes about one of them on a busy machine.
+ANSWER_SECONDS = 3.0
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
@@ -40,48 +39,86 @@ def download(hub_id: str, *, embedded: tuple[str, ...]) -> Path:
     Raises:
         UserError: it is not cached and the hub does not answer, or has no such checkpoint.
     """
-    from huggingface_hub import constants, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    # The constants alone: the library itself takes a second to import, for which nothing is
+    # gained where nothing is cached and nothing answers.
+    from huggingface_hub import constants
 
-    try:
-        return Path(snapshot_download(hub_id, allow_patterns=PATTERNS, local_files_only=True))
-    except LocalEntryNotFoundError:
-        pass
     ways_out = f"give a local directory, or one of the embedded models: {', '.join(embedded)}"
+    folder = Path(constants.HF_HUB_CACHE, f"models--{hub_id.replace('/', '--')}")
+    cached = _find_cached(hub_id) if folder.is_dir() else None
+    if cached is not None:
+        return cached
     if constants.HF_HUB_OFFLINE:
         raise UserError(
             f"'{hub_id}' is not in the local cache and HF_HUB_OFFLINE is set; {ways_out}"
         )
-    if not _reachable(constants.ENDPOINT, CONNECT_SECONDS):
+    if not _answers(constants.ENDPOINT, ANSWER_SECONDS):
         raise UserError(
             f"'{hub_id}' is neither a directory nor cached, and the model hub is not reachable;"
             f" {ways_out}"
         )
+    return _fetch(hub_id, ways_out)
+
+
+def _find_cached(hub_id: str) -> Path | None:
+    """Return the complete snapshot in the local cache, if there is one."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        found = snapshot_download(hub_id, allow_patterns=PATTERNS, local_files_only=True)
+    except (LocalEntryNotFoundError, HFValidationError):
+        return None
+    directory = Path(found)
+    # Other programs cache single files: a configuration or a tokenizer without the weights.
+    complete = (directory / "config.json").is_file() and any(directory.glob("*.safetensors"))
+    return directory if complete else None
+
+
+def _fetch(hub_id: str, ways_out: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import RepositoryNotFoundError
+
     try:
         return Path(snapshot_download(hub_id, allow_patterns=PATTERNS))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except RepositoryNotFoundError as error:
+        raise UserError(
+            f"the model hub has no '{hub_id}', or it is private and needs `hf auth login`;"
+            f" {ways_out}"
+        ) from error
+    # The HTTP client's errors have no common base, and the client changes between versions.
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"'{hub_id}' cannot be downloaded: {reason}; {ways_out}") from error
 
 
-def _reachable(endpoint: str, seconds: float) -> bool:
-    """Whether a connection opens within `seconds`, name resolution included.
+def _answers(endpoint: str, seconds: float) -> bool:
+    """Whether the hub answers a request within `seconds`, through a proxy where one is set.
 
-    getaddrinfo cannot be given a time limit, hence the thread.
+    An open connection says too little: a proxy or a captive network accepts and stays silent.
+    Name resolution cannot be given a time limit, hence the thread.
     """
-    scheme = urlparse(endpoint).scheme
-    url = urlparse(getproxies().get(scheme, endpoint))
     answered = threading.Event()
 
-    def connect() -> None:
-        port = url.port or (443 if url.scheme == "https" else 80)
+    def ask() -> None:
+        import ssl
+        from http.client import HTTPException
+        from urllib.error import HTTPError, URLError
+        from urllib.request import Request, urlopen
+
         try:
-            socket.create_connection((url.hostname or "", port), timeout=seconds).close()
-        except OSError:
+            urlopen(Request(endpoint, method="HEAD"), timeout=seconds).close()
+        except HTTPError:
+            pass  # An answer, if not the one asked for.
+        except URLError as error:
+            # The downloader has certificates of its own; let it judge.
+            if not isinstance(error.reason, ssl.SSLCertVerificationError):
+                return
+        except (OSError, ValueError, HTTPException):
             return
         answered.set()
 
-    thread = threading.Thread(target=connect, daemon=True)
+    thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(seconds)
     return answered.is_set()

@@ -10,6 +10,7 @@ import hashlib
 import importlib.util
 import json
 import math
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -114,8 +115,11 @@ def load(model: str, task: str = "auto") -> Checkpoint:
         return load_directory(EMBEDDED[model](), task, name=model, source=f"embedded:{model}")
     if Path(model).is_dir():
         directory = Path(model)
-        name = directory.resolve().name
+        # Not resolve(): a link's own name is the one that was typed.
+        name = Path(os.path.abspath(model)).name or "checkpoint"  # noqa: PTH100 - see above
         return load_directory(directory, task, name=name, source=f"directory:{name}")
+    if Path(model).exists():
+        raise UserError(f"'{model}' is a file; give the checkpoint's directory")
     if not hub.is_hub_id(model):
         raise UserError(
             f"no checkpoint directory '{model}'; give a directory, a hub id, or one of the"
@@ -136,8 +140,10 @@ def load_directory(directory: Path, task: str, *, name: str, source: str) -> Che
     shapes = _read_shapes(files)
     encoder = read_encoder(config, bare=_is_bare(config, shapes))
     chosen = _choose_task(config, task)
-    head = read_head(encoder.architecture, chosen, shapes)
+    if chosen == "embed":
+        _check_pooling(directory)
     _check_weights(encoder, shapes)
+    head = read_head(encoder.architecture, chosen, shapes)
     tokenizer = read_tokenizer(directory)
     _check_vocabulary(encoder, tokenizer)
     used = [*encoder.names.values(), *head.names.values(), encoder.position_name]
@@ -160,13 +166,17 @@ def _read_config(directory: Path) -> dict[str, Any]:
     path = directory / "config.json"
     if not path.is_file():
         raise CheckpointError(f"no config.json in '{directory}'; a Hugging Face directory has one")
+    return _read_json(path)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        loaded = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"'{path}' cannot be read: {error}") from error
-    if not isinstance(config, dict):
+    if not isinstance(loaded, dict):
         raise CheckpointError(f"'{path}' does not hold a JSON object")
-    return config
+    return loaded
 
 
 def _weight_files(directory: Path) -> tuple[Path, ...]:
@@ -226,8 +236,8 @@ def _is_bare(config: Mapping[str, Any], shapes: Mapping[str, object]) -> bool:
 
 
 def _choose_task(config: Mapping[str, Any], task: str) -> str:
-    classes = config.get("architectures") or []
-    saved = str(classes[0]) if classes else ""
+    classes = config.get("architectures")
+    saved = str(classes[0]) if isinstance(classes, list) and classes else ""
     fitting = [name for name, known in TASKS.items() if saved.endswith(known.heads)]
     if task == "auto":
         if not fitting:
@@ -244,6 +254,23 @@ def _choose_task(config: Mapping[str, Any], task: str) -> str:
     return task
 
 
+def _check_pooling(directory: Path) -> None:
+    """Refuse a sentence encoder that was trained with another pooling than the mean."""
+    path = directory / "1_Pooling" / "config.json"
+    if not path.is_file():
+        return
+    pooling = _read_json(path)
+    modes = [
+        name for name, on in pooling.items() if name.startswith("pooling_mode_") and on is True
+    ]
+    # Newer versions of sentence-transformers say it in one word.
+    single = pooling.get("pooling_mode", "mean")
+    if modes not in ([], ["pooling_mode_mean_tokens"]) or single != "mean":
+        raise CheckpointError(
+            f"'{path}' asks for {', '.join(modes) or single}; task 'embed' pools by the mean only"
+        )
+
+
 def _check_weights(encoder: Encoder, shapes: Mapping[str, tuple[int, ...]]) -> None:
     needed = [*encoder.names.values(), encoder.position_name]
     if encoder.type_name is not None:
@@ -254,7 +281,8 @@ def _check_weights(encoder: Encoder, shapes: Mapping[str, tuple[int, ...]]) -> N
             f"the checkpoint lacks {len(missing)} weights that its config.json asks for,"
             f" the first is '{missing[0]}'"
         )
-    rows = shapes[encoder.names["embeddings.words.weight"]][0]
+    # The other shapes are compared when the graph is filled.
+    rows = (*shapes[encoder.names["embeddings.words.weight"]], 0)[0]
     if rows != encoder.vocab_size:
         raise CheckpointError(
             f"the word embedding has {rows} rows, config.json says vocab_size {encoder.vocab_size}"
@@ -271,7 +299,8 @@ def _check_vocabulary(encoder: Encoder, tokenizer: TextTokenizer) -> None:
 
 
 def _read_labels(config: Mapping[str, Any], count: int) -> tuple[str, ...]:
-    names = config.get("id2label") or {}
+    names = config.get("id2label")
+    names = names if isinstance(names, dict) else {}
     return tuple(str(names.get(str(index), f"LABEL_{index}")) for index in range(count))
 
 

@@ -83,6 +83,7 @@ def _from_file(path: Path) -> Tokenizer:
 
 
 def _from_vocab(path: Path, options: dict[str, Any]) -> Tokenizer:
+    from tokenizers import Tokenizer
     from tokenizers.implementations import BertWordPieceTokenizer
 
     wordpiece = BertWordPieceTokenizer(
@@ -91,7 +92,8 @@ def _from_vocab(path: Path, options: dict[str, Any]) -> Tokenizer:
         strip_accents=options.get("strip_accents"),
         handle_chinese_chars=bool(options.get("tokenize_chinese_chars", True)),
     )
-    return wordpiece._tokenizer
+    tokenizer: Tokenizer = wordpiece._tokenizer
+    return tokenizer
 
 
 def _from_merges(directory: Path) -> Tokenizer:
@@ -102,10 +104,11 @@ def _from_merges(directory: Path) -> Tokenizer:
     specials = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
     bpe.add_special_tokens([token for token in specials if bpe.token_to_id(token) is not None])
     separator, start = (("</s>", bpe.token_to_id("</s>")), ("<s>", bpe.token_to_id("<s>")))
-    bpe._tokenizer.post_processor = RobertaProcessing(
+    tokenizer: Tokenizer = bpe._tokenizer
+    tokenizer.post_processor = RobertaProcessing(
         separator, start, trim_offsets=True, add_prefix_space=False
     )
-    return bpe._tokenizer
+    return tokenizer
 
 
 def _describe(tokenizer: Tokenizer, directory: Path) -> TextTokenizer:
