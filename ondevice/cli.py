@@ -84,7 +84,7 @@ def _run(arguments: list[str]) -> int:
     if name not in COMMANDS:
         raise UserError(choices("command", name, COMMANDS))
     command = COMMANDS[name]
-    module: CommandModule = importlib.import_module(command.module)  # type: ignore[assignment]
+    module: CommandModule = importlib.import_module(command.module)
     parser = Parser(prog=f"ondevice {name}", description=command.summary, allow_abbrev=False)
     module.add_arguments(parser)
     return module.run(parser.parse_args(arguments[1:]))

@@ -124,10 +124,10 @@ class Embeddings(nn.Module):
         hidden = self.words(input_ids) + self.positions[: input_ids.shape[1]]
         if self.type_step is not None and token_type_ids is not None:
             hidden = hidden + token_type_ids.unsqueeze(-1).to(hidden.dtype) * self.type_step
-        hidden = self.norm(hidden)
+        normalized: Tensor = self.norm(hidden)
         if self.project is not None:
-            hidden = self.project(hidden)
-        return hidden
+            normalized = self.project(normalized)
+        return normalized
 
 
 class HeadModule(nn.Module):

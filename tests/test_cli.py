@@ -111,7 +111,7 @@ def test_build_prints_a_table_and_keeps_noise_out_of_sight(tiny, tmp_path):
     assert fp32.split()[:2] == ["onnx", "fp32"]
     assert "passed (host, max |Δ|" in fp32
     assert "passed (host, cosine" in int8
-    assert "out/tiny-bert-qa-onnx-fp32" in fp32
+    assert "out/tiny-bert-qa-qa-onnx-fp32" in fp32
     steps = ("reading the checkpoint", "converting", "checking parity")
     assert all(any(step in line for step in steps) for line in done.stderr.splitlines())
     again = command("-m", "ondevice.build", *arguments, *model, cwd=tmp_path)
@@ -127,7 +127,9 @@ def test_json_is_one_document_and_nothing_else(tiny, tmp_path):
     assert record["published"] is True
     assert record["scheme"] == "fp16"
     assert record["parity"][0]["status"] == "passed"
-    assert bundle.open_bundle(tmp_path / "tiny-bert-qa-onnx-fp16").artifact.bytes == record["bytes"]
+    assert (
+        bundle.open_bundle(tmp_path / "tiny-bert-qa-qa-onnx-fp16").artifact.bytes == record["bytes"]
+    )
 
 
 @pytest.mark.slow

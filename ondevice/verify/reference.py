@@ -80,7 +80,8 @@ def _repeat(example: Example) -> Example:
 def _encode(
     tokenizer: TextTokenizer, example: Example, length: int, limit: int
 ) -> dict[str, NDArray[np.int32]]:
-    encoded = tokenizer.tokenizer.encode(*example)
+    text, *second = example
+    encoded = tokenizer.tokenizer.encode(text, second[0] if second else None)
     ids, types = list(encoded.ids), list(encoded.type_ids)
     if len(ids) > limit:
         # Cut the text and keep the closing special token.
