@@ -55,9 +55,25 @@ def resolve(name: str) -> Path:
 
 
 def load(
-    directory: Path, auto_class: str, *, dropout: float | None = None, **config: Any
+    directory: Path,
+    auto_class: str,
+    *,
+    dropout: float | None = None,
+    complete: bool = False,
+    **config: Any,
 ) -> PreTrainedModel:
-    """Load a model in float32 from safetensors alone: no pickles, no code from the checkpoint."""
+    """Load a model in float32 from safetensors alone: no pickles, no code from the checkpoint.
+
+    Args:
+        directory: the checkpoint.
+        auto_class: the name of the transformers class that loads it.
+        dropout: what to set all dropout to; None leaves the checkpoint's.
+        complete: refuse a checkpoint that lacks weights, as an encoder without the task's head.
+        config: further entries of the configuration.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be loaded, or is not complete.
+    """
     import transformers
 
     if dropout is not None:
@@ -69,18 +85,25 @@ def load(
     transformers.utils.logging.set_verbosity_error()  # a new head is expected here, not news
     transformers.utils.logging.disable_progress_bar()
     try:
-        model: PreTrainedModel = getattr(transformers, auto_class).from_pretrained(
+        model: PreTrainedModel
+        model, info = getattr(transformers, auto_class).from_pretrained(
             str(directory),
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,
             dtype="float32",
+            output_loading_info=True,
             **config,
         )
     except (OSError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"cannot load {directory}: {error}") from error
     finally:
         transformers.utils.logging.set_verbosity(previous)
+    if complete and info["missing_keys"]:
+        raise CheckpointError(
+            f"{directory} has no weights '{min(info['missing_keys'])}', so it cannot do this task yet; "
+            "train it first: ondevice distill finetune"
+        )
     return model
 
 

@@ -93,7 +93,12 @@ def task(options: TaskOptions) -> dict[str, Any]:
     # Eager attention alone can return its probabilities.
     attention = {"attn_implementation": "eager"} if options.weights.attention else {}
     teacher = checkpoints.load(
-        directory, head.auto_class, dropout=options.training.dropout, **head.config, **attention
+        directory,
+        head.auto_class,
+        dropout=options.training.dropout,
+        complete=True,
+        **head.config,
+        **attention,
     )
     student, pairs = make_student(options, teacher, begun, head)
     if attention:
@@ -192,7 +197,7 @@ def score(models: tuple[str, ...], data: DataOptions) -> dict[str, Any]:
     for name in models:
         directory = checkpoints.resolve(name)
         sources = read_sources(data, directory)
-        model = checkpoints.load(directory, sources.head.auto_class)
+        model = checkpoints.load(directory, sources.head.auto_class, complete=True)
         scores = sources.evaluation().score(model)
         found[name] = results(scores)
         if first is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -15,8 +16,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 
+from ondevice import models
 from ondevice.distill import cli, recipe
 from ondevice.distill.options import (
     DataOptions,
@@ -25,6 +28,7 @@ from ondevice.distill.options import (
     TaskOptions,
     TrainOptions,
 )
+from ondevice.distill.runs import last_checkpoint
 from ondevice.distill.trainer import DivergedError
 from ondevice.errors import CheckpointError, UserError
 from ondevice.tasks.features import QAOptions
@@ -177,6 +181,14 @@ def test_other_vocabularies_are_refused(
         recipe.task(options)
 
 
+def test_a_teacher_without_a_head_is_refused(
+    tiny: Callable[[str, str], Path], squad: Squad, tmp_path: Path
+) -> None:
+    options = TaskOptions(str(tiny("bert", "embed")), data(squad), tmp_path / "x")
+    with pytest.raises(CheckpointError, match="ondevice distill finetune"):
+        recipe.task(options)
+
+
 def test_score_compares(tuned: tuple[Path, dict[str, object]], squad: Squad, teacher: Path) -> None:
     found = recipe.score((str(tuned[0]), str(teacher)), DataOptions((), squad(32, 2), qa=WINDOW))
     assert found[str(tuned[0])]["em"] == tuned[1]["em"]
@@ -194,6 +206,33 @@ def test_nan_names_step_and_batch(teacher: Path, squad: Squad, tmp_path: Path) -
     save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(DivergedError, match=r"nan at step 1.*q1-\d+"):
         recipe.finetune(FinetuneOptions(str(broken), data(squad), tmp_path / "out", QUICK))
+
+
+def test_a_full_disk_keeps_the_checkpoint_before(
+    teacher: Path, squad: Squad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    options = FinetuneOptions(str(teacher), data(squad), out, change(QUICK, save_every=2))
+    real = transformers.Trainer._save_optimizer_and_scheduler
+
+    def full(self: transformers.Trainer, folder: str) -> None:
+        if folder.endswith("-4"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(self, folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(transformers.Trainer, "_save_optimizer_and_scheduler", full)
+        with pytest.raises(UserError, match=r"No space left.*make room"):
+            recipe.finetune(options)
+    assert last_checkpoint(out) == out / "checkpoints" / "checkpoint-2"
+    assert recipe.finetune(options)["steps"] == 8
+
+
+def test_the_result_is_a_checkpoint_of_this_project(
+    tuned: tuple[Path, dict[str, object]],
+) -> None:
+    found = models.load(str(tuned[0]))
+    assert (found.task, found.encoder.architecture) == ("qa", "bert")
 
 
 def command(teacher: Path, squad: Squad, out: Path, *more: str) -> list[str]:
