@@ -101,8 +101,8 @@ def load(
         transformers.utils.logging.set_verbosity(previous)
     if complete and info["missing_keys"]:
         raise CheckpointError(
-            f"{directory} has no weights '{min(info['missing_keys'])}', so it cannot do this task yet; "
-            "train it first: ondevice distill finetune"
+            f"{directory} has no weights '{min(info['missing_keys'])}', so it cannot do this task "
+            "yet; train it first: ondevice distill finetune"
         )
     return model
 
