@@ -316,7 +316,7 @@ def _check_file(path: Path) -> None:
         raise BundleError(f"'{path}' cannot be read: {error.strerror}") from error
     # Layout: executorch/exir/_serialize/_program.py, _ExtendedHeader.
     if len(head) < 48 or head[4:6] != b"ET" or head[8:12] != b"eh00":
-        raise BundleError(f"'{path}' is not an ExecuTorch program")
+        raise BundleError(f"'{path}' is not an ExecuTorch program with weights")
     program, segments, data = (int.from_bytes(head[at : at + 8], "little") for at in (16, 24, 32))
     if size < max(program, segments + data):
         raise BundleError(f"'{path}' is cut off: {size} bytes of {max(program, segments + data)}")
