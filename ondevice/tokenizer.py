@@ -103,10 +103,12 @@ def _from_merges(directory: Path) -> Tokenizer:
     bpe = ByteLevelBPETokenizer(str(directory / "vocab.json"), str(directory / "merges.txt"))
     specials = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
     bpe.add_special_tokens([token for token in specials if bpe.token_to_id(token) is not None])
-    separator, start = (("</s>", bpe.token_to_id("</s>")), ("<s>", bpe.token_to_id("<s>")))
+    start, end = bpe.token_to_id("<s>"), bpe.token_to_id("</s>")
+    if start is None or end is None:
+        raise CheckpointError(f"the vocab.json in '{directory}' has no <s> or </s> token")
     tokenizer: Tokenizer = bpe._tokenizer
     tokenizer.post_processor = RobertaProcessing(
-        separator, start, trim_offsets=True, add_prefix_space=False
+        ("</s>", end), ("<s>", start), trim_offsets=True, add_prefix_space=False
     )
     return tokenizer
 

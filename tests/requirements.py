@@ -9,6 +9,7 @@ import pytest
 
 # What each word stands for: the modules that must all be there.
 MODULES = {
+    "checkpoint": ("torch", "transformers"),
     "coreml": ("torch", "coremltools"),
     "tflite": ("torch", "litert_torch", "ai_edge_litert", "ai_edge_quantizer"),
     "executorch": ("torch", "executorch", "torchao"),
