@@ -83,7 +83,6 @@ def _from_file(path: Path) -> Tokenizer:
 
 
 def _from_vocab(path: Path, options: dict[str, Any]) -> Tokenizer:
-    from tokenizers import Tokenizer
     from tokenizers.implementations import BertWordPieceTokenizer
 
     wordpiece = BertWordPieceTokenizer(
