@@ -1,8 +1,8 @@
-"""`python -m ondevice.distill`."""
+"""``python -m ondevice.distill`` is ``ondevice distill``."""
 
 import sys
 
-from ondevice.distill.cli import main
+from ondevice.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["distill", *sys.argv[1:]]))

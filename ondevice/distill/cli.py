@@ -6,7 +6,6 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,6 @@ from ondevice.distill.options import (
     TaskOptions,
     TrainOptions,
 )
-from ondevice.errors import OnDeviceError
 from ondevice.tasks.features import QAOptions
 
 _HELP = {
@@ -70,40 +68,8 @@ _PRETRAIN = {
 }
 
 
-def add_parser(subparsers: Any) -> argparse.ArgumentParser:
-    """Add `distill` with its verbs to the `ondevice` command."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        "distill", help="fine-tune a teacher, distil a student"
-    )
-    _add_verbs(parser)
-    return parser
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run `python -m ondevice.distill`; return the exit code."""
-    parser = argparse.ArgumentParser(prog="ondevice distill", description=__doc__)
-    _add_verbs(parser)
-    arguments = parser.parse_args(argv)
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"
-    )
-    for noisy in ("torchao", "jax", "torch.utils._pytree"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
-    try:
-        return run(arguments)
-    except OnDeviceError as error:
-        sys.stderr.write(f"ondevice: {error}\n")
-        return error.exit_code
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Run the verb that was parsed; errors go to the caller."""
-    result = arguments.verb_function(arguments)
-    sys.stdout.write(json.dumps(result) + "\n")
-    return 0
-
-
-def _add_verbs(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verbs of ``ondevice distill`` and their arguments."""
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 
     finetune = verbs.add_parser("finetune", help="fine-tune a checkpoint on labelled data")
@@ -159,6 +125,18 @@ def _add_verbs(parser: argparse.ArgumentParser) -> None:
     score.add_argument("--eval", type=Path, required=True, help="labelled data")
     _add_task(score)
     score.set_defaults(verb_function=_score)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the verb that was parsed; print its result as one JSON document."""
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"
+    )
+    for noisy in ("torchao", "jax", "torch.utils._pytree"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    result = arguments.verb_function(arguments)
+    sys.stdout.write(json.dumps(result) + "\n")
+    return 0
 
 
 def _add(

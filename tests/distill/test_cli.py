@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -10,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from ondevice.distill import cli
+from ondevice import cli
+from ondevice.distill.cli import add_arguments
 
 
 def test_help_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from ondevice.distill import cli\n"
-        "try: cli.main(['task', '--help'])\n"
+        "import sys; from ondevice import cli\n"
+        "try: cli.main(['distill', 'task', '--help'])\n"
         "except SystemExit: pass\n"
         "print(sorted({'torch', 'transformers', 'datasets'} & set(sys.modules)), file=sys.stderr)"
     )
@@ -35,7 +37,7 @@ def test_errors_are_one_sentence_and_code_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], squad: Callable[..., Path], teacher: Path
 ) -> None:
     def fails(*more: str) -> str:
-        assert cli.main(["finetune", "--out", str(tmp_path / "out"), *more]) == 2
+        assert cli.main(["distill", "finetune", "--out", str(tmp_path / "out"), *more]) == 2
         captured = capsys.readouterr()
         assert captured.out == ""
         assert captured.err.count("\n") == 1
@@ -53,10 +55,10 @@ def test_errors_are_one_sentence_and_code_2(
 
 
 def test_every_flag_has_its_python_word() -> None:
-    parser = cli.argparse.ArgumentParser()
-    cli.add_parser(parser.add_subparsers())
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
     arguments = parser.parse_args(
-        ["distill", "task", "--teacher", "t", "--train", "a", "--eval", "b", "--out", "c"]
+        ["task", "--teacher", "t", "--train", "a", "--eval", "b", "--out", "c"]
     )
     assert arguments.temperature == 2.0
     assert arguments.layers == "every-other"
@@ -65,6 +67,6 @@ def test_every_flag_has_its_python_word() -> None:
 def test_results_are_one_json_document_on_stdout(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], squad: Callable[..., Path], teacher: Path
 ) -> None:
-    arguments = ["score", str(teacher), "--eval", str(squad(8, 2)), "--max-length", "48"]
+    arguments = ["distill", "score", str(teacher), "--eval", str(squad(8, 2)), "--max-length", "48"]
     assert cli.main([*arguments, "--max-query", "12", "--doc-stride", "8"]) == 0
     assert "f1_interval" in json.loads(capsys.readouterr().out)[str(teacher)]

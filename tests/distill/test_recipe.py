@@ -19,8 +19,8 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from ondevice import models
-from ondevice.distill import cli, recipe
+from ondevice import cli, models
+from ondevice.distill import recipe
 from ondevice.distill.options import (
     DataOptions,
     FinetuneOptions,
@@ -251,7 +251,7 @@ def test_killed_and_started_again_ends_where_the_undisturbed_run_ends(
     python = [sys.executable, "-m", "ondevice.distill"]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     straight, killed = tmp_path / "straight", tmp_path / "killed"
-    assert cli.main(command(teacher, squad, straight, *more)) == 0
+    assert cli.main(["distill", *command(teacher, squad, straight, *more)]) == 0
     process = subprocess.Popen(
         [*python, *command(teacher, squad, killed, *more)],
         env=environment,
@@ -269,7 +269,7 @@ def test_killed_and_started_again_ends_where_the_undisturbed_run_ends(
     half = killed / "checkpoints" / "checkpoint-9999"
     half.mkdir()
     (half / "model.safetensors").write_bytes(b"half")
-    assert cli.main(command(teacher, squad, killed, *more)) == 0
+    assert cli.main(["distill", *command(teacher, squad, killed, *more)]) == 0
     first, second = (load_file(out / "model.safetensors") for out in (straight, killed))
     assert all(torch.equal(first[name], second[name]) for name in first)
 
@@ -279,7 +279,7 @@ def test_two_processes_are_one_with_twice_the_batch(
 ) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     more = ["--epochs", "1", "--log-every", "1"]
-    assert cli.main(command(teacher, squad, one, *more, "--batch-size", "8")) == 0
+    assert cli.main(["distill", *command(teacher, squad, one, *more, "--batch-size", "8")]) == 0
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
