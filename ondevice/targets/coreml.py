@@ -85,7 +85,7 @@ def convert(graph: MobileGraph, options: ConvertOptions, path: Path) -> Conversi
     else:
         _convert_lengths(graph, options, ios, path)
     specification = _finish(path, graph, options)
-    oldest = next(version for version, (_, spec) in SYSTEMS.items() if spec >= specification)
+    oldest = _oldest_ios(specification)
     return Conversion(min_runtime={"iOS": str(oldest), "macOS": SYSTEMS[oldest][0]})
 
 
@@ -158,16 +158,19 @@ def _convert_length(
 
 
 def _export(graph: MobileGraph, length: int, *, half: bool) -> ExportedProgram:
-    """Export for one length; `half` raises the layer norms' epsilon to what fp16 can hold."""
+    """Export for one length, with constants that the precision can hold."""
     import torch
 
-    program: ExportedProgram = torch.export.export(
-        graph.module, graph.example(length)
-    ).run_decompositions({})
+    exported = torch.export.export(graph.module, graph.example(length))
+    program: ExportedProgram = exported.run_decompositions({})
     for node in program.graph.nodes:
         if half and node.target is torch.ops.aten.layer_norm.default:
             # Arguments: input, normalized shape, weight, bias, epsilon.
             node.update_arg(4, max(node.args[4], HALF_EPSILON))
+        if node.target is torch.ops.aten.clamp.default and len(node.args) == 2:
+            # Core ML's clip has no open end: without an upper bound it would be written as inf.
+            largest = torch.finfo(torch.float16 if half else torch.float32).max
+            node.args = (*node.args, largest)
     return program
 
 
@@ -238,49 +241,45 @@ def load(path: Path, roles: Sequence[str], *, threads: int | None = None) -> Run
     functions = read_functions(spec.description)
 
     def open_model(length: int) -> Any:
-        name = functions[length].name
         return ct.models.MLModel(
-            str(path), compute_units=ct.ComputeUnit.ALL, **({"function_name": name} if name else {})
+            str(path), compute_units=ct.ComputeUnit.ALL, function_name=functions[length]
         )
 
-    return CoreMLRunner(tuple(roles), functions, open_model, ct.__version__)
+    entry = next(iter(spec.description.functions), spec.description)
+    names = tuple(feature.name for feature in entry.input)
+    return CoreMLRunner(names, tuple(roles), tuple(functions), open_model, ct.__version__)
 
 
 def _check_macos(specification: int) -> None:
-    needed = next(
-        (macos for macos, spec in SYSTEMS.values() if spec >= specification), "of this year"
-    )
-    current = platform.mac_ver()[0]
-    if needed.isdigit() and current and int(current.split(".")[0]) < int(needed):
+    needed, current = SYSTEMS[_oldest_ios(specification)][0], platform.mac_ver()[0]
+    if current and int(current.split(".")[0]) < int(needed):
         raise RuntimeUnavailableError(
             f"the package needs macOS {needed} and this is macOS {current}; run it on a newer Mac"
         )
 
 
-@dataclass(frozen=True)
-class Function:
-    """One entry point of a package: its name ("" if it is the only one) and its inputs."""
-
-    name: str
-    inputs: tuple[str, ...]
+def _oldest_ios(specification: int) -> int:
+    """Return the first iOS that reads packages of a specification version."""
+    return next(ios for ios, (_, version) in SYSTEMS.items() if version >= specification)
 
 
-def read_functions(description: Any) -> dict[int, Function]:
-    """Return what a package's model description offers, by sequence length."""
-    functions = {}
-    for entry in description.functions or [description]:
-        length = int(entry.input[0].type.multiArrayType.shape[1])
-        name = entry.name if description.functions else ""
-        functions[length] = Function(name, tuple(feature.name for feature in entry.input))
-    return functions
+def read_functions(description: Any) -> dict[int, str | None]:
+    """Return the function for each length of a package; None where it has only one."""
+    return {
+        int(entry.input[0].type.multiArrayType.shape[1]): (
+            entry.name if description.functions else None
+        )
+        for entry in description.functions or [description]
+    }
 
 
 @dataclass
 class CoreMLRunner:
     """A package on a Mac; each length is compiled when it is first used."""
 
+    names: tuple[str, ...]
     roles: tuple[str, ...]
-    functions: Mapping[int, Function]
+    lengths: tuple[int, ...]
     open_model: Callable[[int], Any]
     version: str
     runtime: str = "coremltools"
@@ -289,27 +288,30 @@ class CoreMLRunner:
     def run(self, inputs: Mapping[str, NDArray[np.int32]]) -> dict[str, NDArray[np.float32]]:
         """Run one batch of int32 [1, L] inputs; return float32 arrays by role.
 
+        An input of the contract that the package does not take is left out.
+
         Raises:
             UserError: an input is missing, unknown, of another type, or of another length.
         """
-        length = self._length(inputs)
+        if not set(self.names) <= set(inputs) <= set(INPUT_TEXTS):
+            raise UserError(f"the inputs are {', '.join(self.names)}; given: {', '.join(inputs)}")
+        taken = {name: inputs[name] for name in self.names}
+        length = self._length(taken)
         if length not in self.models:
             self.models[length] = self.open_model(length)
-        outputs = self.models[length].predict(dict(inputs))
+        outputs = self.models[length].predict(taken)
         return {role: outputs[role].astype("float32", copy=False) for role in self.roles}
 
     def _length(self, inputs: Mapping[str, NDArray[np.int32]]) -> int:
-        names = next(iter(self.functions.values())).inputs
-        if set(inputs) != set(names):
-            raise UserError(f"the inputs are {', '.join(names)}; given: {', '.join(inputs)}")
-        shapes = {value.shape for value in inputs.values()}
-        shape = shapes.pop()
-        if shapes or len(shape) != 2 or shape[0] != 1 or shape[1] not in self.functions:
-            lengths = ", ".join(map(str, self.functions))
-            raise UserError(f"every input is [1, L] with one L of: {lengths}; given: {shape}")
         for name, value in inputs.items():
             if value.dtype != "int32":
                 raise UserError(f"input '{name}' must be int32, not {value.dtype}")
+        shapes = sorted({value.shape for value in inputs.values()})
+        shape = shapes[0]
+        if len(shapes) > 1 or len(shape) != 2 or shape[0] != 1 or shape[1] not in self.lengths:
+            lengths = ", ".join(map(str, sorted(self.lengths)))
+            given = " and ".join(map(str, shapes))
+            raise UserError(f"every input is [1, L] with one L of: {lengths}; given: {given}")
         return int(shape[1])
 
 
