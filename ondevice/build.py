@@ -69,7 +69,7 @@ def build_one(job: Job, source: Source, progress: console.Progress, *, force: bo
                 with steps.step(f"{job.label}: converting"):
                     conversion = convert(job, graph, staged)
                 with steps.step(f"{job.label}: checking parity"):
-                    parity = check_parity(job, graph.outputs, cases, staged)
+                    parity = check_parity(job, graph, cases, staged)
             manifest = contents.write(
                 job, source.checkpoint, graph, conversion, parity, cases, staged
             )
@@ -96,7 +96,7 @@ def convert(job: Job, graph: MobileGraph, directory: Path) -> Conversion:
 
 
 def check_parity(
-    job: Job, roles: tuple[str, ...], cases: list[Case], directory: Path
+    job: Job, graph: MobileGraph, cases: list[Case], directory: Path
 ) -> tuple[ParityInfo, ...]:
     """Compare the artifact with the checkpoint, on the artifact's own runtime if it is here.
 
@@ -109,8 +109,9 @@ def check_parity(
 
     limit = job.scheme.limit
     try:
-        runner, evidence = open_runner(job.target.name, directory / job.target.file, roles)
-        rows = tuple(parity.check(runner, cases, job.task, limit, evidence))
+        path = directory / job.target.file
+        runner, evidence = open_runner(job.target.name, path, graph.outputs)
+        rows = tuple(parity.check(runner, cases, graph.inputs, job.task, limit, evidence))
     except (RuntimeUnavailableError, UnknownOpError) as error:
         # Neither says anything about the artifact, so it is not failed, and never passed.
         return tuple(parity.not_run(job.target.name, job.lengths, limit, str(error)))

@@ -41,6 +41,7 @@ class Difference:
 def check(
     runner: Runner,
     cases: Sequence[Case],
+    inputs: Sequence[str],
     task: str,
     limit: ParityLimit,
     evidence: Evidence = "host",
@@ -50,6 +51,7 @@ def check(
     Args:
         runner: the loaded artifact.
         cases: what the checkpoint answers; several for each length.
+        inputs: the names of the inputs that the artifact takes.
         task: decides which outputs have a value for each token.
         limit: the scheme's.
         evidence: what kind of runtime the runner is.
@@ -57,7 +59,7 @@ def check(
     rows = []
     for length in sorted({case.length for case in cases}):
         chosen = [case for case in cases if case.length == length]
-        actual = [runner.run(case.inputs) for case in chosen]
+        actual = [runner.run({name: case.inputs[name] for name in inputs}) for case in chosen]
         difference = compare(actual, chosen, task)
         reason = difference.reason or _judge(difference, limit)
         rows.append(

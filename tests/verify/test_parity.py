@@ -11,6 +11,7 @@ from ondevice.verify import parity, reference
 
 FP32 = ParityLimit(max_abs=1e-4)
 INT8 = ParityLimit(min_cosine=0.99)
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
 class FakeRunner:
@@ -22,7 +23,7 @@ class FakeRunner:
         self.cases, self.change = cases, change
 
     def run(self, inputs):
-        case = next(case for case in self.cases if case.inputs is inputs)
+        case = next(case for case in self.cases if case.inputs["input_ids"] is inputs["input_ids"])
         return self.change({role: values.copy() for role, values in case.outputs.items()})
 
 
@@ -40,7 +41,7 @@ def tiny_module(tmp_path_factory):
 
 
 def check(cases, change, limit=FP32):
-    return parity.check(FakeRunner(cases, change), cases, "qa", limit)
+    return parity.check(FakeRunner(cases, change), cases, INPUTS, "qa", limit)
 
 
 def test_cases_are_real_text_padded_and_full(cases):
@@ -108,7 +109,7 @@ def test_scores_of_padding_are_left_out(cases):
         outputs["start"][0, -1] = 1e6
         return outputs
 
-    rows = parity.check(FakeRunner(padded, spoil), padded, "qa", FP32)
+    rows = parity.check(FakeRunner(padded, spoil), padded, INPUTS, "qa", FP32)
     assert {row.status for row in rows} == {"passed"}
 
 
@@ -123,3 +124,14 @@ def test_a_check_that_did_not_run_says_so():
 def test_a_limit_that_limits_nothing_is_refused():
     with pytest.raises(ValueError, match="pass anything"):
         ParityLimit()
+
+
+def test_an_artifact_gets_the_inputs_that_it_takes_and_no_others(cases):
+    class Strict(FakeRunner):
+        def run(self, inputs):
+            assert set(inputs) == {"input_ids", "attention_mask"}
+            return super().run(inputs)
+
+    names = ("input_ids", "attention_mask")
+    rows = parity.check(Strict(cases, lambda o: o), cases, names, "qa", FP32)
+    assert {row.status for row in rows} == {"passed"}
