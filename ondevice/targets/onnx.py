@@ -11,6 +11,7 @@ out as the same with 11 nodes of shape arithmetic a layer, below opset 23; above
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,14 +156,21 @@ def _name_outputs(graph: GraphProto, roles: Sequence[str], *, half: bool) -> Non
 
 
 def _name_weights(graph: GraphProto) -> None:
-    """Name the transposed matrices after their layers; torch has numbered them."""
+    """Name the transposed matrices after their layers; torch has numbered them.
+
+    A layer is known by its bias. torch keeps equal tensors once, so a bias may stand for several
+    layers (all are zero in an untrained encoder): those keep their numbers.
+    """
     weights = {tensor.name for tensor in graph.initializer}
     products = {node.output[0]: node.input[1] for node in graph.node if node.op_type == "MatMul"}
+    readers = Counter(name for node in graph.node for name in node.input)
     names = {}
     for node in graph.node:
         product, bias = (*node.input, "", "")[:2]
-        if node.op_type == "Add" and bias.endswith(".bias") and products.get(product) in weights:
-            names[products[product]] = f"{bias.removesuffix('.bias')}.weight"
+        weight, name = products.get(product, ""), f"{bias.removesuffix('.bias')}.weight"
+        unique = readers[bias] == 1 and name not in weights
+        if node.op_type == "Add" and bias.endswith(".bias") and weight in weights and unique:
+            names[weight] = name
     _rename(graph, names)
 
 

@@ -248,6 +248,25 @@ def test_another_process_writes_the_same_bytes(converted, tiny, tmp_path):
         assert (tmp_path / scheme).read_bytes() == path.read_bytes(), scheme
 
 
+@pytest.mark.parametrize("scheme", ["fp32", "int8"])
+def test_equal_tensors_that_torch_merges(tiny, tmp_path, scheme):
+    """An untrained encoder: every bias zero, every norm one."""
+    checkpoint = models.load(str(tiny("bert", "qa")))
+    state = checkpoint.state()
+    for name, tensor in state.items():
+        if name.endswith("bias"):
+            tensor.zero_()
+        elif "LayerNorm" in name:
+            tensor.fill_(1)
+    graph = graphs.from_state(checkpoint.encoder, checkpoint.head, "qa", state, ONNX.form())
+    path = tmp_path / "model.onnx"
+    ONNX.convert(graph, ConvertOptions(scheme, (16,), LABELS), path)
+    inputs = random_inputs(graph.inputs, 16, graph.encoder.vocab_size, valid=16)
+    expected = outputs_of(graph, inputs)
+    for role, output in ONNX.load(path, graph.outputs).run(inputs).items():
+        assert cosine(output, expected[role]) >= (0.99 if scheme == "int8" else 0.999999)
+
+
 def test_converting_leaves_the_graph_as_it_was(tiny, tmp_path):
     graph = graphs.from_checkpoint(models.load(str(tiny("bert", "qa"))), ONNX.form())
     inputs = random_inputs(graph.inputs, 16, graph.encoder.vocab_size, valid=12)
