@@ -119,17 +119,17 @@ def _row(result: Built) -> tuple[str, ...]:
 
 def _parity(result: Built) -> str:
     """Say how parity went, over all lengths, with the worst figure and where it comes from."""
+    if result.failure:
+        return "FAILED"
     rows = result.parity
     statuses = {row.status for row in rows}
-    if "failed" in statuses:
-        return "FAILED"
     if "not_run" in statuses:
         return "not run"
     if rows[0].limit.startswith("cosine"):
         worst = min(row.cosine for row in rows if row.cosine is not None)
         return f"passed ({rows[0].evidence}, cosine {worst:.4f})"
     largest = max(row.max_abs for row in rows if row.max_abs is not None)
-    return f"passed ({rows[0].evidence}, max |Δ| {largest:.1e})"
+    return f"passed ({rows[0].evidence}, max abs {largest:.1e})"
 
 
 def _record(result: Built) -> dict[str, Any]:

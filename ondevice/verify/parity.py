@@ -146,7 +146,7 @@ def describe(limit: ParityLimit) -> str:
     """Return a limit as the manifest and tables show it."""
     parts = []
     if limit.max_abs is not None:
-        parts.append(f"max |Δ| ≤ {limit.max_abs:g}")
+        parts.append(f"max abs ≤ {limit.max_abs:g}")
     if limit.min_cosine is not None:
         parts.append(f"cosine ≥ {limit.min_cosine:g}")
     return ", ".join(parts)
