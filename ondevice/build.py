@@ -14,7 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ondevice import bundle, console, contents, models, plan
-from ondevice.errors import ConversionError, GateError, OnDeviceError, RuntimeUnavailableError
+from ondevice.errors import (
+    CheckpointError,
+    ConversionError,
+    GateError,
+    OnDeviceError,
+    RuntimeUnavailableError,
+)
 from ondevice.plan import BuildOptions, Job
 
 if TYPE_CHECKING:
@@ -29,26 +35,26 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Built:
-    """One job's outcome: a bundle, or the reason why there is none."""
+    """One job's outcome: a bundle, or the error that stood in its way."""
 
     job: Job
     manifest: Manifest | None
     cached: bool
     seconds: float
     parity: tuple[ParityInfo, ...]
-    failure: str = ""
+    failure: GateError | ConversionError | None = None
 
 
 def run(options: BuildOptions, progress: console.Progress) -> list[Built]:
     """Build a bundle for each target and scheme.
 
-    An artifact that fails its gate is not published; the others still are. What can be refused
-    is refused before anything is written.
+    An artifact that fails its gate, or whose converter breaks, is not published; the others
+    still are. What can be refused is refused before anything is written.
 
     Raises:
         UserError: the options ask for something that is not there, or cannot be done.
-        ConversionError: a converter broke.
     """
+    plan.check_words(options)
     checkpoint = models.load(options.model, options.task)
     jobs = plan.make_jobs(checkpoint, options)
     source = Source(checkpoint, jobs[0].lengths)
@@ -73,8 +79,9 @@ def build_one(job: Job, source: Source, progress: console.Progress, *, force: bo
             manifest = contents.write(
                 job, source.checkpoint, graph, conversion, parity, cases, staged
             )
-    except GateError as error:
-        return Built(job, None, False, time.monotonic() - start, error.parity, str(error))
+    except (GateError, ConversionError) as error:
+        rows = error.parity if isinstance(error, GateError) else ()
+        return Built(job, None, False, time.monotonic() - start, rows, error)
     return Built(job, manifest, False, time.monotonic() - start, manifest.parity)
 
 
@@ -104,7 +111,7 @@ def check_parity(
         GateError: it differs by more than its scheme allows.
     """
     from ondevice.verify import parity
-    from ondevice.verify.mil import MilError, UnknownOpError
+    from ondevice.verify.mil import UnknownOpError
     from ondevice.verify.runners import open_runner
 
     limit = job.scheme.limit
@@ -115,7 +122,9 @@ def check_parity(
     except (RuntimeUnavailableError, UnknownOpError) as error:
         # Neither says anything about the artifact, so it is not failed, and never passed.
         return tuple(parity.not_run(job.target.name, job.lengths, limit, str(error)))
-    except MilError as error:
+    except Exception as error:
+        # It was made a moment ago: if its runtime cannot load or run it, the artifact is wrong.
+        logger.exception("the artifact cannot be executed")
         raise GateError(f"{job.label} cannot be executed: {error}") from error
     failed = [row for row in rows if row.status == "failed"]
     if failed:
@@ -139,7 +148,14 @@ class Source:
         """Real texts with the checkpoint's answers."""
         from ondevice.verify import reference
 
-        return reference.make_cases(self.checkpoint, self.lengths)
+        try:
+            return reference.make_cases(self.checkpoint, self.lengths)
+        except (OnDeviceError, OSError):
+            raise
+        except Exception as error:
+            raise CheckpointError(
+                f"transformers cannot run the checkpoint '{self.checkpoint.name}': {error}"
+            ) from error
 
     def graph(self, form: GraphForm) -> MobileGraph:
         """Return the graph in a target's form; the last one is kept."""
@@ -152,14 +168,15 @@ class Source:
 
 @contextlib.contextmanager
 def _logged(log: Path, progress: console.Progress) -> Iterator[console.Progress]:
-    """Send what libraries print to `log`; keep it outside the bundle if a converter breaks."""
+    """Send what libraries print to `log`; where the block fails, keep it and say where."""
     try:
         with console.quiet(log) as terminal:
             yield progress.on(terminal)
-    except ConversionError as error:
+    except (ConversionError, GateError) as error:
         with tempfile.NamedTemporaryFile(prefix="ondevice-", suffix=".log", delete=False) as kept:
             kept.write(log.read_bytes())
-        raise ConversionError(f"{error} (the converter's log: {kept.name})") from error
+        error.args = (f"{error} (log: {kept.name})",)
+        raise
 
 
 if __name__ == "__main__":

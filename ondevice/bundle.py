@@ -71,10 +71,12 @@ def read_manifest(directory: Path) -> Manifest:
         BundleError: it is missing, of another schema version, or does not fit the schema.
     """
     path = directory / MANIFEST_FILE
-    if not path.is_file():
-        raise BundleError(f"'{directory}' is not a bundle: it has no {MANIFEST_FILE}")
     try:
         return Manifest.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise BundleError(f"'{directory}' is not a bundle: it has no {MANIFEST_FILE}") from error
+    except OSError as error:
+        raise BundleError(f"'{path}' cannot be read: {error.strerror or error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the document"
@@ -129,16 +131,14 @@ def staging(place: Path) -> Iterator[Path]:
         UserError: the directory cannot be written, the disk is full, another build is writing
             to the same place, or something that is not a bundle is there.
     """
-    if place.exists() and not (place / MANIFEST_FILE).is_file():
-        raise UserError(
-            f"'{place}' exists and is not a bundle, so it is left alone; choose another --out"
-        )
+    _refuse_foreign(place)
     created = _make_parents(place.parent)
     staged = place.parent / f".{place.name}.partial"
     done = False
     try:
         with _locked(staged, place):
             try:
+                _settle(place)
                 _clear(staged)
                 yield staged
                 _publish(staged, place)
@@ -151,6 +151,17 @@ def staging(place: Path) -> Iterator[Path]:
     finally:
         if not done:
             _remove_empty(created)
+
+
+def _refuse_foreign(place: Path) -> None:
+    try:
+        foreign = place.exists() and not (place / MANIFEST_FILE).is_file()
+    except OSError as error:
+        raise _as_user_error(error, place) from error
+    if foreign:
+        raise UserError(
+            f"'{place}' exists and is not a bundle, so it is left alone; choose another --out"
+        )
 
 
 def _make_parents(directory: Path) -> list[Path]:
@@ -178,7 +189,8 @@ def _locked(staged: Path, place: Path) -> Iterator[None]:
     """
     while True:
         try:
-            staged.mkdir(exist_ok=True)
+            # The parent too: another build that failed may just have removed what it had made.
+            staged.mkdir(parents=True, exist_ok=True)
             handle = os.open(staged, os.O_RDONLY | os.O_DIRECTORY)
         except FileNotFoundError:
             continue  # another build published or removed it in between
@@ -222,17 +234,28 @@ def _publish(staged: Path, place: Path) -> None:
             # On the disk before the rename, so that a power cut leaves no empty files.
             with file.open("rb") as stream:
                 os.fsync(stream.fileno())
-    if not place.exists():
-        staged.rename(place)
-        return
-    aside = place.parent / f".{place.name}.old"
-    shutil.rmtree(aside, ignore_errors=True)
-    place.rename(aside)
+    aside = _aside(place)
+    if place.exists():
+        place.rename(aside)
     try:
         staged.rename(place)
-    except BaseException:
+    finally:
+        _settle(place)
+
+
+def _aside(place: Path) -> Path:
+    """Return where an old bundle waits while the new one is renamed into its place."""
+    return place.parent / f".{place.name}.old"
+
+
+def _settle(place: Path) -> None:
+    """Put an old bundle back if nothing took its place, else remove it.
+
+    Also mends what a build left that was killed between its two renames.
+    """
+    aside = _aside(place)
+    if aside.exists() and not place.exists():
         aside.rename(place)
-        raise
     shutil.rmtree(aside, ignore_errors=True)
 
 

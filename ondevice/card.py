@@ -67,10 +67,17 @@ def _tensors(manifest: Manifest, which: str) -> str:
 
 def _parity_row(row: ParityInfo) -> str:
     status = row.status.replace("_", " ") + (f": {row.reason}" if row.reason else "")
-    return (
-        f"| {row.length} | {row.runtime} {row.version} | {figure(row.max_abs)} |"
-        f" {figure(row.cosine)} | {row.limit} | {status} | {row.evidence} |"
+    cells = (
+        str(row.length),
+        f"{row.runtime} {row.version}".strip(),
+        figure(row.max_abs),
+        figure(row.cosine),
+        row.limit,
+        status,
+        row.evidence,
     )
+    # An unescaped pipe would begin a new cell and push the evidence out of the table.
+    return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
 
 
 def figure(value: float | None) -> str:

@@ -11,6 +11,7 @@ import importlib
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import FrameType
@@ -43,7 +44,9 @@ class Command:
 # Only the module of the verb that was typed is imported.
 COMMANDS: dict[str, Command] = {
     "build": Command("ondevice.commands.build", "lower a checkpoint to bundles for the phone"),
+    "ask": Command("ondevice.commands.ask", "ask a question-answering bundle a question"),
     "distill": Command("ondevice.distill.cli", "fine-tune a teacher, distil a student"),
+    "verify": Command("ondevice.commands.verify", "prove that a bundle is right, with evidence"),
     "doctor": Command("ondevice.commands.doctor", "say what is installed and what can run here"),
 }
 
@@ -58,14 +61,18 @@ class Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; return the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    signal.signal(signal.SIGTERM, _interrupt)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _interrupt)
     try:
-        return _run(arguments)
+        code = _run(arguments)
+        # Here, where a closed pipe is still caught, and not when the interpreter ends.
+        sys.stdout.flush()
+        return code
     except OnDeviceError as error:
         sys.stderr.write(f"ondevice: {error}\n")
         return error.exit_code
     except KeyboardInterrupt:
-        sys.stderr.write("ondevice: interrupted; nothing was published\n")
+        sys.stderr.write("ondevice: interrupted; nothing was left half-written\n")
         return INTERRUPTED
     except BrokenPipeError:
         # The reader of our output went away, for example `| head`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 from pathlib import Path
@@ -18,6 +19,8 @@ PATTERNS = [
     "vocab.txt",
     "vocab.json",
     "merges.txt",
+    "1_Pooling/config.json",
+    "modules.json",
     "1_Pooling/config.json",
     "README.md",
 ]
@@ -70,9 +73,25 @@ def _find_cached(hub_id: str) -> Path | None:
     except (LocalEntryNotFoundError, HFValidationError):
         return None
     directory = Path(found)
-    # Other programs cache single files: a configuration or a tokenizer without the weights.
-    complete = (directory / "config.json").is_file() and any(directory.glob("*.safetensors"))
-    return directory if complete else None
+    return directory if _is_complete(directory) else None
+
+
+def _is_complete(directory: Path) -> bool:
+    """Whether a cached snapshot has all that a checkpoint needs.
+
+    Other programs cache single files: weights without a tokenizer, or some of the shards.
+    """
+    present = {path.name for path in directory.iterdir()}
+    index = directory / "model.safetensors.index.json"
+    if index.is_file():
+        try:
+            weights = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return False
+    else:
+        weights = {"model.safetensors"}
+    tokenizers = ({"tokenizer.json"}, {"vocab.txt"}, {"vocab.json", "merges.txt"})
+    return {"config.json", *weights} <= present and any(files <= present for files in tokenizers)
 
 
 def _fetch(hub_id: str, ways_out: str) -> Path:

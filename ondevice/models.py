@@ -111,6 +111,13 @@ def load(model: str, task: str = "auto") -> Checkpoint:
     """
     if task != "auto" and task not in TASKS:
         raise UserError(choices("task", task, ["auto", *TASKS]))
+    try:
+        return _load(model, task)
+    except OSError as error:
+        raise CheckpointError(f"'{model}' cannot be read: {error.strerror or error}") from error
+
+
+def _load(model: str, task: str) -> Checkpoint:
     if model in EMBEDDED:
         return load_directory(EMBEDDED[model](), task, name=model, source=f"embedded:{model}")
     if Path(model).is_dir():
@@ -188,7 +195,8 @@ def _weight_files(directory: Path) -> tuple[Path, ...]:
     if pickles:
         raise CheckpointError(
             f"'{directory}' has its weights only as a pickle ({pickles[0]}), which can run code"
-            " when it is read; save them again with save_pretrained(…, safe_serialization=True)"
+            " when it is read; load it in transformers and save_pretrained() it, which writes"
+            " safetensors"
         )
     raise CheckpointError(f"no weights in '{directory}'; put {WEIGHTS_FILE} there")
 
@@ -254,8 +262,20 @@ def _choose_task(config: Mapping[str, Any], task: str) -> str:
     return task
 
 
+# What sentence-transformers may do after the encoder, and task 'embed' does as well.
+EMBED_MODULES = ("Transformer", "Pooling", "Normalize")
+
+
 def _check_pooling(directory: Path) -> None:
-    """Refuse a sentence encoder that was trained with another pooling than the mean."""
+    """Refuse a sentence encoder that ends otherwise than in the mean, normalized."""
+    modules = _read_json_list(directory / "modules.json")
+    kinds = [str(module.get("type")).rsplit(".", 1)[-1] for module in modules]
+    other = [kind for kind in kinds if kind not in EMBED_MODULES]
+    if other:
+        raise CheckpointError(
+            f"'{directory / 'modules.json'}' ends the encoder in {other[0]}; task 'embed' has"
+            f" {', '.join(EMBED_MODULES)} only"
+        )
     path = directory / "1_Pooling" / "config.json"
     if not path.is_file():
         return
@@ -271,6 +291,18 @@ def _check_pooling(directory: Path) -> None:
         )
 
 
+def _read_json_list(path: Path) -> list[dict[str, Any]]:
+    if not path.is_file():
+        return []
+    try:
+        loaded = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"'{path}' cannot be read: {error}") from error
+    return (
+        [entry for entry in loaded if isinstance(entry, dict)] if isinstance(loaded, list) else []
+    )
+
+
 def _check_weights(encoder: Encoder, shapes: Mapping[str, tuple[int, ...]]) -> None:
     needed = [*encoder.names.values(), encoder.position_name]
     if encoder.type_name is not None:
@@ -281,11 +313,25 @@ def _check_weights(encoder: Encoder, shapes: Mapping[str, tuple[int, ...]]) -> N
             f"the checkpoint lacks {len(missing)} weights that its config.json asks for,"
             f" the first is '{missing[0]}'"
         )
-    # The other shapes are compared when the graph is filled.
+    # The tables that are folded; the other shapes are compared when the graph is filled.
+    rows = encoder.max_length + encoder.position_offset
+    _check_table(shapes, encoder.position_name, rows, encoder.embedding_width)
+    if encoder.type_name is not None:
+        rows = 2 if encoder.token_types else 1
+        _check_table(shapes, encoder.type_name, rows, encoder.embedding_width)
     rows = (*shapes[encoder.names["embeddings.words.weight"]], 0)[0]
     if rows != encoder.vocab_size:
         raise CheckpointError(
             f"the word embedding has {rows} rows, config.json says vocab_size {encoder.vocab_size}"
+        )
+
+
+def _check_table(shapes: Mapping[str, tuple[int, ...]], name: str, rows: int, width: int) -> None:
+    shape = shapes[name]
+    if len(shape) != 2 or shape[0] < rows or shape[1] != width:
+        raise CheckpointError(
+            f"the checkpoint's '{name}' has the shape {list(shape)}, its config.json asks for"
+            f" [{rows}, {width}]"
         )
 
 
@@ -309,6 +355,10 @@ def _read_licence(directory: Path) -> str:
     card = directory / "README.md"
     if not card.is_file():
         return "unknown"
-    head = card.read_text(encoding="utf-8", errors="replace")[:4096]
-    found = re.search(r"\A---\n(?:.*\n)*?license:[ \t]*([^\n]+)\n", head)
+    try:
+        text = card.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return "unknown"
+    front = re.match(r"---\n(.*?)\n---\n", text, re.DOTALL)
+    found = re.search(r"^license:[ \t]*(\S.*)$", front.group(1), re.MULTILINE) if front else None
     return found.group(1).strip().strip("\"'") if found else "unknown"

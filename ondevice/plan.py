@@ -17,6 +17,7 @@ from ondevice.models import DEFAULT_MODEL, Checkpoint
 from ondevice.schemes import Scheme, check_offered, get_scheme
 from ondevice.targets import TARGETS
 from ondevice.targets.base import ConvertOptions, Labels, Target
+from ondevice.tasks import TASKS
 
 DEFAULT_OUT = Path("bundles")
 # Shorter windows have no room for a question, a context and the special tokens between them.
@@ -72,21 +73,28 @@ class Job:
         return f"{self.target.name} {self.scheme.name}"
 
 
+def check_words(options: BuildOptions) -> None:
+    """Check what needs no checkpoint: the words, and the packages that they call for.
+
+    Raises:
+        UserError: an unknown or unoffered word, or a missing package.
+    """
+    for target in _targets(options.targets):
+        for scheme in options.schemes:
+            check_offered(scheme, target.name, target.schemes)
+        check_installed(target)
+
+
 def make_jobs(checkpoint: Checkpoint, options: BuildOptions) -> list[Job]:
     """Return the jobs of a build, having checked that each can be done.
 
     Raises:
-        UserError: an unknown or unoffered word, an impossible length, a missing package.
+        UserError: an impossible length, or an option that a target cannot serve.
     """
     lengths = check_lengths(options.lengths, checkpoint)
-    targets = _targets(options.targets)
-    for target in targets:
-        for scheme in options.schemes:
-            check_offered(scheme, target.name, target.schemes)
-        check_installed(target)
     jobs = [
         _job(checkpoint, target, get_scheme(scheme), lengths, options)
-        for target in targets
+        for target in _targets(options.targets)
         for scheme in dict.fromkeys(options.schemes)
     ]
     for job in jobs:
@@ -102,8 +110,7 @@ def check_lengths(lengths: tuple[int, ...] | None, checkpoint: Checkpoint) -> tu
     """
     largest = checkpoint.encoder.max_length
     if lengths is None:
-        default = 384 if checkpoint.task == "qa" else 128
-        return (min(default, largest),)
+        lengths = (min(TASKS[checkpoint.task].default_length, largest),)
     if not lengths or list(lengths) != sorted(set(lengths)):
         given = ",".join(map(str, lengths))
         raise UserError(f"lengths must ascend without repeats, for example 128,384; not {given}")
@@ -123,12 +130,17 @@ def check_installed(target: Target) -> None:
     Raises:
         MissingPackageError: one is not.
     """
-    for package in target.converters:
+    for package in needed_packages(target):
         if installed_version(package) is None:
             raise MissingPackageError(
                 f"target '{target.name}' needs the package '{package}', which is not installed;"
                 f" type: pip install 'ondevice[{target.extra}]'"
             )
+
+
+def needed_packages(target: Target) -> tuple[str, ...]:
+    """Return the packages without which a target cannot be built, as pip knows them."""
+    return tuple(dict.fromkeys(("torch", "transformers", *target.converters)))
 
 
 @cache
@@ -189,8 +201,12 @@ def _job(
 
 
 def tool_versions(target: Target) -> dict[str, str]:
-    """Return the versions of everything that decides the artifact's bytes."""
-    packages = ("torch", "transformers", *target.converters)
+    """Return the versions of everything that decides an artifact's bytes or its evidence.
+
+    A runtime is among them: once one is installed, a bundle whose parity was not run is built
+    anew and checked.
+    """
+    packages = dict.fromkeys((*needed_packages(target), *target.runtimes))
     versions = {package: installed_version(package) or "" for package in packages}
     return {"python": platform.python_version(), "ondevice": __version__} | versions
 

@@ -37,9 +37,10 @@ class TextTokenizer:
         return 1 + max(self.tokenizer.get_vocab(with_added_tokens=True).values())
 
     def vocabulary(self) -> list[str]:
-        """Return the tokens in the order of their ids."""
+        """Return the tokens in the order of their ids; an id without a token is ``[unusedN]``."""
         tokens = self.tokenizer.get_vocab(with_added_tokens=True)
-        return [token for token, _ in sorted(tokens.items(), key=lambda item: item[1])]
+        by_id = {number: token for token, number in tokens.items()}
+        return [by_id.get(number, f"[unused{number}]") for number in range(self.size)]
 
     def json(self) -> str:
         """Return the text of ``tokenizer.json``."""
@@ -120,6 +121,12 @@ def _describe(tokenizer: Tokenizer, directory: Path) -> TextTokenizer:
             f"unsupported tokenizer '{kind}' in '{directory}'; tokenizers: WordPiece, BPE"
         )
     normalizer = parts.get("normalizer") or {}
+    if kind == "WordPiece" and normalizer.get("type") != "BertNormalizer":
+        # The phone apps follow BERT's rules; another normalizer would tokenize differently there.
+        raise CheckpointError(
+            f"unsupported normalizer '{normalizer.get('type')}' of the tokenizer in '{directory}';"
+            " WordPiece tokenizers need BertNormalizer"
+        )
     lowercase = bool(normalizer.get("lowercase", False))
     strip = normalizer.get("strip_accents")
     return TextTokenizer(

@@ -10,12 +10,19 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ondevice import build, bundle, console, plan
-from ondevice.errors import ConversionError, MissingPackageError, UserError
+from ondevice.errors import (
+    BundleError,
+    ConversionError,
+    MissingPackageError,
+    RuntimeUnavailableError,
+    UserError,
+)
 from ondevice.inference import Model
 from ondevice.plan import BuildOptions
 from ondevice.targets import TARGETS
@@ -48,7 +55,7 @@ def onnx(monkeypatch):
 def test_every_task_and_target_gives_a_bundle(tiny, tmp_path, task, target):
     need(target)
     (built,) = run(tiny("bert", task), tmp_path, targets=(target,), schemes=("fp16",))
-    assert built.failure == ""
+    assert built.failure is None
     place = tmp_path / f"tiny-bert-{task}-{task}-{target}-fp16"
     manifest = bundle.open_bundle(place)
     assert manifest == built.manifest
@@ -79,7 +86,7 @@ def test_every_task_and_target_gives_a_bundle(tiny, tmp_path, task, target):
 def test_every_architecture_gives_a_bundle_that_runs(tiny, tmp_path, architecture, target):
     need(target)
     (built,) = run(tiny(architecture, "qa"), tmp_path, targets=(target,))
-    assert built.failure == ""
+    assert built.failure is None
     assert {row.status for row in built.parity} == {"passed"}
     model = Model.open(built.job.place)
     outputs = model.run("where is the river?", "the river is in the north of the country")
@@ -167,7 +174,8 @@ def test_a_wrong_artifact_is_not_published(tiny, tmp_path, onnx):
     onnx(load=lambda *a, **k: Wrong(load(*a, **k)))
     (built,) = run(tiny("bert", "qa"), tmp_path)
     assert built.manifest is None
-    assert "does not compute what its checkpoint computes" in built.failure
+    assert "does not compute what its checkpoint computes" in str(built.failure)
+    assert built.failure.exit_code == 3
     assert {row.status for row in built.parity} == {"failed"}
     assert list(tmp_path.iterdir()) == []
 
@@ -176,8 +184,8 @@ def test_one_wrong_artifact_does_not_keep_the_others_back(tiny, tmp_path, onnx):
     load = TARGETS["onnx"].load
     onnx(load=lambda *a, **k: Wrong(load(*a, **k)))
     fp32, int8 = run(tiny("bert", "qa"), tmp_path, schemes=("fp32", "int8"))
-    assert fp32.failure
-    assert not int8.failure, "a scale of 1.02 is within int8's cosine"
+    assert fp32.failure is not None
+    assert int8.failure is None, "a scale of 1.02 is within int8's cosine"
     assert [path.name for path in tmp_path.iterdir()] == ["tiny-bert-qa-qa-onnx-int8"]
 
 
@@ -188,12 +196,66 @@ def test_a_converter_that_breaks_leaves_nothing_but_its_log(tiny, tmp_path, onnx
         raise ValueError("no lowering for aten.foo")
 
     onnx(convert=broken)
-    with pytest.raises(ConversionError, match=r"onnx fp32: ValueError: no lowering") as caught:
-        run(tiny("bert", "qa"), tmp_path)
+    (built,) = run(tiny("bert", "qa"), tmp_path)
+    assert isinstance(built.failure, ConversionError)
+    assert "onnx fp32: ValueError: no lowering" in str(built.failure)
     assert list(tmp_path.iterdir()) == []
-    log = str(caught.value).rsplit(": ", 1)[1].rstrip(")")
-    assert "the converter's last words" in open(log, encoding="utf-8").read()  # noqa: PTH123, SIM115
-    os.unlink(log)  # noqa: PTH108
+    log = Path(str(built.failure).rsplit("(log: ", 1)[1].rstrip(")"))
+    assert "the converter's last words" in log.read_text(encoding="utf-8")
+    log.unlink()
+
+
+def test_a_converter_that_breaks_does_not_keep_the_others_back(tiny, tmp_path, onnx):
+    convert = TARGETS["onnx"].convert
+
+    def broken(graph, options, path):
+        if options.scheme == "fp32":
+            raise ValueError("no lowering")
+        return convert(graph, options, path)
+
+    onnx(convert=broken)
+    fp32, fp16 = run(tiny("bert", "qa"), tmp_path, schemes=("fp32", "fp16"))
+    assert fp32.failure.exit_code == 1
+    assert fp16.failure is None
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny-bert-qa-qa-onnx-fp16"]
+
+
+class Broken:
+    """A runner that cannot run."""
+
+    runtime, version = "broken", "1"
+
+    def run(self, inputs):
+        raise RuntimeError("illegal instruction in node 7")
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise BundleError("the file is not a model")
+
+
+@pytest.mark.parametrize(
+    ("load", "words"),
+    [(refuse, "the file is not a model"), (lambda *_, **__: Broken(), "in node 7")],
+)
+def test_an_artifact_that_its_runtime_refuses_is_not_published(tiny, tmp_path, onnx, load, words):
+    onnx(load=load)
+    (built,) = run(tiny("bert", "qa"), tmp_path)
+    assert built.failure.exit_code == 3
+    assert "cannot be executed" in str(built.failure)
+    assert words in str(built.failure)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_runtime_that_is_not_here_leaves_parity_not_run(tiny, tmp_path, onnx):
+    def absent(*_: object, **__: object) -> None:
+        raise RuntimeUnavailableError("onnxruntime is not installed")
+
+    onnx(load=absent)
+    (built,) = run(tiny("bert", "qa"), tmp_path)
+    assert built.failure is None
+    assert {row.status for row in built.parity} == {"not_run"}
+    assert "onnxruntime is not installed" in built.parity[0].reason
+    assert "not run: onnxruntime is not installed" in (built.job.place / "README.md").read_text()
 
 
 def test_a_disk_that_fills_up_during_the_conversion(tiny, tmp_path, onnx):
@@ -204,6 +266,17 @@ def test_a_disk_that_fills_up_during_the_conversion(tiny, tmp_path, onnx):
     with pytest.raises(UserError, match="the disk is full"):
         run(tiny("bert", "qa"), tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("package", ["torch", "transformers"])
+def test_a_missing_torch_is_a_sentence_too(tiny, tmp_path, monkeypatch, package):
+    need("onnx")
+    real = plan.installed_version
+    absent = lambda name: None if name == package else real(name)  # noqa: E731
+    monkeypatch.setattr(plan, "installed_version", absent)
+    with pytest.raises(MissingPackageError, match=rf"'{package}'.*ondevice\[onnx\]"):
+        run(tiny("bert", "qa"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_missing_converter_is_refused_before_anything_is_written(tiny, tmp_path, onnx):
@@ -230,6 +303,8 @@ def test_a_missing_converter_is_refused_before_anything_is_written(tiny, tmp_pat
     ],
 )
 def test_bad_options_are_one_sentence_and_nothing_is_written(tiny, tmp_path, options, words):
+    need("onnx")
+    need("coreml")
     with pytest.raises(UserError, match=words) as caught:
         run(tiny("bert", "qa"), tmp_path / "out", **options)
     assert caught.value.exit_code == 2
@@ -268,9 +343,55 @@ def test_an_interrupted_build_leaves_nothing(tiny, tmp_path, number):
     child.send_signal(number)
     _, stderr = child.communicate(timeout=120)
     assert child.returncode == 130, stderr
-    assert "interrupted; nothing was published" in stderr
+    assert "interrupted; nothing was left half-written" in stderr
     assert "Traceback" not in stderr
     assert not out.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_build_interrupted_in_the_middle_of_the_conversion(tiny, tmp_path, number):
+    need("onnx")
+    program = f"""
+import dataclasses, os, sys, time
+from ondevice import cli
+from ondevice.targets import TARGETS
+def convert(graph, options, path):
+    path.write_bytes(b"half")
+    os.kill(os.getpid(), {int(number)})
+    time.sleep(60)
+TARGETS["onnx"] = dataclasses.replace(TARGETS["onnx"], convert=convert)
+sys.exit(cli.main(sys.argv[1:]))
+"""
+    out = tmp_path / "out"
+    arguments = ["build", "--target", "onnx", "--model", str(tiny("bert", "qa")), "--lengths", "16"]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments, "--out", str(out)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 130, done.stderr
+    assert "interrupted" in done.stderr
+    assert not out.exists()
+
+
+@pytest.mark.slow
+def test_minilm_puts_paraphrases_nearer_than_strangers(tmp_path):
+    need("onnx")
+    (built,) = run("minilm", tmp_path, lengths=None)
+    assert built.manifest.task == "embed"
+    assert built.manifest.artifact.lengths == (128,)
+    model = Model.open(built.job.place)
+    rain, wet, gold = (
+        model.run(text)["embedding"][0]
+        for text in (
+            "It will rain tomorrow.",
+            "Showers are expected the next day.",
+            "Gold is dear.",
+        )
+    )
+    assert rain @ wet > rain @ gold + 0.2
 
 
 @pytest.mark.slow

@@ -246,6 +246,65 @@ def test_a_manifest_with_an_unknown_key_is_refused(published):
         bundle.read_manifest(published)
 
 
+def test_a_build_killed_between_its_two_renames_is_mended_by_the_next(published):
+    # What is left then: the old bundle aside, nothing in its place.
+    published.rename(published.parent / ".tiny.old")
+    with pytest.raises(RuntimeError), bundle.staging(published):
+        raise RuntimeError
+    bundle.open_bundle(published)
+    assert entries(published.parent) == {"tiny"}
+
+
+def test_an_interrupt_after_the_rename_leaves_the_new_bundle(published, monkeypatch):
+    rename = Path.rename
+
+    def interrupted(self, target):
+        rename(self, target)
+        if self.name == ".tiny.partial":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt), bundle.staging(published) as staged:
+        (staged / "model.onnx").write_bytes(b"new")
+        bundle.write_manifest(staged, make_manifest(staged))
+    bundle.open_bundle(published)
+    assert (published / "model.onnx").read_bytes() == b"new"
+    assert entries(published.parent) == {"tiny"}
+
+
+def test_a_parent_that_vanishes_is_made_again(tmp_path, monkeypatch):
+    place = tmp_path / "out" / "tiny"
+    make = bundle._make_parents
+
+    def vanish(directory):
+        made = make(directory)
+        directory.rmdir()
+        return made
+
+    monkeypatch.setattr(bundle, "_make_parents", vanish)
+    with bundle.staging(place) as staged:
+        bundle.write_manifest(staged, make_manifest(staged))
+    bundle.open_bundle(place)
+
+
+def test_a_name_that_no_file_system_takes_is_one_sentence(tmp_path):
+    with pytest.raises(UserError, match="cannot write"), bundle.staging(tmp_path / ("x" * 300)):
+        raise AssertionError("not reached")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [('"params":1', '"params":"1"'), ('"lengths":[384]', '"lengths":[]')]
+)
+def test_a_manifest_is_read_strictly(published, old, new):
+    path = published / "manifest.json"
+    text = path.read_text().replace(" ", "").replace("\n", "")
+    assert old in text
+    path.write_text(text.replace(old, new))
+    with pytest.raises(BundleError, match="does not fit the schema"):
+        bundle.read_manifest(published)
+
+
 def test_a_directory_artifact_is_hashed_over_names_and_contents(tmp_path):
     one, other = tmp_path / "one", tmp_path / "other"
     for directory, name in ((one, "a"), (other, "b")):

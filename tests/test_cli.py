@@ -157,6 +157,17 @@ def test_doctor_knows_every_target_and_what_is_missing(capsys, monkeypatch):
         assert f"parity of {target.name} artifacts will be 'not run'" in out
 
 
+def test_doctor_says_how_core_ml_is_checked_off_a_mac(capsys, monkeypatch):
+    from ondevice.commands import doctor
+
+    need("coreml")
+    monkeypatch.setattr(doctor.platform, "system", lambda: "Linux")
+    assert cli.main(["doctor"]) == 0
+    out = capsys.readouterr().out
+    assert "checked in the reference interpreter (evidence 'reference')" in out
+    assert "parity of coreml artifacts will be 'not run'" not in out
+
+
 def test_doctor_says_that_core_ml_runs_on_macos_only(capsys, monkeypatch):
     from ondevice.commands import doctor
 

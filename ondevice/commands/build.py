@@ -10,7 +10,7 @@ from typing import Any
 
 from ondevice import build, card, console, plan
 from ondevice.build import Built
-from ondevice.errors import GateError, UserError
+from ondevice.errors import UserError
 from ondevice.models import DEFAULT_MODEL, EMBEDDED
 from ondevice.schemes import SCHEMES
 from ondevice.targets import TARGETS
@@ -70,8 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
     options = plan.BuildOptions(
         model=arguments.model,
         task=arguments.task,
-        targets=tuple(arguments.target.split(",")),
-        schemes=tuple(arguments.scheme.split(",")),
+        targets=_words(arguments.target),
+        schemes=_words(arguments.scheme),
         lengths=_lengths(arguments.lengths),
         ios=arguments.ios,
         out=arguments.out,
@@ -82,10 +82,15 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stdout.write(json.dumps([_record(result) for result in results], indent=1) + "\n")
     else:
         sys.stdout.write(_table(results) + "\n")
-    failures = [result.failure for result in results if result.failure]
+    failures = [result.failure for result in results if result.failure is not None]
     for failure in failures:
         sys.stderr.write(f"ondevice: {failure}; not published\n")
-    return GateError.exit_code if failures else 0
+    # A defect of ours (1) says more than a missed gate (3).
+    return min((failure.exit_code for failure in failures), default=0)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(","))
 
 
 def _lengths(text: str | None) -> tuple[int, ...] | None:
@@ -144,5 +149,5 @@ def _record(result: Built) -> dict[str, Any]:
         "bytes": manifest.artifact.bytes if manifest is not None else None,
         "lengths": list(result.job.lengths),
         "parity": [row.model_dump() for row in result.parity],
-        "failure": result.failure or None,
+        "failure": None if result.failure is None else str(result.failure),
     }

@@ -16,6 +16,8 @@ CLASSIFY = Task(
     name="classify",
     roles=("logits",),
     heads=("ForSequenceClassification",),
+    per_token=False,
+    default_length=128,
     auto_class="AutoModelForSequenceClassification",
     examples=_examples,
 )

@@ -18,6 +18,8 @@ EMBED = Task(
     name="embed",
     roles=("embedding",),
     heads=("Model", "ForMaskedLM", "ForPreTraining"),
+    per_token=False,
+    default_length=128,
     auto_class="AutoModel",
     examples=_examples,
 )

@@ -299,6 +299,8 @@ QA = Task(
     name="qa",
     roles=("start", "end"),
     heads=("ForQuestionAnswering",),
+    per_token=True,
+    default_length=384,
     auto_class="AutoModelForQuestionAnswering",
     examples=_examples,
 )

@@ -16,6 +16,8 @@ TOKENS = Task(
     name="tokens",
     roles=("logits",),
     heads=("ForTokenClassification",),
+    per_token=True,
+    default_length=128,
     auto_class="AutoModelForTokenClassification",
     examples=_examples,
 )

@@ -8,7 +8,7 @@ be high for an output that is constant and large.)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from ondevice.manifest import Evidence, ParityInfo
 from ondevice.schemes import ParityLimit
+from ondevice.tasks import TASKS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from ondevice.targets.base import Runner
     from ondevice.verify.reference import Case
 
-PER_TOKEN_TASKS = {"qa", "tokens"}
+
+Outputs = Mapping[str, "NDArray[np.float32]"]
 
 # An output whose spread over inputs is under this share of the checkpoint's is dead.
 DEAD_SHARE = 1e-2
@@ -96,31 +98,45 @@ def not_run(
     ]
 
 
-def compare(
-    actual: Sequence[dict[str, NDArray[np.float32]]], cases: Sequence[Case], task: str
-) -> Difference:
+def compare(actual: Sequence[Outputs], cases: Sequence[Case], task: str) -> Difference:
     """Compare outputs with the checkpoint's; `actual` is in the order of `cases`."""
     max_abs, cosine = 0.0, 1.0
     for role in cases[0].outputs:
         pairs = list(zip(actual, cases, strict=True))
+        reason = _malformed(role, pairs)
+        if reason:
+            return Difference(np.inf, 0.0, reason)
         ours = [_values(outputs[role], case, task) for outputs, case in pairs]
         theirs = [_values(case.outputs[role], case, task) for case in cases]
         for one, other in zip(ours, theirs, strict=True):
-            if one.shape != other.shape:
-                reason = f"'{role}' has the shape {one.shape}, not {other.shape}"
-                return Difference(np.inf, 0.0, reason)
-            if not np.isfinite(one).all():
-                return Difference(np.inf, 0.0, f"'{role}' holds NaN or infinity")
             max_abs = max(max_abs, float(np.abs(one - other).max()))
             cosine = min(cosine, _cosine(one, other))
-        if _spread(ours) < DEAD_SHARE * _spread(theirs):
+        if _spread(ours) <= DEAD_SHARE * _spread(theirs):
             return Difference(max_abs, cosine, f"'{role}' is dead: the same for every input")
     return Difference(max_abs, cosine)
 
 
+def _malformed(role: str, pairs: Sequence[tuple[Outputs, Case]]) -> str:
+    """Say what no limit may excuse: a wrong shape or type, or a value that is not finite.
+
+    The whole output counts here, padding included: a NaN there is a NaN in the making.
+    """
+    for outputs, case in pairs:
+        ours, theirs = outputs[role], case.outputs[role]
+        if ours.shape != theirs.shape:
+            return f"'{role}' has the shape {ours.shape}, not {theirs.shape}"
+        if ours.dtype != np.float32:
+            return f"'{role}' is {ours.dtype}, not float32"
+        if not np.isfinite(ours).all():
+            return f"'{role}' holds NaN or infinity"
+        if not np.isfinite(theirs).all():
+            return f"the checkpoint's own '{role}' holds NaN or infinity"
+    return ""
+
+
 def _values(output: NDArray[np.float32], case: Case, task: str) -> NDArray[np.float64]:
     """Return [N, …] values: one row for each valid token, or one row for the text."""
-    rows = output[0, : case.valid] if task in PER_TOKEN_TASKS else output
+    rows = output[0, : case.valid] if TASKS[task].per_token else output
     return np.asarray(rows, np.float64)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,14 +10,10 @@ from typing import TYPE_CHECKING
 from ondevice.errors import RuntimeUnavailableError
 from ondevice.manifest import Evidence
 from ondevice.targets import TARGETS
-from ondevice.targets.base import LoadFunction
-from ondevice.verify.mil import runner as mil_runner
+from ondevice.verify import REFERENCES
 
 if TYPE_CHECKING:
     from ondevice.targets.base import Runner
-
-# Interpreters that follow a format's specification, for targets whose runtime is not everywhere.
-REFERENCES: dict[str, LoadFunction] = {"coreml": mil_runner.load}
 
 
 def open_runner(target: str, path: Path, roles: Sequence[str]) -> tuple[Runner, Evidence]:
@@ -30,4 +27,5 @@ def open_runner(target: str, path: Path, roles: Sequence[str]) -> tuple[Runner, 
     except RuntimeUnavailableError:
         if target not in REFERENCES:
             raise
-    return REFERENCES[target](path, roles), "reference"
+    runner: Runner = importlib.import_module(REFERENCES[target]).load(path, roles)
+    return runner, "reference"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -89,6 +91,43 @@ def test_a_constant_output_fails_even_with_no_other_limit(cases):
     rows = check(cases, kill, ParityLimit(min_cosine=-1.0))
     assert {row.status for row in rows} == {"failed"}
     assert "dead" in rows[0].reason
+
+
+def test_nan_in_padding_fails(cases):
+    padded = [case for case in cases if case.valid < case.length]
+
+    def poison(outputs):
+        outputs["start"][0, -1] = np.nan
+        return outputs
+
+    rows = parity.check(FakeRunner(padded, poison), padded, INPUTS, "qa", INT8)
+    assert {row.status for row in rows} == {"failed"}
+
+
+def test_nan_in_the_checkpoint_itself_fails(cases):
+    spoiled = [
+        dataclasses.replace(case, outputs={**case.outputs, "end": case.outputs["end"] * np.nan})
+        for case in cases
+    ]
+    rows = parity.check(FakeRunner(cases, lambda o: o), spoiled, INPUTS, "qa", INT8)
+    assert {row.status for row in rows} == {"failed"}
+    assert "checkpoint's own" in rows[0].reason
+
+
+def test_a_checkpoint_that_is_dead_itself_fails(cases):
+    dead = [
+        dataclasses.replace(case, outputs={r: np.ones_like(v) for r, v in case.outputs.items()})
+        for case in cases
+    ]
+    rows = parity.check(FakeRunner(dead, lambda o: o), dead, INPUTS, "qa", FP32)
+    assert {row.status for row in rows} == {"failed"}
+
+
+def test_another_type_or_shape_fails(cases):
+    double = lambda o: {role: values.astype(np.float64) for role, values in o.items()}  # noqa: E731
+    assert "float64" in check(cases, double)[0].reason
+    longer = lambda o: {role: np.pad(values, ((0, 0), (0, 1))) for role, values in o.items()}  # noqa: E731
+    assert "shape" in check(cases, longer)[0].reason
 
 
 def test_swapped_outputs_fail(cases):
