@@ -294,7 +294,9 @@ def _head_module(task: str, encoder: Encoder, head: Head) -> HeadModule:
         return ClassifyHead(encoder.width, head.labels, head.activation)
     if task == "tokens":
         return TokensHead(encoder.width, head.labels)
-    return EmbedHead()
+    if task == "embed":
+        return EmbedHead()
+    raise ValueError(f"task '{task}' has no head in the graph")
 
 
 def _gather(encoder: Encoder, head: Head, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

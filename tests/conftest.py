@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,7 +61,9 @@ def write_byte_bpe(directory: Path) -> int:
     return bpe.get_vocab_size()
 
 
-def make_checkpoint(directory: Path, architecture: str, task: str, *, seed: int = 0) -> Path:
+def make_checkpoint(
+    directory: Path, architecture: str, task: str, *, seed: int = 0, **config_options: Any
+) -> Path:
     """Save a 2-layer checkpoint with random weights through transformers' save_pretrained."""
     import torch
     import transformers
@@ -69,7 +72,8 @@ def make_checkpoint(directory: Path, architecture: str, task: str, *, seed: int 
     torch.manual_seed(seed)
     roberta = architecture == "roberta"
     size = write_byte_bpe(directory) if roberta else write_wordpiece(directory)
-    shape = {"vocab_size": size, "num_labels": 2 if task == "qa" else LABELS}
+    shape: dict[str, Any] = {"vocab_size": size, "num_labels": 2 if task == "qa" else LABELS}
+    shape |= config_options
     if architecture == "distilbert":
         config = transformers.DistilBertConfig(
             dim=WIDTH, n_layers=2, n_heads=4, hidden_dim=64, max_position_embeddings=64, **shape

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import multiprocessing
 import os
 import signal
@@ -21,54 +22,51 @@ def make_manifest(directory: Path) -> Manifest:
     """A manifest over the files that are in `directory`."""
     digest = "0" * 64
     tensor = {"name": "input_ids", "role": "input_ids", "dtype": "int32", "shape": [1, "L"]}
-    return Manifest.model_validate(
-        {
-            "schema_version": 1,
-            "model": {
-                "name": "tiny",
-                "source": "directory:tiny",
-                "architecture": "bert",
-                "sha256": digest,
-                "params": 1,
-                "licence": "apache-2.0",
-            },
-            "task": "qa",
-            "tokenizer": {
-                "kind": "wordpiece",
-                "file": "vocab.txt",
-                "sha256": digest,
-                "lowercase": True,
-                "strip_accents": True,
-                "pad_id": 0,
-            },
-            "window": {
-                "max_length": 384,
-                "doc_stride": 128,
-                "max_query": 64,
-                "max_answer": 30,
-                "n_best": 20,
-            },
-            "artifact": {
-                "target": "onnx",
-                "scheme": "fp32",
-                "file": "model.onnx",
-                "sha256": digest,
-                "bytes": 1,
-                "inputs": [tensor],
-                "outputs": [tensor],
-                "lengths": [384],
-                "min_runtime": {},
-            },
-            "parity": [],
-            "tools": {},
-            "created": "2026-01-01T00:00:00+00:00",
-            "options": {},
-            "content_key": digest,
-            "files": {
-                name: info.model_dump() for name, info in bundle.list_files(directory).items()
-            },
-        }
-    )
+    record = {
+        "schema_version": 1,
+        "model": {
+            "name": "tiny",
+            "source": "directory:tiny",
+            "architecture": "bert",
+            "sha256": digest,
+            "params": 1,
+            "licence": "apache-2.0",
+        },
+        "task": "qa",
+        "tokenizer": {
+            "kind": "wordpiece",
+            "file": "vocab.txt",
+            "sha256": digest,
+            "lowercase": True,
+            "strip_accents": True,
+            "pad_id": 0,
+        },
+        "window": {
+            "max_length": 384,
+            "doc_stride": 128,
+            "max_query": 64,
+            "max_answer": 30,
+            "n_best": 20,
+        },
+        "artifact": {
+            "target": "onnx",
+            "scheme": "fp32",
+            "file": "model.onnx",
+            "sha256": digest,
+            "bytes": 1,
+            "inputs": [tensor],
+            "outputs": [tensor],
+            "lengths": [384],
+            "min_runtime": {},
+        },
+        "parity": [],
+        "tools": {},
+        "created": "2026-01-01T00:00:00+00:00",
+        "options": {},
+        "content_key": digest,
+        "files": {name: info.model_dump() for name, info in bundle.list_files(directory).items()},
+    }
+    return Manifest.model_validate_json(json.dumps(record))
 
 
 @pytest.fixture

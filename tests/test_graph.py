@@ -10,7 +10,7 @@ import transformers
 from ondevice import graph, models
 from ondevice.errors import CheckpointError
 from ondevice.tasks import TASKS
-from tests.conftest import ARCHITECTURE_NAMES, TASK_NAMES, random_inputs
+from tests.conftest import ARCHITECTURE_NAMES, TASK_NAMES, make_checkpoint, random_inputs
 
 
 def reference(directory, task, inputs, architecture):
@@ -60,6 +60,29 @@ def test_token_types_are_an_input_only_where_they_say_something(tiny):
         for name in ARCHITECTURE_NAMES
     }
     assert takes == {"bert": True, "distilbert": False, "roberta": False, "electra": True}
+
+
+@pytest.mark.parametrize("architecture", ["bert", "electra"])
+def test_without_token_types_they_are_all_zero_as_in_transformers(tiny, architecture):
+    directory = tiny(architecture, "qa")
+    built = graph.from_checkpoint(models.load(str(directory)))
+    names = ("input_ids", "attention_mask")
+    inputs = random_inputs(names, 16, built.encoder.vocab_size, valid=12)
+    expected = reference(directory, "qa", inputs, architecture)
+    outputs = built.module(*(torch.from_numpy(inputs[name]) for name in names))
+    for role, output in zip(built.outputs, outputs, strict=True):
+        torch.testing.assert_close(output, expected[role], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("activation", ["relu", "gelu_new"])
+def test_other_activations_equal_transformers(tmp_path, activation):
+    directory = make_checkpoint(tmp_path, "bert", "qa", hidden_act=activation)
+    built = graph.from_checkpoint(models.load(str(directory)))
+    inputs = random_inputs(built.inputs, 16, built.encoder.vocab_size, valid=12)
+    expected = reference(directory, "qa", inputs, "bert")
+    outputs = built.module(*(torch.from_numpy(inputs[name]) for name in built.inputs))
+    for role, output in zip(built.outputs, outputs, strict=True):
+        torch.testing.assert_close(output, expected[role], atol=1e-5, rtol=0)
 
 
 def test_token_types_change_the_answer(tiny):
