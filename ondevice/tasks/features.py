@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 IntArray = NDArray[np.int32]
 BoolArray = NDArray[np.bool_]
+# The ids of one input and their token types, unpadded.
+TokenRow = tuple[Sequence[int] | IntArray, Sequence[int] | IntArray]
 
 
 @dataclass(frozen=True)
@@ -129,17 +131,42 @@ def windows(
 def batch(
     items: Sequence[Window], *, length: int | None = None, pad_id: int = 0
 ) -> dict[str, IntArray]:
-    """Pad windows on the right into int32 arrays [N, L]; L is `length` or the longest window's."""
+    """Pad windows into int32 arrays [N, L]; L is `length` or the longest window's."""
     size = max(len(item) for item in items) if length is None else length
+    return pad([(item.input_ids, item.token_type_ids) for item in items], size, pad_id)
+
+
+def pad(rows: Sequence[TokenRow], length: int, pad_id: int) -> dict[str, IntArray]:
+    """Pad (ids, token types) on the right into the inputs of every artifact, int32 [N, length]."""
+    shape = (len(rows), length)
     arrays = {
-        "input_ids": np.full((len(items), size), pad_id, dtype=np.int32),
-        "attention_mask": np.zeros((len(items), size), dtype=np.int32),
-        "token_type_ids": np.zeros((len(items), size), dtype=np.int32),
+        "input_ids": np.full(shape, pad_id, dtype=np.int32),
+        "attention_mask": np.zeros(shape, dtype=np.int32),
+        "token_type_ids": np.zeros(shape, dtype=np.int32),
     }
-    for name, array in arrays.items():
-        for row, item in enumerate(items):
-            array[row, : len(item)] = getattr(item, name)
+    for place, (ids, types) in enumerate(rows):
+        size = len(ids)
+        arrays["input_ids"][place, :size] = ids
+        arrays["attention_mask"][place, :size] = 1
+        arrays["token_type_ids"][place, :size] = types
     return arrays
+
+
+def encode(tokenizer: Tokenizer, text: str, second: str | None, limit: int) -> TokenRow:
+    """Encode a text or a pair; what exceeds `limit` tokens is cut, the closing special one stays.
+
+    For tasks without windows: one text, one input.
+    """
+    encoded = tokenizer.encode(text, second)
+    ids, types = list(encoded.ids), list(encoded.type_ids)
+    if len(ids) > limit:
+        ids, types = [*ids[: limit - 1], ids[-1]], types[:limit]
+    return ids, types
+
+
+def shortest_length(tokens: int, lengths: Sequence[int]) -> int:
+    """Return the shortest of the ascending lengths that holds so many tokens, else the longest."""
+    return next((length for length in lengths if length >= tokens), lengths[-1])
 
 
 def token_span(window: Window, start: int, end: int) -> tuple[int, int] | None:

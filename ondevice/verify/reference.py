@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ondevice.tasks import TASKS
+from ondevice.tasks import TASKS, features
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -80,20 +80,8 @@ def _repeat(example: Example) -> Example:
 def _encode(
     tokenizer: TextTokenizer, example: Example, length: int, limit: int
 ) -> dict[str, NDArray[np.int32]]:
-    text, *second = example
-    encoded = tokenizer.tokenizer.encode(text, second[0] if second else None)
-    ids, types = list(encoded.ids), list(encoded.type_ids)
-    if len(ids) > limit:
-        # Cut the text and keep the closing special token.
-        ids = [*ids[: limit - 1], ids[-1]]
-        types = types[:limit]
-    spare = length - len(ids)
-    rows = {
-        "input_ids": ids + [tokenizer.pad_id] * spare,
-        "attention_mask": [1] * len(ids) + [0] * spare,
-        "token_type_ids": types + [0] * spare,
-    }
-    return {name: np.asarray([row], np.int32) for name, row in rows.items()}
+    row = features.encode(tokenizer.tokenizer, example[0], next(iter(example[1:]), None), limit)
+    return features.pad([row], length, tokenizer.pad_id)
 
 
 def load_model(checkpoint: Checkpoint) -> nn.Module:
