@@ -162,7 +162,7 @@ class Source:
         from ondevice import graph
 
         if self._graph is None or self._graph[0] != form:
-            self._graph = (form, graph.from_checkpoint(self.checkpoint, form))
+            self._graph = (form, graph.from_checkpoint(self.checkpoint, form, self.lengths[-1]))
         return self._graph[1]
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -253,15 +253,24 @@ class MobileGraph:
         return tensors[: len(self.inputs)]
 
 
-def from_checkpoint(checkpoint: Checkpoint, form: GraphForm | None = None) -> MobileGraph:
+def from_checkpoint(
+    checkpoint: Checkpoint, form: GraphForm | None = None, max_length: int | None = None
+) -> MobileGraph:
     """Read a checkpoint's weights into a graph.
+
+    Args:
+        checkpoint: the checkpoint.
+        form: how the graph is written.
+        max_length: the longest sequence that it must take; positions beyond are left out, which
+            saves DistilBERT 0.4 MB at 384 of its 512. None keeps all.
 
     Raises:
         CheckpointError: a weight is missing, of another shape, or not finite.
     """
-    return from_state(
-        checkpoint.encoder, checkpoint.head, checkpoint.task, checkpoint.state(), form
-    )
+    encoder = checkpoint.encoder
+    if max_length is not None:
+        encoder = replace(encoder, max_length=min(max_length, encoder.max_length))
+    return from_state(encoder, checkpoint.head, checkpoint.task, checkpoint.state(), form)
 
 
 def from_state(
@@ -303,7 +312,8 @@ def _gather(encoder: Encoder, head: Head, state: Mapping[str, Tensor]) -> dict[s
     """Map our parameter names to the checkpoint's tensors, folding the embedding tables."""
     weights = {ours: _find(state, theirs) for ours, theirs in encoder.names.items()}
     weights |= {ours: _find(state, theirs) for ours, theirs in head.names.items()}
-    positions = _find(state, encoder.position_name)[encoder.position_offset :]
+    first = encoder.position_offset
+    positions = _find(state, encoder.position_name)[first : first + encoder.max_length]
     if encoder.type_name is not None:
         types = _find(state, encoder.type_name)
         positions = positions + types[0]

@@ -98,6 +98,17 @@ def test_mask_bias_is_finite_in_half_precision():
     assert np.isfinite(np.float16(graph.MASK_BIAS))
 
 
+def test_positions_beyond_the_longest_length_are_left_out(tiny):
+    checkpoint = models.load(str(tiny("roberta", "qa")))
+    whole = graph.from_checkpoint(checkpoint)
+    short = graph.from_checkpoint(checkpoint, max_length=20)
+    assert whole.module.embeddings.positions.shape[0] == 64
+    assert short.module.embeddings.positions.shape[0] == short.encoder.max_length == 20
+    inputs = random_inputs(whole.inputs, 20, whole.encoder.vocab_size, valid=20)
+    tensors = [torch.from_numpy(inputs[name]) for name in whole.inputs]
+    torch.testing.assert_close(short.module(*tensors), whole.module(*tensors))
+
+
 def test_padding_is_invisible(tiny):
     built = graph.from_checkpoint(models.load(str(tiny("distilbert", "qa"))))
     inputs = random_inputs(built.inputs, 32, built.encoder.vocab_size, valid=10)
