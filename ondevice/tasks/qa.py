@@ -1,18 +1,17 @@
-"""Extractive question answering: read SQuAD files, choose spans from logits, score them.
+"""Extractive question answering: choose spans from logits, score them.
 
-Features are in :mod:`ondevice.tasks.features` and are re-exported here. Nothing in this file needs
-torch; the decode is repeated by the phone apps, so ties are broken by position, never by chance.
+Features are in :mod:`ondevice.tasks.features`, files in :mod:`ondevice.tasks.squad`; both are
+re-exported here. Nothing in this file needs torch; the decode is repeated by the phone apps, so
+ties are broken by position, never by chance.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import string
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +26,7 @@ from ondevice.tasks.features import (
     token_span,
     windows,
 )
+from ondevice.tasks.squad import Gold, QAExample, read_squad
 
 __all__ = [
     "QA",
@@ -46,24 +46,6 @@ __all__ = [
     "token_span",
     "windows",
 ]
-
-
-@dataclass(frozen=True)
-class Gold:
-    """An answer a human marked: `text` is `context[start : start + len(text)]`."""
-
-    text: str
-    start: int
-
-
-@dataclass(frozen=True)
-class QAExample:
-    """A question about a context; no `answers`: it has none (SQuAD v2), or is unlabelled."""
-
-    id: str
-    question: str
-    context: str
-    answers: tuple[Gold, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -89,84 +71,6 @@ class QAScores:
     ids: tuple[str, ...]
     em_each: NDArray[np.float64]
     f1_each: NDArray[np.float64]
-
-
-# --- reading ---
-
-
-def read_squad(path: Path, *, need_answers: bool = True) -> list[QAExample]:
-    """Read SQuAD v1.1 or v2 JSON; repeated answers are kept, since they are annotators' votes.
-
-    Args:
-        path: the JSON file.
-        need_answers: refuse a question without answers, unless it says `is_impossible`.
-
-    Raises:
-        DataError: the file is unreadable, or a record contradicts itself; names file and question.
-    """
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text (byte {error.start})") from error
-    except json.JSONDecodeError as error:
-        place = f"line {error.lineno} column {error.colno}"
-        raise DataError(f"{path} is not JSON, or is cut off: {error.msg} at {place}") from error
-    examples: list[QAExample] = []
-    seen: set[str] = set()
-    for context, record in _records(document, path):
-        example = _example(context, record, path, need_answers)
-        if example.id in seen:
-            raise DataError(f"{path}: the question id '{example.id}' occurs twice")
-        seen.add(example.id)
-        examples.append(example)
-    if not examples:
-        raise DataError(f"{path} holds no questions")
-    return examples
-
-
-def _records(document: Any, path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield (context, question record) pairs of a SQuAD document."""
-    try:
-        for article in document["data"]:
-            for paragraph in article["paragraphs"]:
-                for record in paragraph["qas"]:
-                    yield paragraph["context"], record
-    except (KeyError, TypeError) as error:
-        raise DataError(
-            f"{path} is not in SQuAD's layout (data / paragraphs / context, qas): {error!r}"
-        ) from error
-
-
-def _example(context: str, record: Mapping[str, Any], path: Path, need: bool) -> QAExample:
-    try:
-        identifier, question = str(record["id"]), record["question"]
-        where = f"{path}, question '{identifier}'"
-        impossible = bool(record.get("is_impossible", False))
-        answers = () if impossible else record.get("answers", ())
-        golds = tuple(Gold(answer["text"], answer["answer_start"]) for answer in answers)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path}: a question lacks a field of SQuAD's layout: {error!r}") from error
-    if not isinstance(context, str) or not context.strip():
-        raise DataError(f"{where}: the context is empty")
-    if not isinstance(question, str) or not question.strip():
-        raise DataError(f"{where}: the question is empty")
-    for gold in golds:
-        if not isinstance(gold.text, str) or type(gold.start) is not int or not gold.text.strip():
-            raise DataError(f"{where}: an answer needs a text and a whole-number answer_start")
-        found = context[gold.start : gold.start + len(gold.text)] if gold.start >= 0 else ""
-        if found != gold.text:
-            raise DataError(
-                f"{where}: the answer '{gold.text}' does not stand at {gold.start} in its context, "
-                f"where it reads '{found}'"
-            )
-    if need and not golds and not impossible:
-        raise DataError(f"{where}: it has no answer and does not say is_impossible")
-    return QAExample(identifier, question, context, golds)
-
-
-# --- decoding ---
 
 
 def decode(
@@ -241,8 +145,6 @@ def _best_spans(
     ]
 
 
-# --- scoring ---
-
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
@@ -284,9 +186,6 @@ def score(predictions: Mapping[str, str], examples: Sequence[QAExample]) -> QASc
         f1[i] = max(f1_score(predictions[example.id], gold) for gold in golds)
     ids = tuple(example.id for example in examples)
     return QAScores(100.0 * float(em.mean()), 100.0 * float(f1.mean()), ids, em, f1)
-
-
-# --- the registry's entry ---
 
 
 def _examples() -> Sequence[Example]:
