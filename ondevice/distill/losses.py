@@ -25,8 +25,9 @@ def span_loss(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
 
     Args:
         logits: [B, L, 2].
-        targets: [B, L, 2], columns that sum to 1; rows that sum to 0 are unlabelled and do not
-        count. mask: [B, L], true where a span may start or end.
+        targets: [B, L, 2], columns that sum to 1; rows that sum to 0 are unlabelled, and do not
+            count.
+        mask: [B, L], true where a span may start or end.
     """
     labelled = targets.sum(dim=(1, 2)) > 0
     log_probabilities = masked_log_softmax(logits.mT, mask[:, None].expand_as(logits.mT))
@@ -38,8 +39,8 @@ def span_kl(student: Tensor, teacher: Tensor, mask: Tensor, temperature: float) 
     """Return T² · KL(teacher ‖ student) [] over the candidate positions, mean of start and end.
 
     Hinton, Vinyals, Dean 2015, section 2: T² keeps the gradient's size independent of T.
-    DistilBERT's `run_squad_w_distillation.py` averages the two in the same way. Logits are [B, L,
-    2].
+    DistilBERT's `run_squad_w_distillation.py` averages the two in the same way. Logits are
+    [B, L, 2].
     """
     allowed = mask[:, None].expand_as(student.mT)
     ours = masked_log_softmax(student.mT, allowed, temperature)
@@ -83,8 +84,8 @@ def cosine_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
 def attention_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     """Return KL(teacher ‖ student) [] of attention distributions, averaged over heads and queries.
 
-    MiniLM (Wang et al. 2020), section 3.1, at any layer. Probabilities are [B, A, L, L]; `mask` [B,
-    L] chooses the queries (padded keys have probability 0 on both sides).
+    MiniLM (Wang et al. 2020), section 3.1, at any layer. Probabilities are [B, A, L, L]; `mask`
+    [B, L] chooses the queries (padded keys have probability 0 on both sides).
     """
     queries = mask.bool()[:, None].expand(student.shape[:3])
     ours, theirs = student[queries].float(), teacher[queries].float()

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 Kind = Literal["same", "distilbert"]
-KINDS: tuple[Kind, ...] = ("same", "distilbert")
 
 # BERT's names, within one layer, and DistilBERT's for the same weights.
 _TO_DISTILBERT = {
