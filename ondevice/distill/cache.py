@@ -1,6 +1,6 @@
 """The teacher's outputs on disk, keyed by content, so that later epochs and runs skip the teacher.
 
-A shard holds 512 features. Its name is the hash of the teacher's weights, the layers kept and the
+A shard holds 512 features. Its name is the hash of the teacher's files, the layers kept and the
 tokens of its features, so a changed teacher or text gets new shards, unchanged data finds its old
 ones, and a killed run continues where it stopped. Files are plain `.npy` (never pickled), mapped,
 not read.
@@ -46,20 +46,23 @@ class TeacherCache:
     def __init__(
         self,
         directory: Path,
-        teacher_sha256: str,
+        teacher_key: str,
         items: Sequence[Feature],
         *,
         per_token: bool,
         layers: tuple[int, ...] = (),
     ) -> None:
-        """Name the shards; nothing is computed yet."""
+        """Name the shards; nothing is computed yet.
+
+        `teacher_key` covers whatever decides what the teacher says: weights and configuration.
+        """
         self.directory = directory
         self.layers = layers
         self._items = items
         self._rows = [len(item) if per_token else 1 for item in items]
         self._lengths = [len(item) for item in items]
         self._keys = [
-            self._key(teacher_sha256, items[begin : begin + SHARD])
+            self._key(teacher_key, items[begin : begin + SHARD])
             for begin in range(0, len(items), SHARD)
         ]
         self._open: dict[str, NDArray[np.float32] | NDArray[np.float16]] = {}
@@ -69,12 +72,13 @@ class TeacherCache:
         """Return the numbers of the shards that are not on disk."""
         return [n for n, key in enumerate(self._keys) if not self._path(key, "logits").is_file()]
 
-    def fill(self, compute: Compute, *, width: int = 0) -> None:
+    def fill(self, compute: Compute, *, classes: int = 2, width: int = 0) -> None:
         """Compute what is missing.
 
         Args:
             compute: runs the teacher.
-            width: the hidden size, for the check of the room on disk.
+            classes: the logits of a row, for the check of the room on disk.
+            width: the hidden size, for the same.
 
         Raises:
             UserError: the disk has no room; whole shards stay.
@@ -83,8 +87,10 @@ class TeacherCache:
         if not missing:
             return
         self.directory.mkdir(parents=True, exist_ok=True)
+        rows = sum(sum(self._rows[n * SHARD : (n + 1) * SHARD]) for n in missing)
         tokens = sum(sum(self._lengths[n * SHARD : (n + 1) * SHARD]) for n in missing)
-        needed = tokens * (8 + 2 * len(self.layers) * width)
+        # float32 logits, float16 hidden states.
+        needed = 4 * classes * rows + 2 * len(self.layers) * width * tokens
         free = shutil.disk_usage(self.directory).free
         if needed > free:
             raise UserError(
@@ -104,7 +110,8 @@ class TeacherCache:
                 logits = np.concatenate([output.logits for output in outputs])
                 self._write(self._path(key, "logits"), logits.astype(np.float32))
             except OSError as error:
-                raise UserError(f"cannot write to {self.directory}: {error.strerror}") from error
+                reason = error.strerror or error
+                raise UserError(f"cannot write to {self.directory}: {reason}") from error
             logger.info("teacher outputs: %d of %d shards", done + 1, len(missing))
 
     def __getitem__(self, index: int) -> TeacherOutput:

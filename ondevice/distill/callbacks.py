@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+from accelerate import PartialState  # type: ignore[import-untyped]
+from accelerate.utils import broadcast  # type: ignore[import-untyped]
 from transformers import TrainingArguments
 from transformers.trainer_callback import TrainerCallback, TrainerControl, TrainerState
 
@@ -73,20 +77,33 @@ class Budget(TrainerCallback):  # type: ignore[misc]
     "Budgeted Training" (Li, Yumer, Ramanan 2020) finds that a schedule which reaches zero within
     the budget matters more than the number of steps. The share done is the greater of time and
     steps, so whichever ends first ends with the rate at zero. Time spent before a resume counts.
+
+    Clocks of several processes differ. The first process's is read once a step and told to all, so
+    that all train at the same rate and stop at the same step; one that stopped alone would leave
+    the others waiting for its gradients.
     """
 
-    def __init__(self, minutes: float, warmup: float, file: Path) -> None:
+    def __init__(
+        self,
+        minutes: float,
+        warmup: float,
+        file: Path,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Keep the time spent in `file`."""
         self._seconds = minutes * 60
         self._warmup = warmup
         self._file = file
+        self._clock = clock
         spent = float(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else 0.0
-        self._begun = time.monotonic() - spent
+        self._begun = clock() - spent
+        self._elapsed = spent
 
     @property
     def seconds_left(self) -> float:
-        """Return the time left."""
-        return max(0.0, self._seconds - (time.monotonic() - self._begun))
+        """Return the time left, as all processes know it since the last step."""
+        return max(0.0, self._seconds - self._elapsed)
 
     def factor(self, step: int, max_steps: int) -> float:
         """Return the share of the peak learning rate."""
@@ -95,12 +112,24 @@ class Budget(TrainerCallback):  # type: ignore[misc]
             return done / self._warmup
         return max(0.0, (1.0 - done) / (1.0 - self._warmup))
 
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Agree on the time spent before: the file may lie with the first process alone."""
+        self._elapsed = _first_process_says(self._clock() - self._begun)
+
+    def on_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Look at the clock: the schedule and the end of this step both follow."""
+        self._elapsed = _first_process_says(self._clock() - self._begun)
+
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Remember the time spent."""
         if state.is_world_process_zero:
-            write_json(self._file, time.monotonic() - self._begun)
+            write_json(self._file, self._clock() - self._begun)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -109,3 +138,11 @@ class Budget(TrainerCallback):  # type: ignore[misc]
         if self.seconds_left <= 0.0:
             control.should_training_stop = True
             control.should_save = True
+
+
+def _first_process_says(seconds: float) -> float:
+    """Return the first process's number in every process."""
+    state = PartialState()
+    if state.num_processes == 1:
+        return seconds
+    return float(broadcast(torch.tensor([seconds], device=state.device), from_process=0)[0])

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import json
 import logging
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ondevice import hub
+from ondevice import models
 from ondevice.errors import CheckpointError
-from ondevice.models import EMBEDDED, WEIGHTS_FILE
 from ondevice.tokenizer import read_tokenizer
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+CONFIG_FILE = "config.json"
 TOKENIZER_FILES = (
     "vocab.txt",
     "vocab.json",
@@ -28,30 +29,10 @@ TOKENIZER_FILES = (
 )
 
 
-def resolve(name: str) -> Path:
-    """Return the directory of a checkpoint: an embedded name, a directory, or a hub id.
-
-    Raises:
-        CheckpointError: there is no such directory, or it lacks a file.
-        UserError: the hub has no such checkpoint, or is not reachable.
-    """
-    if name in EMBEDDED:
-        directory = EMBEDDED[name]()
-    elif Path(name).is_dir():
-        directory = Path(name)
-    elif hub.is_hub_id(name):
-        directory = hub.download(name, embedded=tuple(EMBEDDED))
-    else:
-        raise CheckpointError(
-            f"no checkpoint directory '{name}'; give a directory, a hub id, or one of the embedded "
-            f"models: {', '.join(EMBEDDED)}"
-        )
-    for file in ("config.json", WEIGHTS_FILE):
-        if not (directory / file).is_file():
-            raise CheckpointError(
-                f"{directory} has no {file}; a checkpoint holds both, and a tokenizer"
-            )
-    return directory
+def files(found: models.Checkpoint, label: str) -> dict[str, Path]:
+    """Return the files that decide what a checkpoint computes, as `LABEL:FILE`."""
+    paths = [*found.weight_files, found.directory / CONFIG_FILE]
+    return {f"{label}:{path.name}": path for path in paths}
 
 
 def load(
@@ -75,30 +56,27 @@ def load(
         CheckpointError: the checkpoint cannot be loaded, or is not complete.
     """
     import transformers
+    from safetensors import SafetensorError
 
     if dropout is not None:
         names = {"hidden_dropout_prob", "attention_probs_dropout_prob"}
         if read_config(directory).get("model_type") == "distilbert":
             names = {"dropout", "attention_dropout", "qa_dropout"}
         config |= dict.fromkeys(names, dropout)
-    previous = transformers.utils.logging.get_verbosity()
-    transformers.utils.logging.set_verbosity_error()  # a new head is expected here, not news
-    transformers.utils.logging.disable_progress_bar()
     try:
-        model: PreTrainedModel
-        model, info = getattr(transformers, auto_class).from_pretrained(
-            str(directory),
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
-            dtype="float32",
-            output_loading_info=True,
-            **config,
-        )
-    except (OSError, ValueError, RuntimeError) as error:
+        with _quiet():
+            model: PreTrainedModel
+            model, info = getattr(transformers, auto_class).from_pretrained(
+                str(directory),
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+                dtype="float32",
+                output_loading_info=True,
+                **config,
+            )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"cannot load {directory}: {error}") from error
-    finally:
-        transformers.utils.logging.set_verbosity(previous)
     if complete and info["missing_keys"]:
         raise CheckpointError(
             f"{directory} has no weights '{min(info['missing_keys'])}', so it cannot do this task "
@@ -113,11 +91,9 @@ def save(model: PreTrainedModel, directory: Path, tokenizer_from: Path) -> None:
     The tokenizer is saved without truncation and padding: all-MiniLM's file carries both (128), and
     a reader that trusts them would cut every context.
     """
-    import transformers
-
     directory.mkdir(parents=True, exist_ok=True)
-    transformers.utils.logging.disable_progress_bar()
-    model.save_pretrained(str(directory))
+    with _quiet():
+        model.save_pretrained(str(directory))
     read_tokenizer(tokenizer_from).tokenizer.save(str(directory / "tokenizer.json"))
     for name in TOKENIZER_FILES:
         if (tokenizer_from / name).is_file():
@@ -142,19 +118,43 @@ def check_vocabulary(teacher: Path, student: Path) -> None:
     )
 
 
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, read in pieces."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while piece := stream.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
+def read_labels(directory: Path, head: str) -> tuple[str, ...] | None:
+    """Return the class names of a checkpoint whose architecture ends in `head`; None for others.
+
+    A head that was saved without names has LABEL_0, LABEL_1, …; two, where it does not even say
+    how many.
+    """
+    config = read_config(directory)
+    architecture = str((config.get("architectures") or [""])[0])
+    if not architecture.endswith(head):
+        return None
+    names = config.get("id2label")
+    if not isinstance(names, dict) or not names:
+        return ("LABEL_0", "LABEL_1")
+    return tuple(str(names[key]) for key in sorted(names, key=int))
 
 
 def read_config(directory: Path) -> dict[str, Any]:
     """Return the parsed `config.json`."""
+    path = directory / CONFIG_FILE
     try:
-        config: dict[str, Any] = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"cannot read {directory / 'config.json'}: {error}") from error
+        raise CheckpointError(f"cannot read {path}: {error}") from error
     return config
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers still: that a head is new is expected here, not news."""
+    from transformers.utils import logging as their
+
+    verbosity, bars = their.get_verbosity(), their.is_progress_bar_enabled()
+    their.set_verbosity_error()
+    their.disable_progress_bar()
+    try:
+        yield
+    finally:
+        their.set_verbosity(verbosity)
+        if bars:
+            their.enable_progress_bar()

@@ -10,9 +10,9 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from ondevice.distill.heads import HEADS
 from ondevice.distill.options import (
     PRETRAINING,
-    TASKS,
     DataOptions,
     FinetuneOptions,
     LossWeights,
@@ -71,72 +71,76 @@ _PRETRAIN = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verbs of ``ondevice distill`` and their arguments."""
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-
-    finetune = verbs.add_parser("finetune", help="fine-tune a checkpoint on labelled data")
-    finetune.add_argument("--model", default="minilm", help=f"{_CHECKPOINT} (default: minilm)")
-    _add_data(finetune)
-    _add_training(finetune, TrainOptions())
-    finetune.set_defaults(verb_function=_finetune)
-
-    task = verbs.add_parser("task", help="distil a fine-tuned teacher into a smaller student")
-    task.add_argument("--teacher", required=True, help=_CHECKPOINT)
-    task.add_argument("--student", help=_BEGUN)
-    _add_student(task, TaskOptions)
-    _add_data(task)
-    task.add_argument(
-        "--unlabelled", type=Path, nargs="+", default=(), help="more data, labels unread"
-    )
-    _add(task, TaskOptions, "pairs", "so many unlabelled pairs of a question with another passage")
-    task.add_argument("--cache", type=Path, help="keep the teacher's outputs here, for all runs")
-    group = task.add_argument_group("losses")
-    for name, text in _WEIGHTS.items():
-        _add(group, LossWeights, name, text)
-    _add(group, TaskOptions, "temperature", "of the soft targets")
-    _add(group, TaskOptions, "compare", "layers in hidden and attention losses", ("last", "all"))
-    _add_training(task, TrainOptions())
-    task.set_defaults(verb_function=_task)
-
-    pretrain = verbs.add_parser("pretrain", help="distil on raw text with the paper's triple loss")
-    pretrain.add_argument("--teacher", required=True, help=f"{_CHECKPOINT}, with a masked-LM head")
-    pretrain.add_argument("--student", help=_BEGUN)
-    pretrain.add_argument(
-        "--corpus",
-        nargs="+",
-        required=True,
-        help="text files (.gz too; a document a line), directories, or datasets:NAME/CONFIG:SPLIT",
-    )
-    pretrain.add_argument("--out", type=Path, required=True, help="directory of the run")
-    _add_student(pretrain, PretrainOptions)
-    group = pretrain.add_argument_group("losses")
-    for name, text in _PRETRAIN.items():
-        _add(group, PretrainOptions, name, text)
-    group.add_argument(
-        "--ablate",
-        nargs="+",
-        default=(),
-        choices=("kl", "mlm", "cosine"),
-        help="losses to leave out",
-    )
-    _add_training(pretrain, PRETRAINING)
-    pretrain.set_defaults(verb_function=_pretrain)
-
-    score = verbs.add_parser("score", help="score checkpoints; compare the others with the first")
-    score.add_argument("models", nargs="+", metavar="CHECKPOINT")
-    score.add_argument("--eval", type=Path, required=True, help="labelled data")
-    _add_task(score)
-    score.set_defaults(verb_function=_score)
+    _add_finetune(verbs.add_parser("finetune", help="fine-tune a checkpoint on labelled data"))
+    _add_distil(verbs.add_parser("task", help="distil a fine-tuned teacher into a student"))
+    text = "distil on raw text with the paper's triple loss"
+    _add_pretrain(verbs.add_parser("pretrain", help=text))
+    text = "score checkpoints; compare the others with the first"
+    _add_score(verbs.add_parser("score", help=text))
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the verb that was parsed; print its result as one JSON document."""
+    """Run the verb that was parsed; the first process prints its result as one JSON document."""
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"
     )
     for noisy in ("torchao", "jax", "torch.utils._pytree"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     result = arguments.verb_function(arguments)
-    sys.stdout.write(json.dumps(result) + "\n")
+    from ondevice.distill.runs import finite, is_main_process
+
+    if is_main_process():
+        sys.stdout.write(json.dumps(finite(result), allow_nan=False) + "\n")
     return 0
+
+
+def _add_finetune(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", default="minilm", help=f"{_CHECKPOINT} (default: minilm)")
+    _add_data(parser)
+    _add_training(parser, TrainOptions())
+    parser.set_defaults(verb_function=_finetune)
+
+
+def _add_distil(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--teacher", required=True, help=_CHECKPOINT)
+    parser.add_argument("--student", help=_BEGUN)
+    _add_student(parser, TaskOptions)
+    _add_data(parser)
+    text = "more data, labels unread"
+    parser.add_argument("--unlabelled", type=Path, nargs="+", default=(), help=text)
+    text = "so many unlabelled pairs of a question with another passage"
+    _add(parser, TaskOptions, "pairs", text)
+    parser.add_argument("--cache", type=Path, help="keep the teacher's outputs here, for all runs")
+    group = parser.add_argument_group("losses")
+    for name, text in _WEIGHTS.items():
+        _add(group, LossWeights, name, text)
+    _add(group, TaskOptions, "temperature", "of the soft targets")
+    _add(group, TaskOptions, "compare", "layers in hidden and attention losses", ("last", "all"))
+    _add_training(parser, TrainOptions())
+    parser.set_defaults(verb_function=_task)
+
+
+def _add_pretrain(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--teacher", required=True, help=f"{_CHECKPOINT}, with a masked-LM head")
+    parser.add_argument("--student", help=_BEGUN)
+    text = "text files (.gz too; a document a line), directories, or datasets:NAME/CONFIG:SPLIT"
+    parser.add_argument("--corpus", nargs="+", required=True, help=text)
+    parser.add_argument("--out", type=Path, required=True, help="directory of the run")
+    _add_student(parser, PretrainOptions)
+    group = parser.add_argument_group("losses")
+    for name, text in _PRETRAIN.items():
+        _add(group, PretrainOptions, name, text)
+    terms = ("kl", "mlm", "cosine")
+    group.add_argument("--ablate", nargs="+", default=(), choices=terms, help="losses to leave out")
+    _add_training(parser, PRETRAINING)
+    parser.set_defaults(verb_function=_pretrain)
+
+
+def _add_score(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("models", nargs="+", metavar="CHECKPOINT")
+    parser.add_argument("--eval", type=Path, required=True, help="labelled data")
+    _add_task(parser)
+    parser.set_defaults(verb_function=_score)
 
 
 def _add(
@@ -161,7 +165,7 @@ def _add_student(parser: argparse.ArgumentParser, owner: Any) -> None:
 
 
 def _add_task(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--task", default="qa", choices=TASKS, help="(default: qa)")
+    parser.add_argument("--task", default="qa", choices=tuple(HEADS), help="(default: qa)")
     text = "classify: whose columns, labels and metrics: a GLUE task, or imdb"
     _add(parser, DataOptions, "columns", text)
     group = parser.add_argument_group("windows")

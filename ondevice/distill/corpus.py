@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +14,9 @@ from numpy.typing import NDArray
 from torch.utils.data import IterableDataset
 
 from ondevice.distill.data import open_text, rows
+from ondevice.distill.options import REMOTE
 from ondevice.errors import DataError, UserError, require
+from ondevice.tokenizer import TextTokenizer
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -52,7 +56,7 @@ def documents(sources: Sequence[str]) -> Iterator[str]:
         DataError: a file is unreadable.
     """
     for source in sources:
-        if source.startswith("datasets:"):
+        if source.startswith(REMOTE):
             yield from _hub_documents(source)
             continue
         for path in files(source):
@@ -78,12 +82,14 @@ class Corpus(IterableDataset[Chunk]):
     """The chunks of a corpus, shuffled and grouped by length within a bounded buffer.
 
     The order depends on seed and epoch alone; `batch_size` counts the chunks of one optimizer step.
+    It has a length, for which the text is read once: without one the engine knows no end of a pass,
+    and gradients left over from one pass would leak into the next.
     """
 
     def __init__(
         self,
         sources: Sequence[str],
-        tokenizer: Tokenizer,
+        tokenizer: TextTokenizer,
         *,
         max_length: int,
         batch_size: int,
@@ -101,6 +107,10 @@ class Corpus(IterableDataset[Chunk]):
         """Choose the epoch; the engine calls it."""
         self._epoch = epoch
 
+    def __len__(self) -> int:
+        """Return the number of chunks."""
+        return self.counts.chunks
+
     def __iter__(self) -> Iterator[Chunk]:
         """Yield chunks."""
         draw = np.random.default_rng((self._seed, self._epoch))
@@ -114,11 +124,12 @@ class Corpus(IterableDataset[Chunk]):
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield chunks in the order of the text."""
-        first, last = _specials(self._tokenizer)
+        tokenizer = self._tokenizer.tokenizer
+        first, last = _specials(tokenizer)
         room = self._max_length - len(first) - len(last)
         number = 0
         for document in documents(self._sources):
-            ids = self._tokenizer.encode(document, add_special_tokens=False).ids
+            ids = tokenizer.encode(document, add_special_tokens=False).ids
             for begin in range(0, len(ids), room):
                 piece = ids[begin : begin + room]
                 if len(piece) >= SHORTEST:
@@ -126,13 +137,14 @@ class Corpus(IterableDataset[Chunk]):
                     yield Chunk(number, self._epoch, array)
                     number += 1
 
-    def count(self) -> Counts:
-        """Read the corpus once.
+    @cached_property
+    def counts(self) -> Counts:
+        """Read the corpus once, and remember what was counted.
 
         Raises:
             DataError: it has no text.
         """
-        tokens = np.zeros(self._tokenizer.get_vocab_size(with_added_tokens=True), dtype=np.int64)
+        tokens = np.zeros(self._tokenizer.size, dtype=np.int64)
         number = 0
         for chunk in self.chunks():
             number += 1
@@ -164,8 +176,8 @@ def _lines(path: Path) -> Iterator[str]:
                     yield text
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text (byte {error.start})") from error
-    except (OSError, EOFError) as error:
-        raise DataError(f"cannot read {path}, or it is cut off: {error}") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"cannot read {path}, or it is cut off or damaged: {error}") from error
 
 
 def _hub_documents(source: str) -> Iterator[str]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from ondevice.distill.options import REMOTE
 from ondevice.errors import DataError, UserError, require
 
 Row = dict[str, Any]
@@ -79,7 +81,7 @@ def read_text(path: Path, task: TextTask, *, labelled: bool = True) -> list[Text
         text = _text(row, task.first, where)
         pair = _text(row, task.second, where) if task.second else None
         label = _label(row, task, where) if labelled else None
-        examples.append(TextExample(f"{path.name}:{number}", text, pair, label))
+        examples.append(TextExample(f"{path}:{number}", text, pair, label))
     if not examples:
         raise DataError(f"{path} holds no rows")
     return examples
@@ -88,7 +90,7 @@ def read_text(path: Path, task: TextTask, *, labelled: bool = True) -> list[Text
 def rows(path: Path) -> Iterator[Row]:
     """Yield the rows of a TSV, CSV or JSONL file (`.gz` too) or of `datasets:NAME/CONFIG:SPLIT`."""
     name = str(path)
-    if name.startswith("datasets:"):
+    if name.startswith(REMOTE):
         yield from _hub_rows(name)
         return
     suffix = Path(name.removesuffix(".gz")).suffix
@@ -101,7 +103,7 @@ def rows(path: Path) -> Iterator[Row]:
             yield from (
                 _json_rows(stream, path) if suffix == ".jsonl" else _table(stream, path, suffix)
             )
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error, csv.Error) as error:
         raise DataError(f"cannot read {path}: {error}") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text (byte {error.start})") from error
@@ -119,9 +121,7 @@ def read_conll(path: Path, *, labelled: bool = True) -> list[TagExample]:
 
     def finish() -> None:
         if words:
-            examples.append(
-                TagExample(f"{path.name}:{len(examples) + 1}", tuple(words), tuple(tags))
-            )
+            examples.append(TagExample(f"{path}:{len(examples) + 1}", tuple(words), tuple(tags)))
             words.clear()
             tags.clear()
 
@@ -137,7 +137,7 @@ def read_conll(path: Path, *, labelled: bool = True) -> list[TagExample]:
                 words.append(columns[0])
                 if labelled:
                     tags.append(columns[-1])
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"cannot read {path}: {error}") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text (byte {error.start})") from error
@@ -185,7 +185,7 @@ def _table(stream: IO[str], path: Path, suffix: str) -> Iterator[Row]:
 
 def _hub_rows(name: str) -> Iterator[Row]:
     datasets = require("datasets", extra="distill")
-    parts = name.removeprefix("datasets:").split(":")
+    parts = name.removeprefix(REMOTE).split(":")
     if len(parts) != 2 or not all(parts):
         raise UserError(
             f"'{name}' is not datasets:NAME[/CONFIG]:SPLIT, as datasets:glue/sst2:train"

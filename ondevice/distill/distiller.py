@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from ondevice.distill import losses
-from ondevice.distill.cache import TeacherCache, TeacherOutput
-from ondevice.distill.heads.base import Batch, Feature
+from ondevice.distill.cache import TeacherCache
+from ondevice.distill.forward import model_inputs
+from ondevice.distill.heads.base import Batch
 from ondevice.distill.options import LossWeights
-from ondevice.distill.trainer import TaskTrainer, model_inputs
+from ondevice.distill.trainer import TaskTrainer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -27,8 +28,7 @@ class TaskDistiller(TaskTrainer):
     Args:
         teacher: runs beside the student; None where the cache holds all that the weights ask for.
         pairs: for each compared layer (student's, teacher's), both counted from 0; (-1, -1) would
-        be
-            the embeddings.
+            be the embeddings.
         weights: of the losses; a weight of 0 skips the work.
         temperature: of the soft targets.
     """
@@ -118,37 +118,6 @@ def with_teacher(head: TaskHead, cache: TeacherCache) -> Callable[[Sequence[Any]
         return batch
 
     return collate
-
-
-def teacher_outputs(
-    model: PreTrainedModel, head: TaskHead, layers: tuple[int, ...], *, batch_size: int = 32
-) -> Callable[[Sequence[Feature]], list[TeacherOutput]]:
-    """Return a function that runs the teacher over features, for :meth:`TeacherCache.fill`."""
-
-    @torch.no_grad()
-    def compute(items: Sequence[Feature]) -> list[TeacherOutput]:
-        model.eval()
-        found: dict[int, TeacherOutput] = {}
-        order = sorted(range(len(items)), key=lambda i: (-len(items[i]), i))
-        for begin in range(0, len(order), batch_size):
-            places = order[begin : begin + batch_size]
-            batch = head.collate([items[place] for place in places])
-            batch = {name: value.to(model.device) for name, value in batch.items()}
-            outputs = model(**model_inputs(model, batch), output_hidden_states=bool(layers))
-            logits = head.logits(outputs).float().cpu().numpy()
-            kept = None
-            if layers:
-                states = torch.stack([outputs.hidden_states[layer + 1] for layer in layers], 2)
-                kept = states.half().cpu().numpy()
-            for row, place in enumerate(places):
-                length = len(items[place])
-                found[place] = TeacherOutput(
-                    (logits[row, :length] if head.per_token else logits[row][None]).copy(),
-                    None if kept is None else kept[row, :length].copy(),
-                )
-        return [found[place] for place in range(len(items))]
-
-    return compute
 
 
 def _stack(arrays: Sequence[np.ndarray[Any, Any]], length: int) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import logging
 import math
 import os
@@ -26,12 +27,25 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+# The other processes wait at a barrier while the first fills the teacher cache, which takes hours.
+PATIENCE = datetime.timedelta(hours=24)
+
 
 def prepare(options: TrainOptions) -> None:
-    """Set threads and seed; the seed comes before any model is made, since new heads are random."""
+    """Set threads and seed; the seed comes before any model is made, since new heads are random.
+
+    The processes meet here for the first time, and how long they wait for each other is set once.
+    """
+    PartialState(timeout=PATIENCE)
     if options.threads:
         torch.set_num_threads(options.threads)
     set_seed(options.seed)
+
+
+def device() -> torch.device:
+    """Return where this process computes."""
+    found: torch.device = PartialState().device
+    return found
 
 
 def freeze(model: PreTrainedModel, options: TrainOptions) -> None:
@@ -109,8 +123,7 @@ def finish(trainer: Trainer, out: Path, tokenizer_from: Path, result: dict[str, 
 
 def arguments(options: TrainOptions, out: Path, features: int) -> TrainingArguments:
     """Translate our settings into the engine's, for so many training features."""
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    steps = math.ceil(features / (options.batch_size * options.accumulation * processes))
+    steps = math.ceil(features / (options.batch_size * options.accumulation * runs.processes()))
     return TrainingArguments(
         output_dir=str(out / "checkpoints"),
         num_train_epochs=options.epochs,
@@ -128,6 +141,10 @@ def arguments(options: TrainOptions, out: Path, features: int) -> TrainingArgume
         bf16=options.precision == "bf16",
         seed=options.seed,
         data_seed=options.seed,
+        # Each process reads its own share of a stream. By default the first would read for all and
+        # concatenate their batches, which fails where they are padded to different lengths.
+        accelerator_config={"dispatch_batches": False},
+        ddp_timeout=int(PATIENCE.total_seconds()),
         eval_strategy="steps",
         eval_steps=options.eval_every or max(1, steps // 2),
         save_strategy="steps",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -9,11 +10,10 @@ from typing import Literal
 from ondevice.errors import UserError, choices
 from ondevice.tasks.features import QAOptions
 
-TASKS = ("qa", "classify", "tokens")
-
-TASKS = ("qa", "classify", "tokens")
-
 Precision = Literal["fp32", "bf16"]
+
+# What a source begins with that `datasets` fetches: datasets:NAME/CONFIG:SPLIT.
+REMOTE = "datasets:"
 
 
 @dataclass(frozen=True)
@@ -87,14 +87,21 @@ class DataOptions:
 
     @property
     def files(self) -> dict[str, Path]:
-        """Return the local files under the names that a run's record gives them."""
-        named = {f"train:{path.name}": path for path in self.train} | {"eval": self.eval_file}
-        return {name: path for name, path in named.items() if not is_remote(path)}
+        """Return the sources under the names that a run's record gives them.
+
+        Numbered, since files in different directories may have the same name.
+        """
+        return {**numbered("train", self.train), "eval": self.eval_file}
 
 
 def is_remote(path: Path) -> bool:
     """Tell whether a source is a `datasets` name rather than a file."""
-    return str(path).startswith("datasets:")
+    return str(path).startswith(REMOTE)
+
+
+def numbered(kind: str, paths: Iterable[Path]) -> dict[str, Path]:
+    """Return the paths as `KIND:0`, `KIND:1`, …"""
+    return {f"{kind}:{number}": path for number, path in enumerate(paths)}
 
 
 @dataclass(frozen=True)

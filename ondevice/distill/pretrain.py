@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import logging
-import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from ondevice import models
 from ondevice.distill import checkpoints, engine, losses, runs
 from ondevice.distill.corpus import Corpus, files
+from ondevice.distill.forward import model_inputs
 from ondevice.distill.heads.base import Batch
 from ondevice.distill.masking import Masking
-from ondevice.distill.options import PretrainOptions
+from ondevice.distill.options import REMOTE, PretrainOptions, numbered
 from ondevice.distill.student import initialise, parse_layers
-from ondevice.distill.trainer import DistillTrainer, model_inputs
+from ondevice.distill.trainer import DistillTrainer
 from ondevice.errors import CheckpointError, UserError
-from ondevice.models import WEIGHTS_FILE
-from ondevice.tokenizer import read_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+    from ondevice.tokenizer import TextTokenizer
 
 logger = logging.getLogger(__name__)
 
@@ -95,44 +95,35 @@ def pretrain(options: PretrainOptions) -> dict[str, Any]:
     Raises:
         UserError: an option, a file or the output directory is at fault.
     """
-    directory = checkpoints.resolve(options.teacher)
-    begun = checkpoints.resolve(options.student) if options.student else None
-    used = {"kl", "mlm", "cosine"} - set(options.ablate)
-    if "kl" in used and not has_lm_head(directory):
+    found = models.load(options.teacher)
+    begun = models.load(options.student) if options.student else None
+    if "kl" not in options.ablate and not has_lm_head(found):
         raise CheckpointError(
-            f"{directory} has no masked-LM head, so it has no soft targets to give; give another "
-            "--teacher, or --ablate kl"
+            f"{found.directory} has no masked-LM head, so it has no soft targets to give; give "
+            "another --teacher, or --ablate kl"
         )
-    named = [path for source in options.corpus for path in _local(source)]
-    data = {f"corpus:{number}:{path.name}": path for number, path in enumerate(named)}
-    data |= {"teacher": directory / WEIGHTS_FILE}
+    sources = [path for source in options.corpus for path in _paths(source)]
+    data = numbered("corpus", sources) | checkpoints.files(found, "teacher")
     if begun is not None:
-        data["student"] = begun / WEIGHTS_FILE
-        checkpoints.check_vocabulary(directory, begun)
+        data |= checkpoints.files(begun, "student")
+        checkpoints.check_vocabulary(found.directory, begun.directory)
     if (done := runs.claim(options.out, runs.describe("pretrain", options, data))) is not None:
         return done
 
     engine.prepare(options.training)
-    teacher = checkpoints.load(directory, AUTO_CLASS, dropout=options.training.dropout)
-    if begun is None:
-        depth = teacher.config.num_hidden_layers
-        student = initialise(teacher, parse_layers(options.layers, depth), options.kind)
-    else:
-        student = checkpoints.load(begun, AUTO_CLASS, dropout=options.training.dropout)
-    engine.freeze(student, options.training)
-    if options.freeze_positions:
-        student.base_model.embeddings.position_embeddings.requires_grad_(False)
-
-    corpus, masking, chunks = _corpus(options, directory, teacher.config.max_position_embeddings)
+    teacher = checkpoints.load(found.directory, AUTO_CLASS, dropout=options.training.dropout)
+    student = _student(options, teacher, begun.directory if begun is not None else None)
+    corpus = _corpus(options, found.tokenizer, teacher.config.max_position_embeddings)
+    chunks = len(corpus)
+    logger.info("%d chunks, %d tokens", chunks, int(corpus.counts.tokens.sum()))
     settings = engine.arguments(options.training, options.out, chunks)
-    settings.max_steps = _steps(options, chunks)
     settings.eval_strategy = "no"
     with engine.logging_to(options.out):
         trainer = PretrainDistiller(
             student,
             settings,
             corpus,
-            masking,
+            _masking(options, found.tokenizer, corpus),
             budget=engine.budget(options.training, options.out),
             teacher=teacher,
             options=options,
@@ -140,56 +131,74 @@ def pretrain(options: PretrainOptions) -> dict[str, Any]:
     seconds = engine.run(trainer, options.out)
     lines = [line for line in trainer.state.log_history if "loss" in line]
     last = {name: value for name, value in (lines[-1] if lines else {}).items() if name != "epoch"}
-    result = last | {"chunks": chunks, "seconds": round(seconds, 1)}
-    engine.finish(trainer, options.out, directory, result)
+    result = last | {
+        "chunks": chunks,
+        "steps": trainer.state.global_step,
+        "seconds": round(seconds, 1),
+    }
+    engine.finish(trainer, options.out, found.directory, result)
     return result
 
 
-def has_lm_head(directory: Path) -> bool:
-    """Tell from the names of the weights whether a checkpoint can predict masked words."""
-    with safe_open(directory / WEIGHTS_FILE, framework="numpy") as weights:
-        return any(name.startswith(_LM_HEADS) for name in weights.keys())  # noqa: SIM118
+def has_lm_head(checkpoint: models.Checkpoint) -> bool:
+    """Tell from the names of the weights whether a checkpoint can predict masked words.
+
+    Raises:
+        CheckpointError: a file of weights is damaged.
+    """
+    names: list[str] = []
+    for path in checkpoint.weight_files:
+        try:
+            with safe_open(path, framework="numpy") as weights:
+                names += weights.keys()
+        except (OSError, SafetensorError) as error:
+            raise CheckpointError(f"{path} is cut off or damaged: {error}") from error
+    return any(name.startswith(_LM_HEADS) for name in names)
 
 
-def _corpus(
-    options: PretrainOptions, directory: Path, positions: int
-) -> tuple[Corpus, Masking, int]:
-    """Return the stream, the masking, and the number of chunks (one pass over the text)."""
+def _student(
+    options: PretrainOptions, teacher: PreTrainedModel, begun: Path | None
+) -> PreTrainedModel:
+    if begun is None:
+        layers = parse_layers(options.layers, teacher.config.num_hidden_layers)
+        student = initialise(teacher, layers, options.kind)
+    else:
+        student = checkpoints.load(begun, AUTO_CLASS, dropout=options.training.dropout)
+    engine.freeze(student, options.training)
+    if options.freeze_positions:
+        student.base_model.embeddings.position_embeddings.requires_grad_(False)
+    return student
+
+
+def _corpus(options: PretrainOptions, tokenizer: TextTokenizer, positions: int) -> Corpus:
     if options.max_length > positions:
         raise UserError(
             f"max_length {options.max_length} is more than the teacher's {positions} positions"
         )
-    tokenizer = read_tokenizer(directory)
-    mask_id = next(
-        (
-            found
-            for token in ("[MASK]", "<mask>")
-            if (found := tokenizer.tokenizer.token_to_id(token)) is not None
-        ),
-        None,
-    )
-    if mask_id is None:
-        raise CheckpointError(f"the tokenizer in {directory} has no [MASK] token")
     training = options.training
-    corpus = Corpus(
+    return Corpus(
         options.corpus,
-        tokenizer.tokenizer,
+        tokenizer,
         max_length=options.max_length,
-        batch_size=training.batch_size * training.accumulation * _processes(),
+        batch_size=training.batch_size * training.accumulation * runs.processes(),
         seed=training.seed,
     )
-    counts = corpus.count()
-    logger.info("%d chunks, %d tokens", counts.chunks, int(counts.tokens.sum()))
-    masking = Masking.from_counts(
-        counts.tokens,
+
+
+def _masking(options: PretrainOptions, tokenizer: TextTokenizer, corpus: Corpus) -> Masking:
+    marks = [tokenizer.tokenizer.token_to_id(token) for token in ("[MASK]", "<mask>")]
+    mask_id = next((mark for mark in marks if mark is not None), None)
+    if mask_id is None:
+        raise CheckpointError("the teacher's tokenizer has no [MASK] token")
+    return Masking.from_counts(
+        corpus.counts.tokens,
         special_ids(tokenizer.tokenizer),
         mask_id=mask_id,
         pad_id=tokenizer.pad_id,
         share=options.mask_share,
         smoothing=options.smoothing,
-        seed=training.seed,
+        seed=options.training.seed,
     )
-    return corpus, masking, counts.chunks
 
 
 def special_ids(tokenizer: Any) -> Sequence[int]:
@@ -210,17 +219,5 @@ def special_ids(tokenizer: Any) -> Sequence[int]:
     return sorted(number for token, number in vocabulary.items() if token in names)
 
 
-def _steps(options: PretrainOptions, chunks: int) -> int:
-    training = options.training
-    if training.max_steps > 0:
-        return training.max_steps
-    batch = training.batch_size * training.accumulation * _processes()
-    return max(1, math.ceil(chunks * training.epochs / batch))
-
-
-def _processes() -> int:
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def _local(source: str) -> list[Path]:
-    return [] if source.startswith("datasets:") else files(source)
+def _paths(source: str) -> list[Path]:
+    return [Path(source)] if source.startswith(REMOTE) else files(source)

@@ -1,22 +1,27 @@
-"""The verbs `finetune` and `task`: each loads, trains, scores and writes one checkpoint."""
+"""The verbs `finetune`, `task` and `score`: they load, train, score and write checkpoints."""
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ondevice import models
 from ondevice.distill import checkpoints, runs
-from ondevice.distill.options import DataOptions, FinetuneOptions, TaskOptions
-from ondevice.errors import UserError
-from ondevice.models import WEIGHTS_FILE
+from ondevice.distill.options import DataOptions, FinetuneOptions, TaskOptions, numbered
+from ondevice.errors import CheckpointError, UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from ondevice.distill.heads import TaskHead
-    from ondevice.distill.heads.base import Feature
+    from ondevice.distill.cache import TeacherCache
+    from ondevice.distill.distiller import TaskDistiller
+    from ondevice.distill.heads.base import Feature, Features, Scores, TaskHead
+    from ondevice.distill.sources import Sources
     from ondevice.distill.trainer import Evaluation
 
 logger = logging.getLogger(__name__)
@@ -28,8 +33,8 @@ def finetune(options: FinetuneOptions) -> dict[str, Any]:
     Raises:
         UserError: an option, a file or the output directory is at fault.
     """
-    directory = checkpoints.resolve(options.model)
-    files = options.data.files | {"weights": directory / WEIGHTS_FILE}
+    found = models.load(options.model)
+    files = options.data.files | checkpoints.files(found, "model")
     description = runs.describe("finetune", options, files)
     if (done := runs.claim(options.out, description)) is not None:
         return done
@@ -39,13 +44,15 @@ def finetune(options: FinetuneOptions) -> dict[str, Any]:
     from ondevice.distill.trainer import TaskTrainer
 
     engine.prepare(options.training)
-    sources = read_sources(options.data, directory)
+    sources = read_sources(options.data, found.directory)
     model = checkpoints.load(
-        directory, sources.head.auto_class, dropout=options.training.dropout, **sources.head.config
+        found.directory,
+        sources.head.auto_class,
+        dropout=options.training.dropout,
+        **sources.head.config,
     )
     engine.freeze(model, options.training)
     features = sources.training()
-    evaluation = sources.evaluation()
     with engine.logging_to(options.out):
         trainer = TaskTrainer(
             model,
@@ -56,13 +63,37 @@ def finetune(options: FinetuneOptions) -> dict[str, Any]:
             budget=engine.budget(options.training, options.out),
         )
     seconds = engine.run(trainer, options.out)
-    result = results(evaluation.score(model)) | {
+    result = results(sources.evaluation().score(model)) | {
         "eval": options.data.eval_file.name,
         "steps": trainer.state.global_step,
         "seconds": round(seconds, 1),
     }
-    engine.finish(trainer, options.out, directory, result)
+    engine.finish(trainer, options.out, found.directory, result)
     return result
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """What one task distillation works with, loaded.
+
+    Attributes:
+        teacher_key: covers the teacher's weights and configuration.
+        pairs: the (student layer, teacher layer) pairs that are compared.
+        evaluation: what teacher and student are scored on at the end.
+    """
+
+    sources: Sources
+    teacher: PreTrainedModel
+    teacher_key: str
+    student: PreTrainedModel
+    pairs: tuple[tuple[int, int], ...]
+    features: Features
+    evaluation: Evaluation
+
+    @property
+    def head(self) -> TaskHead:
+        """Return the task as training sees it."""
+        return self.sources.head
 
 
 def task(options: TaskOptions) -> dict[str, Any]:
@@ -71,23 +102,42 @@ def task(options: TaskOptions) -> dict[str, Any]:
     Raises:
         UserError: an option, a file or the output directory is at fault.
     """
-    directory = checkpoints.resolve(options.teacher)
-    begun = checkpoints.resolve(options.student) if options.student else None
-    files = options.data.files | {"teacher": directory / WEIGHTS_FILE}
-    files |= {f"unlabelled:{path.name}": path for path in options.unlabelled}
-    if begun is not None:
-        files["student"] = begun / WEIGHTS_FILE
-        checkpoints.check_vocabulary(directory, begun)
+    teacher = models.load(options.teacher)
+    student = models.load(options.student) if options.student else None
+    files = options.data.files | numbered("unlabelled", options.unlabelled)
+    files |= checkpoints.files(teacher, "teacher")
+    if student is not None:
+        files |= checkpoints.files(student, "student")
+        checkpoints.check_vocabulary(teacher.directory, student.directory)
     description = runs.describe("task", options, files)
     if (done := runs.claim(options.out, description)) is not None:
         return done
 
     from ondevice.distill import engine
-    from ondevice.distill.distiller import TaskDistiller, with_teacher
-    from ondevice.distill.retention import retention
-    from ondevice.distill.sources import read_sources, results
 
     engine.prepare(options.training)
+    begun = student.directory if student is not None else None
+    lesson = _load(options, teacher.directory, begun, _teacher_key(description["sha256"]))
+    with engine.main_process_first():
+        teacher_scores = _teacher_scores(options.cache, lesson)
+        cache = _training_cache(options, lesson)
+    with engine.logging_to(options.out):
+        trainer = _trainer(options, lesson, cache)
+    seconds = engine.run(trainer, options.out)
+    result = _report(lesson, teacher_scores) | {
+        "eval": options.data.eval_file.name,
+        "steps": trainer.state.global_step,
+        "seconds": round(seconds, 1),
+    }
+    engine.finish(trainer, options.out, teacher.directory, result)
+    return result
+
+
+def _load(options: TaskOptions, directory: Path, begun: Path | None, key: str) -> Lesson:
+    """Read the data and both models."""
+    from ondevice.distill import engine
+    from ondevice.distill.sources import read_sources
+
     sources = read_sources(options.data, directory)
     head = sources.head
     # Eager attention alone can return its probabilities.
@@ -104,43 +154,15 @@ def task(options: TaskOptions) -> dict[str, Any]:
     if attention:
         student.set_attn_implementation("eager")
     engine.freeze(student, options.training)
-    features = sources.training(options.unlabelled, options.pairs, options.training.seed)
-    evaluation = sources.evaluation()
-    key = description["sha256"]["teacher"]
-    collate = None
-    with engine.main_process_first():
-        teacher_scores = _teacher_scores(options.cache, key, teacher, head, evaluation)
-        if options.cache is not None and not options.weights.attention:
-            layers = tuple(theirs for _, theirs in pairs) if options.weights.hidden else ()
-            collate = with_teacher(
-                head, _filled(options.cache, key, teacher, head, features.items, layers)
-            )
-    with engine.logging_to(options.out):
-        trainer = TaskDistiller(
-            student,
-            engine.arguments(options.training, options.out, len(features)),
-            head,
-            features,
-            sources.evaluation(options.training.eval_questions),
-            budget=engine.budget(options.training, options.out),
-            collate=collate,
-            teacher=teacher if collate is None else None,
-            pairs=pairs,
-            weights=options.weights,
-            temperature=options.temperature,
-        )
-    seconds = engine.run(trainer, options.out)
-    scores = evaluation.score(student)
-    kept = retention(scores.statistic, teacher_scores.statistic, len(scores.ids))
-    result = results(scores) | {
-        "teacher": results(teacher_scores),
-        "retention": asdict(kept),
-        "eval": options.data.eval_file.name,
-        "steps": trainer.state.global_step,
-        "seconds": round(seconds, 1),
-    }
-    engine.finish(trainer, options.out, directory, result)
-    return result
+    return Lesson(
+        sources=sources,
+        teacher=teacher.to(engine.device()),
+        teacher_key=key,
+        student=student,
+        pairs=pairs,
+        features=sources.training(options.unlabelled, options.pairs, options.training.seed),
+        evaluation=sources.evaluation(),
+    )
 
 
 def make_student(
@@ -149,7 +171,8 @@ def make_student(
     """Return the student and the (student layer, teacher layer) pairs that are compared.
 
     Raises:
-        UserError: a given student has another depth than the layer choice, or another width.
+        UserError: a given student has another depth than the layer choice, another width, or
+            other classes.
     """
     from ondevice.distill.student import initialise, parse_layers
 
@@ -158,6 +181,7 @@ def make_student(
     if begun is None:
         student = initialise(teacher, layers, options.kind)
     else:
+        _check_labels(begun, head)
         student = checkpoints.load(
             begun, head.auto_class, dropout=options.training.dropout, **head.config
         )
@@ -183,22 +207,23 @@ def make_student(
     return student, pairs
 
 
-def score(models: tuple[str, ...], data: DataOptions) -> dict[str, Any]:
+def score(names: tuple[str, ...], data: DataOptions) -> dict[str, Any]:
     """Score checkpoints on `data.eval_file`; the first is what the others are compared with.
 
     For each of the others: retention in percent, and the difference in points, with paired
     intervals.
     """
+    from ondevice.distill import engine
     from ondevice.distill.retention import difference, retention
     from ondevice.distill.sources import read_sources, results
 
     found: dict[str, Any] = {}
     first = None
-    for name in models:
-        directory = checkpoints.resolve(name)
+    for name in names:
+        directory = models.load(name).directory
         sources = read_sources(data, directory)
         model = checkpoints.load(directory, sources.head.auto_class, complete=True)
-        scores = sources.evaluation().score(model)
+        scores = sources.evaluation().score(model.to(engine.device()))
         found[name] = results(scores)
         if first is None:
             first = scores
@@ -211,28 +236,79 @@ def score(models: tuple[str, ...], data: DataOptions) -> dict[str, Any]:
     return found
 
 
-def _teacher_scores(
-    cache: Path | None, key: str, teacher: PreTrainedModel, head: TaskHead, evaluation: Evaluation
-) -> Any:
-    if cache is None:
-        return evaluation.score(teacher)
-    filled = _filled(cache, key, teacher, head, evaluation.features, ())
+def _check_labels(begun: Path, head: TaskHead) -> None:
+    """Refuse a student that numbers the classes in another way than its teacher."""
+    theirs = checkpoints.read_labels(begun, head.auto_class.removeprefix("AutoModel"))
+    if not head.labels or theirs is None or theirs == head.labels:
+        return
+    if theirs != tuple(f"LABEL_{number}" for number in range(len(head.labels))):
+        raise CheckpointError(
+            f"the student in {begun} tells apart {', '.join(theirs)}, its teacher "
+            f"{', '.join(head.labels)}; both need the same classes in the same order"
+        )
+
+
+def _teacher_key(hashes: Mapping[str, str]) -> str:
+    chosen = [f"{label} {sha}" for label, sha in hashes.items() if label.startswith("teacher:")]
+    return hashlib.sha256("\n".join(sorted(chosen)).encode()).hexdigest()
+
+
+def _teacher_scores(directory: Path | None, lesson: Lesson) -> Scores:
+    evaluation = lesson.evaluation
+    if directory is None:
+        return evaluation.score(lesson.teacher)
+    filled = _filled(directory, lesson, evaluation.features, ())
     logits = [filled[index].logits for index in range(len(evaluation.features))]
-    return head.score(evaluation.features, logits, evaluation.examples)
+    return lesson.head.score(evaluation.features, logits, evaluation.examples)
+
+
+def _training_cache(options: TaskOptions, lesson: Lesson) -> TeacherCache | None:
+    """Return what the teacher says of the training data; None where it runs live."""
+    if options.cache is None or options.weights.attention:
+        return None
+    layers = tuple(theirs for _, theirs in lesson.pairs) if options.weights.hidden else ()
+    return _filled(options.cache, lesson, lesson.features.items, layers)
 
 
 def _filled(
-    directory: Path,
-    key: str,
-    teacher: PreTrainedModel,
-    head: TaskHead,
-    items: list[Feature],
-    layers: tuple[int, ...],
-) -> Any:
-    """Return the cache of a teacher's outputs, complete."""
+    directory: Path, lesson: Lesson, items: list[Feature], layers: tuple[int, ...]
+) -> TeacherCache:
+    """Return the cache of the teacher's outputs, complete."""
     from ondevice.distill.cache import TeacherCache
-    from ondevice.distill.distiller import teacher_outputs
+    from ondevice.distill.forward import outputs
 
-    cache = TeacherCache(directory, key, items, per_token=head.per_token, layers=layers)
-    cache.fill(teacher_outputs(teacher, head, layers), width=teacher.config.hidden_size)
+    head, config = lesson.head, lesson.teacher.config
+    cache = TeacherCache(
+        directory, lesson.teacher_key, items, per_token=head.per_token, layers=layers
+    )
+    compute = partial(outputs, lesson.teacher, head, layers=layers)
+    cache.fill(compute, classes=config.num_labels, width=config.hidden_size)
     return cache
+
+
+def _trainer(options: TaskOptions, lesson: Lesson, cache: TeacherCache | None) -> TaskDistiller:
+    from ondevice.distill import engine
+    from ondevice.distill.distiller import TaskDistiller, with_teacher
+
+    return TaskDistiller(
+        lesson.student,
+        engine.arguments(options.training, options.out, len(lesson.features)),
+        lesson.head,
+        lesson.features,
+        lesson.sources.evaluation(options.training.eval_questions),
+        budget=engine.budget(options.training, options.out),
+        collate=None if cache is None else with_teacher(lesson.head, cache),
+        teacher=lesson.teacher if cache is None else None,
+        pairs=lesson.pairs,
+        weights=options.weights,
+        temperature=options.temperature,
+    )
+
+
+def _report(lesson: Lesson, teacher_scores: Scores) -> dict[str, Any]:
+    from ondevice.distill.retention import retention
+    from ondevice.distill.sources import results
+
+    scores = lesson.evaluation.score(lesson.student)
+    kept = retention(scores.statistic, teacher_scores.statistic, len(scores.ids))
+    return results(scores) | {"teacher": results(teacher_scores), "retention": asdict(kept)}

@@ -48,14 +48,18 @@ def interval(
     everything = np.arange(size, dtype=np.int64)
     samples = [statistic(draw.integers(size, size=size)) for _ in range(rounds)]
     tail = 100.0 * (1.0 - level) / 2.0
-    low, high = np.nanpercentile(samples, [tail, 100.0 - tail])
+    known = [sample for sample in samples if not np.isnan(sample)] or [float("nan")]
+    low, high = np.percentile(known, [tail, 100.0 - tail])
     return Interval(statistic(everything), float(low), float(high), level)
 
 
 def retention(
     student: Statistic, teacher: Statistic, size: int, *, rounds: int = ROUNDS, seed: int = 0
 ) -> Interval:
-    """Return the student's score in percent of the teacher's, with its paired interval."""
+    """Return the student's score in percent of the teacher's, with its paired interval.
+
+    It is NaN (null in JSON) for a teacher that scores 0.
+    """
 
     def share(indices: NDArray[np.int64]) -> float:
         whole = teacher(indices)

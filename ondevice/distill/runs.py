@@ -15,6 +15,7 @@ import hashlib
 import importlib.metadata
 import json
 import logging
+import math
 import os
 import platform
 import shutil
@@ -24,7 +25,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ondevice.distill.checkpoints import sha256
+from ondevice.bundle import hash_file
+from ondevice.distill.options import is_remote
 from ondevice.errors import DataError, UserError
 
 logger = logging.getLogger(__name__)
@@ -32,27 +34,47 @@ logger = logging.getLogger(__name__)
 PACKAGES = ("torch", "transformers", "accelerate", "tokenizers", "safetensors", "numpy", "datasets")
 
 # These change what is printed and kept, not what is learned.
-_NOT_IDENTITY = ("out", "cache", "log_every", "save_every", "keep", "threads")
+_KEEPING = ("out", "cache", "log_every", "save_every", "keep", "threads")
+# These are paths, known by the hashes of what they lead to.
+_PATHS = ("model", "teacher", "student", "train", "eval_file", "unlabelled", "corpus")
+_NOT_IDENTITY = _KEEPING + _PATHS
 
 
 def describe(verb: str, options: Any, data: Mapping[str, Path]) -> dict[str, Any]:
-    """Return the run's description: its identity covers options and the hashes of data and weights.
+    """Return the run's description, with the identity by which its directory knows it again.
+
+    The identity covers options, the hashes of data and weights, and the number of processes. It
+    does not cover how a path was typed, and nothing in the description says where files lie.
+
+    Args:
+        verb: what is done.
+        options: a dataclass.
+        data: the files that are read, and `datasets` names, by what they are for.
 
     Raises:
         DataError: a data file does not exist.
     """
-    for path in data.values():
+    local = {label: path for label, path in sorted(data.items()) if not is_remote(path)}
+    remote = {label: str(path) for label, path in sorted(data.items()) if is_remote(path)}
+    for path in local.values():
         if not path.is_file():
             raise DataError(f"{path} does not exist")
-    hashes = {name: sha256(path) for name, path in sorted(data.items())}
+    hashes = {label: hash_file(path) for label, path in local.items()}
     plain = json.loads(json.dumps(asdict(options), default=str))
-    identity = _without(plain, _NOT_IDENTITY) | {"verb": verb, "hashes": hashes}
+    identity = _without(plain, _NOT_IDENTITY) | {
+        "verb": verb,
+        "hashes": hashes,
+        "remote": remote,
+        "processes": processes(),
+    }
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     return {
         "identity": digest,
         "verb": verb,
-        "command": [sys.executable, *sys.argv],
-        "options": plain,
+        "command": _command(verb),
+        "options": _names_only(plain),
+        "processes": processes(),
+        "files": {label: path.name for label, path in local.items()} | remote,
         "sha256": hashes,
         "versions": versions(),
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -97,6 +119,11 @@ def is_main_process() -> bool:
     return int(os.environ.get("RANK", "0")) == 0
 
 
+def processes() -> int:
+    """Return how many processes torchrun started, this one among them."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def last_checkpoint(out: Path) -> Path | None:
     """Return the newest complete checkpoint; half-written ones (disk full, killed) are removed.
 
@@ -120,9 +147,19 @@ def last_checkpoint(out: Path) -> Path | None:
 
 def write_json(path: Path, value: object) -> None:
     """Write JSON so that a reader sees the old file or the new one, never half."""
+    text = json.dumps(finite(value), indent=2, default=str, allow_nan=False)
     temporary = path.with_suffix(path.suffix + ".tmp")
-    temporary.write_text(json.dumps(value, indent=2, default=str) + "\n", encoding="utf-8")
+    temporary.write_text(text + "\n", encoding="utf-8")
     temporary.replace(path)
+
+
+def finite(value: Any) -> Any:
+    """Replace numbers that JSON does not have (NaN, infinity) by None."""
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def versions() -> dict[str, str]:
@@ -148,3 +185,23 @@ def _without(value: Any, names: tuple[str, ...]) -> Any:
     if isinstance(value, dict):
         return {key: _without(item, names) for key, item in value.items() if key not in names}
     return value
+
+
+def _command(verb: str) -> list[str] | None:
+    """Return what to type to repeat the run; None where Python code started it."""
+    if verb not in sys.argv:
+        return None
+    typed = sys.argv[sys.argv.index(verb) + 1 :]
+    return ["ondevice", "distill", verb, *(_names_only(word) for word in typed)]
+
+
+def _names_only(value: Any) -> Any:
+    """Cut absolute paths down to their names: where a run lay says nothing to its readers."""
+    if isinstance(value, dict):
+        return {key: _names_only(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_names_only(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    flag, equals, word = value.partition("=") if value.startswith("--") else ("", "", value)
+    return f"{flag}{equals}{Path(word).name}" if Path(word).is_absolute() else value

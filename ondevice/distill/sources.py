@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ondevice.distill.checkpoints import read_config
-from ondevice.distill.data import TEXT_TASKS, read_conll
-from ondevice.distill.heads import HEADS, Features, Scores, TaskHead
-from ondevice.distill.heads.classify import ClassifyHead
-from ondevice.distill.heads.qa import QAHead, other_passages
-from ondevice.distill.heads.tokens import TokensHead
+from ondevice.distill.heads import HEADS
+from ondevice.distill.heads.base import Features, HeadModule, Scores, TaskHead
+from ondevice.distill.heads.qa import other_passages
 from ondevice.distill.options import DataOptions
 from ondevice.distill.retention import interval
 from ondevice.distill.trainer import Evaluation
@@ -60,8 +58,6 @@ def read_sources(data: DataOptions, checkpoint: Path) -> Sources:
     Raises:
         DataError: a file is unreadable or contradicts itself, or two training files share an id.
     """
-    if data.task not in HEADS:
-        raise UserError(choices("task", data.task, HEADS))
     tokenizer = read_tokenizer(checkpoint)
     head = _head(data, tokenizer, checkpoint)
     found: dict[str, Any] = {}
@@ -85,24 +81,7 @@ def results(scores: Scores) -> dict[str, Any]:
 
 
 def _head(data: DataOptions, tokenizer: TextTokenizer, checkpoint: Path) -> TaskHead:
-    if data.task == "qa":
-        return QAHead(data.qa, pad_id=tokenizer.pad_id)
-    if data.task == "classify":
-        if data.columns not in TEXT_TASKS:
-            raise UserError(choices("column set", data.columns, TEXT_TASKS))
-        return ClassifyHead(
-            TEXT_TASKS[data.columns], max_length=data.qa.max_length, pad_id=tokenizer.pad_id
-        )
-    return TokensHead(
-        _tags(data, checkpoint), max_length=data.qa.max_length, pad_id=tokenizer.pad_id
-    )
-
-
-def _tags(data: DataOptions, checkpoint: Path) -> list[str]:
-    """Return a tagger's own tags, or those of the training files, `O` first."""
-    config = read_config(checkpoint)
-    if str((config.get("architectures") or [""])[0]).endswith("ForTokenClassification"):
-        names = config.get("id2label") or {}
-        return [names[key] for key in sorted(names, key=int)]
-    tags = {tag for path in data.train for example in read_conll(path) for tag in example.tags}
-    return ["O", *sorted(tags - {"O"})]
+    if data.task not in HEADS:
+        raise UserError(choices("task", data.task, HEADS))
+    module: HeadModule = importlib.import_module(HEADS[data.task])
+    return module.make(data, tokenizer, checkpoint)

@@ -13,7 +13,8 @@ from torch.utils.data import Sampler
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from ondevice.distill.callbacks import Budget, Progress
-from ondevice.distill.heads.base import MODEL_INPUTS, Batch, Feature, Features, FloatArray, Scores
+from ondevice.distill.forward import model_inputs, predict
+from ondevice.distill.heads.base import Batch, Feature, Features, Scores
 from ondevice.errors import OnDeviceError
 
 if TYPE_CHECKING:
@@ -220,31 +221,3 @@ class TaskTrainer(DistillTrainer):
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         size = self.args.train_batch_size * self.args.gradient_accumulation_steps
         return GroupedSampler(self._features.lengths, size * self.args.world_size, self.args.seed)
-
-
-def model_inputs(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-    """Return what the encoder takes of a batch; DistilBERT and RoBERTa take no token types."""
-    config = getattr(model, "module", model).config
-    takes_types = getattr(config, "type_vocab_size", 0) > 1
-    return {name: batch[name] for name in MODEL_INPUTS if name != "token_type_ids" or takes_types}
-
-
-@torch.no_grad()
-def predict(
-    model: PreTrainedModel, head: TaskHead, items: Sequence[Feature], *, batch_size: int = 32
-) -> list[FloatArray]:
-    """Return each feature's logits [R, C]; the longest run first, to pad little."""
-    training = model.training
-    model.eval()
-    found: dict[int, FloatArray] = {}
-    order = sorted(range(len(items)), key=lambda i: (-len(items[i]), i))
-    for begin in range(0, len(order), batch_size):
-        places = order[begin : begin + batch_size]
-        batch = head.collate([items[place] for place in places])
-        batch = {name: value.to(model.device) for name, value in batch.items()}
-        logits = head.logits(model(**model_inputs(model, batch))).float().cpu().numpy()
-        for row, place in enumerate(places):
-            rows = logits[row, : len(items[place])] if head.per_token else logits[row][None]
-            found[place] = rows.copy()
-    model.train(training)
-    return [found[place] for place in range(len(items))]

@@ -62,7 +62,7 @@ def lm_teacher(tmp_path_factory: pytest.TempPathFactory, tiny: Callable[[str, st
 
 
 def corpus(text: Path, teacher: Path, seed: int = 1) -> Corpus:
-    tokenizer = read_tokenizer(teacher).tokenizer
+    tokenizer = read_tokenizer(teacher)
     return Corpus((str(text),), tokenizer, max_length=24, batch_size=4, seed=seed)
 
 
@@ -85,8 +85,9 @@ def test_chunks_hold_the_whole_text(text: Path, lm_teacher: Path) -> None:
     kept = sum(len(chunk) - 2 for chunk in chunks)
     # Ends of documents with fewer than 8 tokens are left out.
     assert total - 8 * len(lines) < kept <= total
-    counts = stream.count()
+    counts = stream.counts
     assert counts.chunks == len(chunks)
+    assert len(stream) == len(chunks)
     assert int(counts.tokens.sum()) == kept + 2 * len(chunks)
 
 
@@ -111,14 +112,14 @@ def test_bad_corpora_are_named(tmp_path: Path, lm_teacher: Path) -> None:
         files(str(tmp_path))
     (tmp_path / "short.txt").write_text("the sea\n")
     with pytest.raises(DataError, match="no text to train on"):
-        corpus(tmp_path, lm_teacher).count()
+        corpus(tmp_path, lm_teacher).counts
     (tmp_path / "short.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match=r"short\.txt is not UTF-8"):
-        corpus(tmp_path, lm_teacher).count()
+        corpus(tmp_path, lm_teacher).counts
     (tmp_path / "short.txt").unlink()
     (tmp_path / "cut.txt.gz").write_bytes(gzip.compress(b"the sea is old\n" * 99)[:-9])
     with pytest.raises(DataError, match="cut off"):
-        corpus(tmp_path, lm_teacher).count()
+        corpus(tmp_path, lm_teacher).counts
 
 
 def test_masking_is_15_percent_and_80_10_10(text: Path, lm_teacher: Path) -> None:

@@ -70,7 +70,11 @@ def test_a_run_writes_down_what_made_it(tuned: tuple[Path, dict[str, object]]) -
     out, _ = tuned
     record = json.loads((out / "run.json").read_text())
     assert record["options"]["training"]["seed"] == 42
-    assert set(record["sha256"]) == {"train:squad-256-1.json", "eval", "weights"}
+    weights = {"model:model.safetensors", "model:config.json"}
+    assert set(record["sha256"]) == {"train:0", "eval"} | weights
+    assert record["files"]["train:0"] == "squad-256-1.json"
+    assert str(out.parent) not in json.dumps(record)
+    assert sys.executable not in json.dumps(record)
     assert {"torch", "transformers", "python"} <= set(record["versions"])
     names = {path.name for path in out.iterdir()}
     assert {"config.json", "model.safetensors", "tokenizer.json", "vocab.txt", "logs"} <= names
@@ -247,7 +251,7 @@ def command(teacher: Path, squad: Squad, out: Path, *more: str) -> list[str]:
 def test_killed_and_started_again_ends_where_the_undisturbed_run_ends(
     teacher: Path, squad: Squad, tmp_path: Path
 ) -> None:
-    more = ["--batch-size", "4", "--epochs", "12", "--save-every", "5", "--log-every", "1"]
+    more = ["--batch-size", "4", "--epochs", "4", "--save-every", "5", "--log-every", "1"]
     python = [sys.executable, "-m", "ondevice.distill"]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     straight, killed = tmp_path / "straight", tmp_path / "killed"

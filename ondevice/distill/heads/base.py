@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -16,6 +16,9 @@ from torch.utils.data import Dataset
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+
+    from ondevice.distill.options import DataOptions
+    from ondevice.tokenizer import TextTokenizer
 
 Batch = dict[str, Tensor]
 FloatArray = NDArray[np.float32]
@@ -57,6 +60,17 @@ class Features(Dataset[Feature]):
     def lengths(self) -> list[int]:
         """Return the number of tokens of each feature."""
         return [len(item) for item in self.items]
+
+
+class HeadModule(Protocol):
+    """What a module in :data:`ondevice.distill.heads.HEADS` offers."""
+
+    def make(self, data: DataOptions, tokenizer: TextTokenizer, checkpoint: Path) -> TaskHead:
+        """Make the head for some data and the checkpoint that starts the training.
+
+        Raises:
+            UserError: the data, or its labels, do not fit the checkpoint.
+        """
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,13 +13,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ondevice.distill import losses
+from ondevice.distill.checkpoints import read_labels
 from ondevice.distill.data import TEXT_TASKS, TextExample, TextTask, read_text
 from ondevice.distill.heads.base import Batch, Feature, FloatArray, Scores, TaskHead, pad
 from ondevice.distill.metrics import METRICS
-from ondevice.errors import DataError
+from ondevice.errors import CheckpointError, DataError, UserError, choices
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+
+    from ondevice.distill.options import DataOptions
+    from ondevice.tokenizer import TextTokenizer
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,25 +33,75 @@ class TextFeature(Feature):
     label: int | float | None
 
 
+def make(data: DataOptions, tokenizer: TextTokenizer, checkpoint: Path) -> ClassifyHead:
+    """Make the head for a column set, with a classifier's own order of the classes.
+
+    Raises:
+        UserError: there is no such column set.
+        CheckpointError: the checkpoint is a classifier of other classes.
+    """
+    if data.columns not in TEXT_TASKS:
+        raise UserError(choices("column set", data.columns, TEXT_TASKS))
+    task = TEXT_TASKS[data.columns]
+    order = class_order(task, checkpoint)
+    return ClassifyHead(task, order, max_length=data.qa.max_length, pad_id=tokenizer.pad_id)
+
+
+def class_order(task: TextTask, checkpoint: Path) -> tuple[str, ...]:
+    """Return the task's classes in the order of a checkpoint's logits.
+
+    That is the task's own order where the checkpoint is no classifier yet, or one without names.
+
+    Raises:
+        CheckpointError: the checkpoint is a classifier of other classes; its logits would get
+            another meaning.
+    """
+    theirs = read_labels(checkpoint, "ForSequenceClassification")
+    if theirs is None:
+        return task.labels
+    nameless = theirs == tuple(f"LABEL_{number}" for number in range(len(theirs)))
+    if nameless and len(theirs) == max(1, len(task.labels)):
+        return task.labels
+    if nameless or sorted(theirs) != sorted(task.labels):
+        raise CheckpointError(
+            f"{checkpoint} tells apart {', '.join(theirs)}, the data "
+            f"{', '.join(task.labels) or 'no classes, but a value'}; give a checkpoint of the same "
+            "classes, or rename those in its config.json (id2label, in the order of its logits)"
+        )
+    return theirs
+
+
 class ClassifyHead(TaskHead):
-    """Logits are [1, C]; a regression has C = 1."""
+    """Logits are [1, C]; a regression has C = 1.
+
+    Examples number the classes as the data does; logits, and the labels beside them in a batch,
+    have the order of the checkpoint.
+    """
 
     name: ClassVar[str] = "classify"
     auto_class: ClassVar[str] = "AutoModelForSequenceClassification"
     per_token: ClassVar[bool] = False
 
     def __init__(
-        self, task: TextTask = TEXT_TASKS["sst2"], *, max_length: int = 128, pad_id: int = 0
+        self,
+        task: TextTask = TEXT_TASKS["sst2"],
+        order: Sequence[str] | None = None,
+        *,
+        max_length: int = 128,
+        pad_id: int = 0,
     ) -> None:
-        """Keep the columns, the labels and the longest length."""
+        """Keep the columns, the classes in the order of the logits, and the longest length."""
         self.task = task
+        self._order = task.labels if order is None else tuple(order)
+        # The place in the logits of each of the data's classes.
+        self._places = [self._order.index(label) for label in task.labels]
         self.max_length = max_length
         self.pad_id = pad_id
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Return the class names."""
-        return self.task.labels
+        """Return the class names in the order of the logits."""
+        return self._order
 
     @property
     def config(self) -> dict[str, Any]:
@@ -90,7 +144,9 @@ class ClassifyHead(TaskHead):
         """Pad texts; `labels` [B] is int64 with -100, or float32 with NaN, where unlabelled."""
         batch = pad(items, pad_id=self.pad_id)
         if self.labels:
-            values = [-100 if item.label is None else int(item.label) for item in items]
+            values = [
+                -100 if item.label is None else self._places[int(item.label)] for item in items
+            ]
             batch["labels"] = torch.tensor(values)
         else:
             batch["labels"] = torch.tensor(
@@ -126,7 +182,7 @@ class ClassifyHead(TaskHead):
             raise DataError("the evaluation data has unlabelled rows")
         gold = np.array([example.label for example in examples])
         rows = np.concatenate([np.atleast_2d(row) for row in logits])
-        guess = rows.argmax(-1) if self.labels else rows[:, 0]
+        guess = rows[:, self._places].argmax(-1) if self.labels else rows[:, 0]
         values = {name: METRICS[name](gold, guess) for name in self.task.metrics}
         headline = self.task.metrics[0]
 

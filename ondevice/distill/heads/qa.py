@@ -21,6 +21,9 @@ from ondevice.tasks.qa import QAExample, decode, read_squad, score
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+    from ondevice.distill.options import DataOptions
+    from ondevice.tokenizer import TextTokenizer
+
 
 @dataclass(frozen=True, eq=False)
 class QAFeature(Feature):
@@ -32,6 +35,11 @@ class QAFeature(Feature):
 
     window: Window
     spans: tuple[tuple[int, int, float], ...]
+
+
+def make(data: DataOptions, tokenizer: TextTokenizer, checkpoint: Path) -> QAHead:
+    """Make the head; every question-answering checkpoint has the same two outputs."""
+    return QAHead(data.qa, pad_id=tokenizer.pad_id)
 
 
 class QAHead(TaskHead):

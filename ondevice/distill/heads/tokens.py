@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ondevice.distill import losses
+from ondevice.distill.checkpoints import read_labels
 from ondevice.distill.data import TagExample, read_conll
 from ondevice.distill.heads.base import (
     Batch,
@@ -29,6 +30,9 @@ from ondevice.errors import DataError
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+    from ondevice.distill.options import DataOptions
+    from ondevice.tokenizer import TextTokenizer
+
 
 @dataclass(frozen=True, eq=False)
 class TagFeature(Feature):
@@ -39,6 +43,15 @@ class TagFeature(Feature):
 
     tags: IntArray
     first_pieces: IntArray
+
+
+def make(data: DataOptions, tokenizer: TextTokenizer, checkpoint: Path) -> TokensHead:
+    """Make the head for a tagger's own tags, or for those of the training files, `O` first."""
+    tags = read_labels(checkpoint, "ForTokenClassification")
+    if tags is None:
+        found = {tag for path in data.train for item in read_conll(path) for tag in item.tags}
+        tags = ("O", *sorted(found - {"O"}))
+    return TokensHead(tags, max_length=data.qa.max_length, pad_id=tokenizer.pad_id)
 
 
 class TokensHead(TaskHead):
