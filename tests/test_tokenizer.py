@@ -207,10 +207,35 @@ class TestRefused:
         ):
             read_tokenizer(tmp_path)
 
+    def test_a_wordpiece_that_does_not_follow_bert_s_rules(self, tmp_path):
+        from tokenizers import Tokenizer, normalizers
+        from tokenizers.models import WordPiece
+
+        tokenizer = Tokenizer(WordPiece({"[PAD]": 0, "[UNK]": 1}, unk_token="[UNK]"))
+        tokenizer.normalizer = normalizers.Sequence([normalizers.NFD(), normalizers.Lowercase()])
+        tokenizer.save(str(tmp_path / "tokenizer.json"))
+        with pytest.raises(CheckpointError, match=r"normalizer 'Sequence'.*need BertNormalizer"):
+            read_tokenizer(tmp_path)
+
     def test_no_padding_token(self, tmp_path):
         from tokenizers import Tokenizer
         from tokenizers.models import WordPiece
+        from tokenizers.normalizers import BertNormalizer
 
-        Tokenizer(WordPiece({"[UNK]": 0}, unk_token="[UNK]")).save(str(tmp_path / "tokenizer.json"))
+        tokenizer = Tokenizer(WordPiece({"[UNK]": 0}, unk_token="[UNK]"))
+        tokenizer.normalizer = BertNormalizer()
+        tokenizer.save(str(tmp_path / "tokenizer.json"))
         with pytest.raises(CheckpointError, match=r"no \[PAD\] or <pad>"):
             read_tokenizer(tmp_path)
+
+
+def test_a_hole_in_the_ids_keeps_its_line_in_the_vocabulary(tmp_path):
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordPiece
+    from tokenizers.normalizers import BertNormalizer
+
+    tokenizer = Tokenizer(WordPiece({"[PAD]": 0, "[UNK]": 1, "river": 4}, unk_token="[UNK]"))
+    tokenizer.normalizer = BertNormalizer()
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    vocabulary = read_tokenizer(tmp_path).vocabulary()
+    assert vocabulary == ["[PAD]", "[UNK]", "[unused2]", "[unused3]", "river"]
