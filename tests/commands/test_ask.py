@@ -131,6 +131,7 @@ def test_core_ml_says_that_it_needs_a_mac_and_what_runs_here(capsys, tmp_path):
     if platform.system() in TARGETS["coreml"].systems:
         pytest.skip("Core ML runs here")
     place = make(tmp_path, "qa", "coreml")
+    capsys.readouterr()
     refused(ask(place), "on a Mac, the same command runs the artifact; here, build", capsys)
 
 
