@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+
+from ondevice.errors import UserError, choices
+from ondevice.schemes import check_offered
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from ondevice.graph import GraphForm, MobileGraph
+
+# The I/O contract's inputs, in its order. An artifact takes the first two, or all three.
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+
+# BERT's layer-norm epsilon of 1e-12 is zero in half precision, whose smallest number is 6e-8: where
+# a layer norm may be computed in it, the epsilon is raised to this. Apple's own encoders for the
+# Neural Engine have 1e-7 (ml-ane-transformers, huggingface/distilbert.py). More would show: BERT's
+# embeddings have a variance near 2e-3.
+HALF_EPSILON = 1e-7
 
 
 @dataclass(frozen=True)
@@ -75,7 +87,11 @@ class Runner(Protocol):
     def run(self, inputs: Mapping[str, NDArray[np.int32]]) -> dict[str, NDArray[np.float32]]:
         """Run one batch: int32 [1, L] for each input of the I/O contract, by name.
 
-        L must be one of the artifact's lengths. Returns float32 arrays by role.
+        L must be one of the artifact's lengths. An input of the contract that the artifact does
+        not take is left out. Returns float32 arrays by role.
+
+        Raises:
+            UserError: an input is missing or unknown, of another type, or of another length.
         """
 
 
@@ -91,8 +107,70 @@ class LoadFunction(Protocol):
             threads: CPU threads; the runtime's default if None.
 
         Raises:
-            RuntimeUnavailableError: no runtime for it is installed, or none exists here.
+            RuntimeUnavailableError: no runtime for it is installed or exists here, or the one that
+                is installed is too old for the file.
+            BundleError: the file is missing, damaged, or not one of this project.
+            UserError: it has other outputs, or `threads` is not a number of threads.
         """
+
+
+def check_inputs(
+    given: Mapping[str, NDArray[np.int32]], takes: Sequence[str], lengths: Collection[int]
+) -> dict[str, NDArray[np.int32]]:
+    """Return the inputs that an artifact takes, in its order; the contract's others are dropped.
+
+    Raises:
+        UserError: a name is unknown or missing, or an input is not an int32 array [1, L] with one
+            L of `lengths`, the same for all.
+    """
+    for name in given:
+        if name not in INPUTS:
+            raise UserError(choices("input", name, INPUTS))
+    for name in takes:
+        if name not in given:
+            raise UserError(f"input '{name}' is missing; the artifact takes {', '.join(takes)}")
+    taken = {name: given[name] for name in takes}
+    for name, value in taken.items():
+        _check_input(name, value, lengths)
+    found = sorted({value.shape[1] for value in taken.values()})
+    if len(found) > 1:
+        raise UserError(f"the inputs have different lengths: {', '.join(map(str, found))}")
+    return taken
+
+
+def _check_input(name: str, value: NDArray[np.int32], lengths: Collection[int]) -> None:
+    import numpy as np
+
+    if not isinstance(value, np.ndarray) or value.dtype != np.int32:
+        kind = getattr(value, "dtype", type(value).__name__)
+        raise UserError(f"input '{name}' must be an int32 array, not {kind}")
+    if value.ndim != 2 or value.shape[0] != 1 or value.shape[1] not in lengths:
+        raise UserError(
+            f"input '{name}' has the shape {list(value.shape)}; the artifact takes [1, L]"
+            f" with L one of: {', '.join(map(str, sorted(lengths)))}"
+        )
+
+
+def check_threads(threads: int | None) -> None:
+    """Refuse a number of threads below one; None is the runtime's default.
+
+    Raises:
+        UserError: there are less than one.
+    """
+    if threads is not None and threads < 1:
+        raise UserError(f"threads must be at least 1; given: {threads}")
+
+
+def check_roles(found: Collection[str], asked: Collection[str]) -> None:
+    """Refuse an artifact for another task.
+
+    Raises:
+        UserError: its outputs are not the roles asked for.
+    """
+    if set(found) != set(asked):
+        raise UserError(
+            f"the artifact has the outputs {', '.join(found)}; asked for: {', '.join(asked)}"
+        )
 
 
 def no_objection(options: ConvertOptions) -> None:
@@ -112,7 +190,8 @@ class Target:
         runtimes: the packages that can run it here, preferred first, as pip knows them.
         schemes: the schemes that it offers.
         form: how the graph is written for it; called when torch may be imported.
-        convert: lower a graph and write the artifact to a path.
+        convert: lower a graph and write the artifact to a path; :meth:`lower` checks the options
+            first.
         load: load an artifact to run it.
         check: refuse, with a UserError, options that the format cannot serve; called before any
             work is done.
@@ -131,3 +210,14 @@ class Target:
     load: LoadFunction
     check: Callable[[ConvertOptions], object] = no_objection
     systems: tuple[str, ...] = ()
+
+    def lower(self, graph: MobileGraph, options: ConvertOptions, path: Path) -> Conversion:
+        """Lower a graph and write the artifact to `path`.
+
+        Raises:
+            UserError: the target has no such scheme, or cannot serve the options.
+            MissingPackageError: a package of the converter is not installed.
+        """
+        check_offered(options.scheme, self.name, self.schemes)
+        self.check(options)
+        return self.convert(graph, options, path)

@@ -16,6 +16,7 @@ So several lengths for an older iOS are refused rather than made into something 
 
 from __future__ import annotations
 
+import importlib
 import platform
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -23,9 +24,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ondevice.errors import RuntimeUnavailableError, UserError, choices, require
+from ondevice.errors import BundleError, RuntimeUnavailableError, UserError, choices, require
 from ondevice.targets import _mlpackage
-from ondevice.targets.base import Conversion, ConvertOptions, Runner, Target
+from ondevice.targets.base import (
+    HALF_EPSILON,
+    Conversion,
+    ConvertOptions,
+    Runner,
+    Target,
+    check_inputs,
+    check_roles,
+    check_threads,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,11 +51,6 @@ DEFAULT_IOS = 16
 INT8_IOS = 16
 # Multifunction packages came with iOS 18.
 SEVERAL_LENGTHS_IOS = 18
-
-# BERT's 1e-12 is zero in half precision, whose smallest number is 6e-8. Apple's own encoders for
-# the Neural Engine use 1e-7 (ml-ane-transformers, huggingface/distilbert.py). More would show:
-# BERT's embeddings have a variance near 2e-3.
-HALF_EPSILON = 1e-7
 
 # coremltools leaves weights of up to 2,048 elements as they are; from 512 on, a scale for each
 # row still costs little beside the row.
@@ -116,10 +121,14 @@ def choose_ios(options: ConvertOptions) -> int:
 
 
 def _convert_lengths(graph: MobileGraph, options: ConvertOptions, ios: int, path: Path) -> None:
-    """Write one function for each length, equal weights once."""
+    """Write one function for each length, equal weights once.
+
+    The single packages, each as large as the result, stand beside it meanwhile: the system's
+    temporary directory may be too small for them, and a build that is killed clears its own.
+    """
     from coremltools.models.utils import MultiFunctionDescriptor, save_multifunction
 
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory(dir=path.parent) as directory:
         functions = MultiFunctionDescriptor()
         for length in options.lengths:
             single = Path(directory) / f"{length}.mlpackage"
@@ -228,7 +237,10 @@ def load(path: Path, roles: Sequence[str], *, threads: int | None = None) -> Run
     Raises:
         RuntimeUnavailableError: this is no Mac, or its macOS is older than the package asks for.
         MissingPackageError: coremltools is not installed.
+        BundleError: the package is missing, damaged, or newer than this project knows.
+        UserError: it has other outputs, or `threads` is below 1.
     """
+    check_threads(threads)
     system = platform.system()
     if system != "Darwin":
         raise RuntimeUnavailableError(
@@ -236,7 +248,7 @@ def load(path: Path, roles: Sequence[str], *, threads: int | None = None) -> Run
             " on a Mac, the same command runs the artifact"
         )
     ct = require("coremltools", extra="coreml")
-    spec = _mlpackage.read_model(path)
+    spec = _read(path)
     _check_macos(spec.specificationVersion)
     functions = read_functions(spec.description)
 
@@ -246,8 +258,24 @@ def load(path: Path, roles: Sequence[str], *, threads: int | None = None) -> Run
         )
 
     entry = next(iter(spec.description.functions), spec.description)
+    check_roles([feature.name for feature in entry.output], roles)
     names = tuple(feature.name for feature in entry.input)
     return CoreMLRunner(names, tuple(roles), tuple(functions), open_model, ct.__version__)
+
+
+def _read(path: Path) -> Any:
+    """Read a package's model, and that it is one whose lengths can be told."""
+    decode_error = importlib.import_module("google.protobuf.message").DecodeError
+    try:
+        spec = _mlpackage.read_model(path)
+        read_functions(spec.description)
+        _oldest_ios(spec.specificationVersion)
+    # Whatever a manifest that is no manifest leads to, and a description without inputs.
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, decode_error) as error:
+        raise BundleError(
+            f"'{path}' is not a Core ML package of this project, or is damaged: {error}"
+        ) from error
+    return spec
 
 
 def _check_macos(specification: int) -> None:
@@ -260,7 +288,10 @@ def _check_macos(specification: int) -> None:
 
 def _oldest_ios(specification: int) -> int:
     """Return the first iOS that reads packages of a specification version."""
-    return next(ios for ios, (_, version) in SYSTEMS.items() if version >= specification)
+    for ios, (_, version) in SYSTEMS.items():
+        if version >= specification:
+            return ios
+    raise ValueError(f"specification version {specification} is unknown")
 
 
 def read_functions(description: Any) -> dict[int, str | None]:
@@ -286,33 +317,17 @@ class CoreMLRunner:
     models: dict[int, Any] = field(default_factory=dict)
 
     def run(self, inputs: Mapping[str, NDArray[np.int32]]) -> dict[str, NDArray[np.float32]]:
-        """Run one batch of int32 [1, L] inputs; return float32 arrays by role.
-
-        An input of the contract that the package does not take is left out.
-
-        Raises:
-            UserError: an input is missing, unknown, of another type, or of another length.
-        """
-        if not set(self.names) <= set(inputs) <= set(INPUT_TEXTS):
-            raise UserError(f"the inputs are {', '.join(self.names)}; given: {', '.join(inputs)}")
-        taken = {name: inputs[name] for name in self.names}
-        length = self._length(taken)
-        if length not in self.models:
-            self.models[length] = self.open_model(length)
-        outputs = self.models[length].predict(taken)
+        """Run one batch; see :class:`ondevice.targets.base.Runner`."""
+        taken = check_inputs(inputs, self.names, self.lengths)
+        length = taken["input_ids"].shape[1]
+        try:
+            if length not in self.models:
+                self.models[length] = self.open_model(length)
+            outputs = self.models[length].predict(taken)
+        except RuntimeError as error:
+            # Core ML compiles a package when it is opened; coremltools says so when it is run.
+            raise BundleError(f"Core ML cannot run the package: {error}") from error
         return {role: outputs[role].astype("float32", copy=False) for role in self.roles}
-
-    def _length(self, inputs: Mapping[str, NDArray[np.int32]]) -> int:
-        for name, value in inputs.items():
-            if value.dtype != "int32":
-                raise UserError(f"input '{name}' must be int32, not {value.dtype}")
-        shapes = sorted({value.shape for value in inputs.values()})
-        shape = shapes[0]
-        if len(shapes) > 1 or len(shape) != 2 or shape[0] != 1 or shape[1] not in self.lengths:
-            lengths = ", ".join(map(str, sorted(self.lengths)))
-            given = " and ".join(map(str, shapes))
-            raise UserError(f"every input is [1, L] with one L of: {lengths}; given: {given}")
-        return int(shape[1])
 
 
 COREML = Target(

@@ -10,6 +10,7 @@ out as the same with 11 nodes of shape arithmetic a layer, below opset 23; above
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,9 +19,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ondevice import __version__
-from ondevice.errors import RuntimeUnavailableError, UserError, require
-from ondevice.targets._onnx_int8 import quantize
-from ondevice.targets.base import Conversion, ConvertOptions, Runner, Target
+from ondevice.errors import BundleError, RuntimeUnavailableError, UserError, require
+from ondevice.targets.base import (
+    HALF_EPSILON,
+    Conversion,
+    ConvertOptions,
+    Runner,
+    Target,
+    check_inputs,
+    check_roles,
+    check_threads,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,13 +50,13 @@ MIN_RUNTIME = "1.17"
 # A single protobuf file ends here; more needs external data, which no BERT-class model reaches.
 MAX_BYTES = 2**31 - 1
 
-# BERT's 1e-12 is zero in half precision, whose smallest number is 6e-8. The standard computes
-# the mean and variance in float32, accelerators do not all. Apple's encoders use 1e-7 as well
-# (ml-ane-transformers, huggingface/distilbert.py).
-HALF_EPSILON = 1e-7
-
-# The I/O contract's names; an artifact without token types is given them all the same.
-CONTRACT = ("input_ids", "attention_mask", "token_type_ids")
+# What ONNX Runtime says of a file that is newer than itself: of its IR version, of its opset, and
+# of an operator of that opset.
+TOO_OLD = (
+    "Unsupported model IR version",
+    "is under development and support for this is limited",
+    "Could not find an implementation for",
+)
 
 
 def form() -> GraphForm:
@@ -65,11 +74,15 @@ def convert(graph: MobileGraph, options: ConvertOptions, path: Path) -> Conversi
         MissingPackageError: torch, onnx or onnxscript is not installed.
     """
     onnx = require("onnx", extra="onnx")
+    for package in ("torch", "onnxscript"):
+        require(package, extra="onnx")
     model = _export(graph, options)
     _tidy(model)
     _name_outputs(model.graph, graph.outputs, half=options.scheme == "fp16")
     _name_weights(model.graph)
     if options.scheme == "int8":
+        from ondevice.targets._onnx_int8 import quantize
+
         quantize(model)
     _label(model, options)
     if model.ByteSize() > MAX_BYTES:
@@ -83,8 +96,8 @@ def convert(graph: MobileGraph, options: ConvertOptions, path: Path) -> Conversi
 
 
 def _export(graph: MobileGraph, options: ConvertOptions) -> ModelProto:
-    torch = require("torch", extra="onnx")
-    require("onnxscript", extra="onnx")
+    import torch
+
     module = _half(graph.module) if options.scheme == "fp16" else graph.module
     longest = options.lengths[-1]
     shapes = None
@@ -104,6 +117,7 @@ def _export(graph: MobileGraph, options: ConvertOptions) -> ModelProto:
             external_data=False,
             verbose=False,
         )
+    assert program is not None, "only the older exporter returns nothing"
     model: ModelProto = program.model_proto
     return model
 
@@ -117,6 +131,7 @@ def _half(module: nn.Module) -> nn.Module:
     halved = copy.deepcopy(module).half()
     for part in halved.modules():
         if isinstance(part, nn.LayerNorm):
+            # The standard computes mean and variance in float32; accelerators do not all.
             part.eps = max(part.eps, HALF_EPSILON)
     return halved
 
@@ -217,75 +232,62 @@ class OnnxRunner:
         return "onnxruntime"
 
     def run(self, inputs: Mapping[str, NDArray[np.int32]]) -> dict[str, NDArray[np.float32]]:
-        """Run one batch: int32 [1, L] for each input by name; see :class:`Runner`.
-
-        Raises:
-            UserError: an input is missing or unknown, of another type, or of another length.
-        """
-        self._check(inputs)
-        feed = {name: inputs[name] for name in self.inputs}
-        return dict(zip(self.roles, self.session.run(list(self.roles), feed), strict=True))
-
-    def _check(self, inputs: Mapping[str, NDArray[np.int32]]) -> None:
-        missing = [name for name in self.inputs if name not in inputs]
-        unknown = [name for name in inputs if name not in CONTRACT]
-        if missing or unknown:
-            raise UserError(
-                f"the artifact takes {', '.join(self.inputs)}; given: {', '.join(inputs) or 'none'}"
-            )
-        allowed = [(1, length) for length in self.lengths]
-        first = inputs[self.inputs[0]].shape
-        for name in self.inputs:
-            array = inputs[name]
-            if str(array.dtype) != "int32":
-                raise UserError(f"'{name}' is {array.dtype}; the artifact takes int32")
-            if array.shape not in allowed or array.shape != first:
-                raise UserError(
-                    f"'{name}' has the shape {list(array.shape)}; the artifact takes [1, L] with"
-                    f" the same L for every input, one of {', '.join(map(str, self.lengths))}"
-                )
+        """Run one batch; see :class:`ondevice.targets.base.Runner`."""
+        feed = check_inputs(inputs, self.inputs, self.lengths)
+        try:
+            outputs = self.session.run(list(self.roles), feed)
+        except Exception as error:
+            raise UserError(f"onnxruntime refused the inputs: {_line(error)}") from error
+        return dict(zip(self.roles, outputs, strict=True))
 
 
 def load(path: Path, roles: Sequence[str], *, threads: int | None = None) -> Runner:
     """Load an ``.onnx`` file that :func:`convert` wrote into ONNX Runtime.
 
     Raises:
-        RuntimeUnavailableError: ONNX Runtime is not installed.
-        UserError: the file is missing, unreadable, not made by this project or for another task.
+        RuntimeUnavailableError: ONNX Runtime is not installed, or too old for the file.
+        BundleError: the file is missing, damaged, or not one of this project.
+        UserError: it has other outputs, or `threads` is below 1.
     """
+    check_threads(threads)
     try:
         import onnxruntime
     except ModuleNotFoundError as error:
         raise RuntimeUnavailableError(
-            "ONNX Runtime is not installed; type: pip install onnxruntime"
+            "ONNX Runtime is not installed; type: pip install 'ondevice[onnx]'"
         ) from error
-    if not path.is_file():
-        raise UserError(f"no ONNX file '{path}'")
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = threads or 0
-    try:
-        session = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"ONNX Runtime cannot load '{path}': {reason}") from error
-    outputs = tuple(output.name for output in session.get_outputs())
-    if set(outputs) != set(roles):
-        raise UserError(
-            f"'{path}' has the outputs {', '.join(outputs)}; asked for: {', '.join(roles)}"
-        )
-    lengths = session.get_modelmeta().custom_metadata_map.get("lengths")
-    if lengths is None:
-        raise UserError(f"'{path}' does not say its lengths; build it with ondevice")
+    session = _open_session(onnxruntime, path, threads)
+    roles = tuple(roles)
+    check_roles([output.name for output in session.get_outputs()], roles)
+    lengths = session.get_modelmeta().custom_metadata_map.get("lengths", "")
+    if not re.fullmatch(r"\d+(,\d+)*", lengths):
+        raise BundleError(f"'{path}' does not say its lengths; it was not built by ondevice")
     return OnnxRunner(
         session=session,
         version=onnxruntime.__version__,
         inputs=tuple(value.name for value in session.get_inputs()),
-        roles=tuple(roles),
+        roles=roles,
         lengths=tuple(int(length) for length in lengths.split(",")),
     )
+
+
+def _open_session(onnxruntime: Any, path: Path, threads: int | None) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = threads or 0
+    if not path.is_file():
+        raise BundleError(f"there is no file '{path}'")
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        sentence = f"onnxruntime {onnxruntime.__version__} cannot load '{path}': {_line(error)}"
+        too_old = any(text in str(error) for text in TOO_OLD)
+        raise (RuntimeUnavailableError if too_old else BundleError)(sentence) from error
+
+
+def _line(error: Exception) -> str:
+    """Return an error's first line, which is the one that says something."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 ONNX = Target(

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from ondevice import __version__
 from ondevice.errors import UserError
+from ondevice.targets.base import check_inputs, check_roles, check_threads
+from ondevice.verify.mil.errors import MilPackageError
 from ondevice.verify.mil.interpreter import MilModel
 
 if TYPE_CHECKING:
@@ -16,53 +18,61 @@ if TYPE_CHECKING:
 
 
 class MilRunner:
-    """A package whose functions (one for each length) are read when they are first used."""
+    """A package: one function for each length, planned when it is first run."""
 
     runtime = "mil-reference"
     version = __version__
 
     def __init__(self, path: Path, roles: Sequence[str]) -> None:
+        default = MilModel.load(path)
+        self._functions = default.function_names
+        # Siblings share the weights that are decoded already.
+        models = (default, *(default.with_function(name) for name in self._functions[1:]))
+        self._models = {_length(model): model for model in models}
+        check_roles([spec.name for spec in default.outputs], roles)
+        self._inputs = tuple(spec.name for spec in default.inputs)
         self._roles = tuple(roles)
-        self._opened = [MilModel.load(path)]
-        self._names = self._opened[0].function_names  # the default one first
 
     def run(self, inputs: Mapping[str, NDArray[np.int32]]) -> dict[str, NDArray[np.float32]]:
-        """Run int32 [1, L] inputs in the function that takes them; float32 arrays by role.
+        """Run one batch; see :class:`ondevice.targets.base.Runner`.
 
         Values that the program types as fp16 are rounded to half precision after each op.
 
         Raises:
-            UserError: no function takes inputs of that shape.
+            UserError: what the protocol says, or an id that is not in the vocabulary.
             UnknownOpError: the interpreter does not know an op of the program.
         """
-        outputs = self._function_for(inputs).run(inputs)
+        try:
+            taken = check_inputs(inputs, self._inputs, self._models)
+        except UserError as error:
+            raise UserError(f"{error}; functions: {', '.join(self._functions)}") from error
+        outputs = self._models[taken["input_ids"].shape[1]].run(taken)
         return {role: outputs[role].astype("float32", copy=False) for role in self._roles}
 
-    def _function_for(self, inputs: Mapping[str, NDArray[np.int32]]) -> MilModel:
-        shapes = {name: value.shape for name, value in inputs.items()}
-        for model in self._opened:
-            if _takes(model, shapes):
-                return model
-        for name in self._names[len(self._opened) :]:
-            # A sibling shares the weights that are decoded already.
-            self._opened.append(self._opened[0].with_function(name))
-            if _takes(self._opened[-1], shapes):
-                return self._opened[-1]
-        if len(self._names) == 1:
-            return self._opened[0]  # its own error says what it takes
-        raise UserError(
-            f"no function of the package takes inputs of the shapes {shapes};"
-            f" functions: {', '.join(self._names)}"
+
+def _length(model: MilModel) -> int:
+    """Return the one length that a function takes.
+
+    Raises:
+        MilPackageError: it takes something else.
+    """
+    shapes = {spec.shape for spec in model.inputs}
+    shape = next(iter(shapes)) if len(shapes) == 1 else ()
+    if len(shape) != 2 or shape[1] is None:
+        raise MilPackageError(
+            f"function '{model.function_name}' does not take inputs [1, L] of one length L;"
+            " the package was not built by ondevice"
         )
-
-
-def _takes(model: MilModel, shapes: Mapping[str, tuple[int, ...]]) -> bool:
-    specs = {spec.name: spec for spec in model.inputs}
-    return set(shapes) == set(specs) and all(
-        spec.accepts(shapes[name]) for name, spec in specs.items()
-    )
+    return shape[1]
 
 
 def load(path: Path, roles: Sequence[str], *, threads: int | None = None) -> MilRunner:
-    """Open a package in the interpreter; `threads` is ignored, since nothing is timed here."""
+    """Open a package in the interpreter; `threads` changes nothing, since nothing is timed here.
+
+    Raises:
+        MilPackageError: the package is missing, damaged, or not one of this project.
+        UserError: it has other outputs, or `threads` is below 1.
+        UnknownOpError: the program is of a form that the interpreter does not represent.
+    """
+    check_threads(threads)
     return MilRunner(path, roles)
