@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import logging
+import json
 import os
 import subprocess
 import sys
@@ -20,101 +19,40 @@ from ondevice.errors import (
     RuntimeUnavailableError,
     UserError,
 )
-from ondevice.targets import executorch
-from ondevice.targets.base import ConvertOptions, Labels
+from ondevice.targets import _executorch_runner, executorch
+from ondevice.targets.base import ConvertOptions
 from ondevice.targets.executorch import EXECUTORCH
-from tests.conftest import ARCHITECTURE_NAMES, TASK_NAMES, make_checkpoint, random_inputs
+from tests.conftest import make_checkpoint, random_inputs
 from tests.requirements import need
+from tests.targets.conftest import LABELS, LENGTHS, check_agreement, expected, load_graph, make_grid
 
 need("executorch")
 
-LABELS = Labels("tiny", "qa", "An Author", "apache-2.0", "1.2.3")
-LENGTHS = (16, 32)
-FULL_GRID = [(name, task, "fp32") for name in ARCHITECTURE_NAMES for task in TASK_NAMES]
-HALF_GRID = [("bert", task) for task in TASK_NAMES] + [
-    (name, "qa") for name in ARCHITECTURE_NAMES if name != "bert"
-]
-GRID = FULL_GRID + [(*pair, scheme) for scheme in ("fp16", "int8") for pair in HALF_GRID]
+# Each length costs a lowering: BERT answers questions at two, the rest run at one.
+ONE_LENGTH = (32,)
 
 
-def load_graph(directory):
-    from ondevice import graph, models
-
-    return graph.from_checkpoint(models.load(str(directory)), EXECUTORCH.form())
-
-
-@pytest.fixture(scope="session")
-def converted(tiny, tmp_path_factory):
-    """Return a function that converts once for each set of arguments: (graph, path, conversion).
-
-    BERT answers questions at two lengths, the rest at one: each length costs a lowering.
-    """
-    root = tmp_path_factory.mktemp("executorch")
-    made = {}
-
-    def get(architecture, task, scheme, lengths=None):
-        lengths = lengths or (LENGTHS if (architecture, task) == ("bert", "qa") else (32,))
-        key = (architecture, task, scheme, lengths)
-        if key not in made:
-            built = load_graph(tiny(architecture, task))
-            path = root / f"{len(made)}.pte"
-            options = ConvertOptions(scheme, lengths, LABELS)
-            made[key] = (built, path, EXECUTORCH.convert(built, options, path))
-        return made[key]
+@pytest.fixture(scope="module")
+def build(converted):
+    def get(architecture="bert", task="qa", scheme="fp32", lengths=None):
+        lengths = lengths or (LENGTHS if (architecture, task) == ("bert", "qa") else ONE_LENGTH)
+        return converted(EXECUTORCH, architecture, task, scheme, lengths)
 
     return get
 
 
 @pytest.fixture
-def runner(converted):
-    built, path, _ = converted("bert", "qa", "fp32")
+def runner(build):
+    built, path, _ = build()
     return EXECUTORCH.load(path, built.outputs)
 
 
-def expected(built, inputs):
-    import torch
-
-    with torch.no_grad():
-        outputs = built.module(*(torch.from_numpy(inputs[name]) for name in built.inputs))
-    return dict(zip(built.outputs, (output.numpy() for output in outputs), strict=True))
-
-
-def cosine(one, other):
-    return float((one * other).sum() / np.linalg.norm(one) / np.linalg.norm(other))
-
-
-def check_agreement(built, runner, scheme, length):
-    """Compare a program with torch on two inputs, one padded and one full."""
-    seen = []
-    for valid in (length // 2 + 1, length):
-        inputs = random_inputs(built.inputs, length, built.encoder.vocab_size, valid=valid, seed=1)
-        actual = runner.run(inputs)
-        assert tuple(actual) == built.outputs
-        for role, theirs in expected(built, inputs).items():
-            ours = actual[role]
-            assert ours.dtype == np.float32
-            assert ours.shape == theirs.shape
-            if built.task in {"qa", "tokens"}:
-                ours, theirs = ours[:, :valid], theirs[:, :valid]
-            assert np.isfinite(ours).all()
-            assert theirs.std() > 1e-2, "a dead reference proves nothing"
-            if scheme == "int8":
-                assert cosine(ours, theirs) >= 0.99
-            else:
-                limit = {"fp32": 1e-4, "fp16": 2e-2}[scheme]
-                np.testing.assert_allclose(ours, theirs, atol=limit, rtol=0)
-            seen.append(ours.ravel()[:3])
-    assert not np.array_equal(seen[0], seen[-1]), "the same for every input"
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(("architecture", "task", "scheme"), GRID)
-def test_computes_what_the_graph_computes(converted, architecture, task, scheme):
-    built, path, _ = converted(architecture, task, scheme)
-    lengths = LENGTHS if (architecture, task) == ("bert", "qa") else (32,)
-    runner = EXECUTORCH.load(path, built.outputs)
-    for length in lengths:
-        check_agreement(built, runner, scheme, length)
+@pytest.mark.parametrize(("architecture", "task", "scheme"), make_grid(EXECUTORCH.schemes))
+def test_computes_what_the_graph_computes(build, architecture, task, scheme):
+    built, path, _ = build(architecture, task, scheme)
+    lengths = LENGTHS if (architecture, task) == ("bert", "qa") else ONE_LENGTH
+    check_agreement(built, EXECUTORCH.load(path, built.outputs), scheme, lengths)
 
 
 @pytest.mark.slow
@@ -125,7 +63,7 @@ def test_half_precision_is_right_at_the_widths_of_real_models(tmp_path):
     built = wide_graph(tmp_path, transformers)
     path = tmp_path / "wide.pte"
     EXECUTORCH.convert(built, ConvertOptions("fp16", (16,), LABELS), path)
-    check_agreement(built, EXECUTORCH.load(path, built.outputs), "fp16", 16)
+    check_agreement(built, EXECUTORCH.load(path, built.outputs), "fp16", (16,))
 
 
 def wide_graph(directory, transformers):
@@ -145,9 +83,9 @@ def wide_graph(directory, transformers):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", EXECUTORCH.schemes)
-def test_one_file_serves_several_lengths_and_stores_each_weight_once(converted, scheme):
-    _, path, _ = converted("bert", "qa", scheme)
-    built, single, _ = converted("bert", "qa", scheme, (32,))
+def test_one_file_serves_several_lengths_and_stores_each_weight_once(build, scheme):
+    _, path, _ = build(scheme=scheme)
+    built, single, _ = build(scheme=scheme, lengths=ONE_LENGTH)
     weights = sum(parameter.numel() for parameter in built.module.parameters())
     stored = weights * {"fp32": 4, "fp16": 2, "int8": 1}[scheme]
     # What a second method may add is its own program: about 27 kB here, 40 kB with the
@@ -169,9 +107,9 @@ def stored_table(built, scheme):
 
 
 @pytest.mark.slow
-def test_no_matrix_is_left_in_float32(converted):
+def test_no_matrix_is_left_in_float32(build):
     for scheme in ("fp16", "int8"):
-        built, path, _ = converted("bert", "qa", scheme)
+        built, path, _ = build(scheme=scheme)
         data = path.read_bytes()
         left = [
             name
@@ -181,15 +119,15 @@ def test_no_matrix_is_left_in_float32(converted):
             and parameter.detach().numpy().tobytes() in data
         ]
         assert not left
-    built, path, _ = converted("bert", "qa", "fp32")
+    built, path, _ = build()
     data = path.read_bytes()
     assert built.module.layers[0].expand.weight.detach().numpy().tobytes() in data
 
 
-def test_the_program_says_what_it_is(converted):
+def test_the_program_says_what_it_is(build):
     from executorch.runtime import Runtime
 
-    built, path, conversion = converted("bert", "qa", "fp32")
+    built, path, conversion = build()
     program = Runtime.get().load_program(path)
 
     def constant(name):
@@ -215,10 +153,10 @@ def test_the_program_says_what_it_is(converted):
 
 
 @pytest.mark.slow
-def test_one_length_is_plain_forward(converted):
+def test_one_length_is_plain_forward(build):
     from executorch.runtime import Runtime
 
-    _, path, _ = converted("bert", "qa", "fp32", (32,))
+    _, path, _ = build(lengths=ONE_LENGTH)
     names = Runtime.get().load_program(path).method_names
     assert {name for name in names if not name.startswith("get_")} == {"forward"}
 
@@ -226,8 +164,8 @@ def test_one_length_is_plain_forward(converted):
 @pytest.mark.parametrize(
     "scheme", ["fp32", *(pytest.param(name, marks=pytest.mark.slow) for name in ("fp16", "int8"))]
 )
-def test_conversion_leaves_the_graph_alone(converted, tiny, scheme):
-    built, _, _ = converted("bert", "qa", scheme)
+def test_conversion_leaves_the_graph_alone(build, tiny, scheme):
+    built, _, _ = build(scheme=scheme)
     fresh = load_graph(tiny("bert", "qa"))
     inputs = random_inputs(built.inputs, 16, built.encoder.vocab_size, valid=12)
     for role, value in expected(built, inputs).items():
@@ -235,133 +173,87 @@ def test_conversion_leaves_the_graph_alone(converted, tiny, scheme):
     assert all(parameter.dtype.itemsize == 4 for parameter in built.module.parameters())
 
 
-def test_conversion_leaves_logging_alone(tmp_path):
-    # In a process of its own: here ExecuTorch was imported long ago.
-    code = (
-        "import logging\n"
-        "from ondevice.targets import executorch\n"
-        "with executorch._root_logger_restored():\n"
-        "    logging.basicConfig(level=logging.DEBUG)\n"
-        "assert logging.getLogger().handlers == [], logging.getLogger().handlers\n"
-        "assert logging.getLogger().level == logging.WARNING\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
-    assert logging.getLogger().level == logging.WARNING
-
-
-CONVERT_TWICE = """
-import sys
+CONVERT = """
+import json, logging, sys
 from pathlib import Path
-from ondevice import graph, models
-from ondevice.targets.base import ConvertOptions, Labels
+from ondevice.targets.base import ConvertOptions
 from ondevice.targets.executorch import EXECUTORCH
+from tests.targets.conftest import LABELS, LENGTHS, load_graph
 directory, out = map(Path, sys.argv[1:])
-for scheme in ("fp16", "int8"):
-    built = graph.from_checkpoint(models.load(str(directory)), EXECUTORCH.form())
-    options = ConvertOptions(scheme, (8, 16), Labels("tiny", "qa", "a", "b", "c"))
-    EXECUTORCH.convert(built, options, out / f"{scheme}.pte")
+built = load_graph(directory)
+assert not any(name.startswith(("executorch", "torchao")) for name in sys.modules)
+root = logging.getLogger()
+before = [repr(root.handlers), root.level]
+EXECUTORCH.convert(built, ConvertOptions("int8", LENGTHS, LABELS), out / "again.pte")
+converted = [repr(root.handlers), root.level]
+EXECUTORCH.load(out / "again.pte", built.outputs)
+loaded = [repr(root.handlers), root.level]
+(out / "logging.json").write_text(json.dumps([before, converted, loaded]))
 """
 
 
+@pytest.fixture(scope="module")
+def another_process(tiny, tmp_path_factory):
+    """Convert in a process that has not yet imported ExecuTorch; return where."""
+    out = tmp_path_factory.mktemp("again")
+    subprocess.run(
+        [sys.executable, "-c", CONVERT, tiny("bert", "qa"), out],
+        check=True,
+        capture_output=True,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "PYTHONHASHSEED": "7"},
+    )
+    return out
+
+
 @pytest.mark.slow
-def test_the_same_bytes_in_two_processes(tiny, tmp_path):
-    running = []
-    for seed in ("1", "2"):
-        (tmp_path / seed).mkdir()
-        command = [sys.executable, "-c", CONVERT_TWICE, tiny("distilbert", "qa"), tmp_path / seed]
-        environment = os.environ | {"PYTHONHASHSEED": seed}
-        running.append(
-            subprocess.Popen(
-                command, env=environment, cwd=Path(__file__).parents[2], stderr=subprocess.DEVNULL
-            )
-        )
-    assert [process.wait() for process in running] == [0, 0]
-    for scheme in ("fp16", "int8"):
-        first, second = (
-            hashlib.sha256((tmp_path / seed / f"{scheme}.pte").read_bytes()).hexdigest()
-            for seed in ("1", "2")
-        )
-        assert first == second, scheme
+def test_conversion_leaves_logging_alone(another_process):
+    """ExecuTorch's partitioner calls ``logging.basicConfig`` when it is imported."""
+    before, converted, loaded = json.loads((another_process / "logging.json").read_text())
+    assert converted == before
+    assert loaded == before
 
 
-def test_threads_may_differ_between_runners(converted):
-    built, path, _ = converted("bert", "qa", "fp32")
+@pytest.mark.slow
+def test_another_process_writes_the_same_bytes(build, another_process):
+    _, path, conversion = build(scheme="int8")
+    assert (another_process / "again.pte").read_bytes() == path.read_bytes()
+    assert conversion.varies is None
+
+
+def test_threads_may_differ_between_runners(build):
+    built, path, _ = build()
     inputs = random_inputs(built.inputs, 16, built.encoder.vocab_size, valid=12)
     runners = [EXECUTORCH.load(path, built.outputs, threads=count) for count in (1, 2, None)]
     from executorch.extension.pybindings import portable_lib
 
     for _ in range(2):
-        for runner, count in zip(runners, (1, 2, executorch._default_threads()), strict=True):
+        for runner, count in zip(
+            runners, (1, 2, _executorch_runner._default_threads()), strict=True
+        ):
             outputs = runner.run(inputs)
             assert portable_lib._threadpool_get_thread_count() == count
             for role, theirs in expected(built, inputs).items():
                 np.testing.assert_allclose(outputs[role][:, :12], theirs[:, :12], atol=1e-4)
 
 
-def test_outputs_outlive_the_next_run(converted, runner):
-    built, _, _ = converted("bert", "qa", "fp32")
+def test_outputs_outlive_the_next_run(build, runner):
+    built, _, _ = build()
     first = runner.run(random_inputs(built.inputs, 16, 100, valid=16, seed=1))["start"]
     kept = first.copy()
     runner.run(random_inputs(built.inputs, 16, 100, valid=16, seed=2))
     np.testing.assert_array_equal(first, kept)
 
 
-def good_inputs():
-    names = ("input_ids", "attention_mask", "token_type_ids")
-    return random_inputs(names, 16, 100, valid=16)
-
-
 @pytest.mark.parametrize(
-    ("change", "sentence"),
-    [
-        (lambda x: x.pop("token_type_ids"), "the inputs are input_ids, attention_mask, token_"),
-        (lambda x: x.update(extra=x["input_ids"]), "given: .*extra"),
-        (lambda x: x.clear(), "given: none"),
-        (lambda x: x.update(input_ids=x["input_ids"].astype(np.int64)), "int32 array, not int64"),
-        (lambda x: x.update(input_ids=[[1] * 16]), "int32 array, not list"),
-        (lambda x: x.update(input_ids=x["input_ids"][0]), r"shape \[16\].*L one of: 16, 32"),
-        (lambda x: x.update(input_ids=x["input_ids"][:, :7]), r"shape \[1, 7\]"),
-        (lambda x: x.update(input_ids=np.ones((1, 32), np.int32)), "different lengths"),
-        (lambda x: x["input_ids"].__setitem__((0, 3), 10**6), "between 0 and .* to 1000000"),
-        (lambda x: x["input_ids"].__setitem__((0, 3), -1), "given: -1 to"),
-    ],
+    ("wrong", "sentence"), [(10**6, "between 0 and .* to 1000000"), (-1, "given: -1 to")]
 )
-def test_wrong_inputs_are_refused(runner, change, sentence):
-    inputs = good_inputs()
-    change(inputs)
+def test_an_id_outside_the_vocabulary_is_refused(build, runner, wrong, sentence):
+    """The kernel would end the process."""
+    inputs = random_inputs(build().graph.inputs, 16, 100, valid=16)
+    inputs["input_ids"][0, 3] = wrong
     with pytest.raises(UserError, match=sentence):
         runner.run(inputs)
-
-
-def test_other_roles_are_refused(converted):
-    _, path, _ = converted("bert", "qa", "fp32")
-    with pytest.raises(UserError, match="answers start, end, asked for logits"):
-        EXECUTORCH.load(path, ("logits",))
-
-
-def test_no_threads_are_refused(converted):
-    _, path, _ = converted("bert", "qa", "fp32")
-    with pytest.raises(UserError, match="threads must be at least 1; given: 0"):
-        EXECUTORCH.load(path, ("start", "end"), threads=0)
-
-
-@pytest.mark.parametrize("share", [0.0, 0.001, 0.1, 0.5, 0.999])
-def test_a_file_that_is_cut_off_is_refused(converted, tmp_path, share):
-    _, path, _ = converted("bert", "qa", "fp32")
-    data = path.read_bytes()
-    cut = tmp_path / "cut.pte"
-    cut.write_bytes(data[: int(len(data) * share)])
-    with pytest.raises(BundleError, match=r"is cut off|is not an ExecuTorch program"):
-        EXECUTORCH.load(cut, ("start", "end"))
-
-
-def test_other_files_are_refused(tmp_path):
-    other = tmp_path / "other.pte"
-    other.write_bytes(b"not a program " * 100)
-    with pytest.raises(BundleError, match="is not an ExecuTorch program"):
-        EXECUTORCH.load(other, ("start", "end"))
-    with pytest.raises(BundleError, match="cannot be read: No such file"):
-        EXECUTORCH.load(tmp_path / "absent.pte", ("start", "end"))
 
 
 def test_a_program_of_someone_else_is_refused(tmp_path):
@@ -373,13 +265,6 @@ def test_a_program_of_someone_else_is_refused(tmp_path):
     path.write_bytes(to_edge(program).to_executorch().buffer)
     with pytest.raises(BundleError, match="is not a program of this project"):
         EXECUTORCH.load(path, ("start", "end"))
-
-
-def test_another_scheme_is_refused(tiny, tmp_path):
-    built = load_graph(tiny("distilbert", "qa"))
-    with pytest.raises(UserError, match=r"unknown scheme 'int2'"):
-        EXECUTORCH.convert(built, ConvertOptions("int2", (16,), LABELS), tmp_path / "a.pte")
-    assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture
