@@ -25,7 +25,7 @@ Evidence = Literal["host", "reference", "not run"]
 class Strict(BaseModel):
     """A frozen record that refuses unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class ModelInfo(Strict):
@@ -80,7 +80,7 @@ class ArtifactInfo(Strict):
     bytes: int = Field(gt=0)
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
-    lengths: tuple[int, ...]
+    lengths: tuple[Annotated[int, Field(gt=0)], ...] = Field(min_length=1)
     min_runtime: dict[str, str]
     varies: str | None = None
 
@@ -103,6 +103,23 @@ class ParityInfo(Strict):
     reason: str = ""
 
 
+class CheckInfo(Strict):
+    """What ``ondevice verify`` found, one row for each check, runtime and length.
+
+    `figure` and `limit` are for reading; `reason` says why a check failed or did not run.
+    """
+
+    check: str
+    runtime: str
+    version: str
+    length: int | None = None
+    figure: str = ""
+    limit: str = ""
+    status: Status
+    evidence: Evidence
+    reason: str = ""
+
+
 class FileInfo(Strict):
     """A file of the bundle."""
 
@@ -111,7 +128,11 @@ class FileInfo(Strict):
 
 
 class Manifest(Strict):
-    """Everything that a bundle says about itself."""
+    """Everything that a bundle says about itself.
+
+    `checks` is what the last ``ondevice verify`` found; a bundle that was never verified after its
+    build has none.
+    """
 
     schema_version: Literal[1]
     model: ModelInfo
@@ -125,3 +146,4 @@ class Manifest(Strict):
     options: dict[str, str]
     content_key: Sha256
     files: dict[str, FileInfo]
+    checks: tuple[CheckInfo, ...] = ()

@@ -1,0 +1,323 @@
+"""The task gate: does the artifact still do what its checkpoint does, on real data?
+
+Parity compares numbers; this compares answers. Both run the same examples, so the interval of a
+drop is a paired one. Flips are examples for which the two answer differently, right or wrong: a
+score can stay the same while answers change.
+
+qa: EM and F1 of both, answer flips. classify, tokens: accuracy or entity F1 where there are
+labels, flips of the best class. embed: mean cosine, flips of the nearest neighbour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ondevice import samples
+from ondevice.distill.retention import Interval, difference, mean_of
+from ondevice.errors import DataError
+from ondevice.inference import RunFunction, answer
+from ondevice.tasks import features, qa
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ondevice.distill.heads.base import Feature, TaskHead
+    from ondevice.manifest import Manifest
+    from ondevice.tokenizer import TextTokenizer
+
+
+@dataclass(frozen=True)
+class GateLimits:
+    """The worst that still passes.
+
+    Attributes:
+        max_drop: points of F1 (qa, tokens) or accuracy (classify) below the checkpoint's.
+        max_flips: percent of the examples that may get another answer.
+        min_cosine: the mean cosine similarity to the checkpoint's embeddings.
+    """
+
+    max_drop: float
+    max_flips: float
+    min_cosine: float
+
+
+# A careful int8 drop of a QA model is 0.6 to 1.1 points of F1 (MobileBERT on SQuAD, 89.02 → 87.95).
+LIMITS: dict[str, GateLimits] = {
+    "fp32": GateLimits(max_drop=0.1, max_flips=0.5, min_cosine=0.99999),
+    "fp16": GateLimits(max_drop=0.5, max_flips=2.0, min_cosine=0.999),
+    "int8": GateLimits(max_drop=2.0, max_flips=15.0, min_cosine=0.99),
+    "int8-weight": GateLimits(max_drop=2.0, max_flips=15.0, min_cosine=0.99),
+}
+# For schemes of fewer bits.
+LOOSEST = GateLimits(max_drop=4.0, max_flips=30.0, min_cosine=0.97)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One figure of the gate; `reason` is why it failed, empty if it passed.
+
+    Attributes:
+        ran: False where there was nothing to measure it on; `reason` says what was lacking.
+    """
+
+    check: str
+    figure: str
+    limit: str
+    reason: str = ""
+    ran: bool = True
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An artifact and the checkpoint that it came from, both as functions of model inputs."""
+
+    manifest: Manifest
+    tokenizer: TextTokenizer
+    artifact: RunFunction
+    checkpoint: RunFunction
+
+    def artifact_at(self, tokens: features.TokenRow) -> dict[str, NDArray[np.float32]]:
+        """Run the artifact at the shortest of its lengths that the tokens fit."""
+        length = features.shortest_length(len(tokens[0]), self.manifest.artifact.lengths)
+        return self.artifact(features.pad([tokens], length, self.tokenizer.pad_id))
+
+    def checkpoint_at(self, tokens: features.TokenRow) -> dict[str, NDArray[np.float32]]:
+        """Run the checkpoint without padding."""
+        return self.checkpoint(features.pad([tokens], len(tokens[0]), self.tokenizer.pad_id))
+
+
+def limits_for(
+    scheme: str,
+    *,
+    max_drop: float | None = None,
+    max_flips: float | None = None,
+    min_cosine: float | None = None,
+) -> GateLimits:
+    """Return a scheme's limits, those that are given in place of its own."""
+    limits = LIMITS.get(scheme, LOOSEST)
+    given = {"max_drop": max_drop, "max_flips": max_flips, "min_cosine": min_cosine}
+    return replace(limits, **{name: value for name, value in given.items() if value is not None})
+
+
+def check(
+    subject: Subject, limits: GateLimits, *, data: Path | None = None, count: int = 0
+) -> list[Finding]:
+    """Compare the two on a data file, or on the project's samples.
+
+    Args:
+        subject: what is compared.
+        limits: what passes.
+        data: qa: SQuAD JSON; classify: TSV, CSV or JSONL with the columns `text` and `label`;
+            tokens: CoNLL columns; embed: a text a line.
+        count: at most so many examples, at even distances; 0 for all.
+
+    Raises:
+        DataError: the file is unreadable, or contradicts itself.
+    """
+    return _CHECKS[subject.manifest.task](subject, limits, data, count)
+
+
+def spread(items: Sequence[Any], count: int) -> list[Any]:
+    """Return `count` items at even distances, since neighbours are alike; all if 0 or fewer."""
+    if not 0 < count < len(items):
+        return list(items)
+    return [items[i * len(items) // count] for i in range(count)]
+
+
+# --- question answering ---
+
+
+def _qa(subject: Subject, limits: GateLimits, data: Path | None, count: int) -> list[Finding]:
+    examples = spread(qa.read_squad(data or samples.qa_path()), count)
+    options = qa.QAOptions(**subject.manifest.window.model_dump())
+    lengths = subject.manifest.artifact.lengths
+    theirs: dict[str, qa.Answer] = {}
+    ours: dict[str, qa.Answer] = {}
+    for example in examples:
+        pair = (subject.tokenizer, example.question, example.context)
+        reply = answer(subject.checkpoint, *pair, options=options)
+        theirs[example.id] = reply.answers[0]
+        try:
+            reply = answer(subject.artifact, *pair, options=options, lengths=lengths)
+        except DataError as error:
+            # The checkpoint has just answered it, so the fault is the artifact's.
+            reason = f"question '{example.id}': {error}"
+            return [Finding("task: F1", "", _drop_limit(limits), reason)]
+        ours[example.id] = reply.answers[0]
+    before = qa.score({name: found.text for name, found in theirs.items()}, examples)
+    after = qa.score({name: found.text for name, found in ours.items()}, examples)
+    flips = [
+        (ours[name].start, ours[name].end) != (theirs[name].start, theirs[name].end)
+        for name in ours
+    ]
+    drop = difference(mean_of(before.f1_each), mean_of(after.f1_each), len(examples))
+    figure = (
+        f"F1 {before.f1:.2f} → {after.f1:.2f}, EM {before.em:.2f} → {after.em:.2f},"
+        f" F1 drop {_interval(drop)}, n={len(examples)}"
+    )
+    return [
+        Finding("task: F1", figure, _drop_limit(limits), _judge_drop("F1", drop, limits)),
+        _flips("task: answer flips", np.asarray(flips), limits),
+    ]
+
+
+# --- classification and tagging ---
+
+
+def _classify(subject: Subject, limits: GateLimits, data: Path | None, count: int) -> list[Finding]:
+    from ondevice.distill.data import TextExample, TextTask
+    from ondevice.distill.heads.classify import ClassifyHead
+
+    task = TextTask("text", None, subject.manifest.model.labels, ("accuracy",))
+    head = ClassifyHead(task, max_length=subject.manifest.artifact.lengths[-1])
+    texts = enumerate(samples.sentences("classify"))
+    unlabelled = [TextExample(f"sample:{number}", text, None, None) for number, text in texts]
+    return _with_head(subject, limits, head, data, unlabelled, count)
+
+
+def _tokens(subject: Subject, limits: GateLimits, data: Path | None, count: int) -> list[Finding]:
+    from ondevice.distill.data import TagExample
+    from ondevice.distill.heads.tokens import TokensHead
+
+    length = subject.manifest.artifact.lengths[-1]
+    head = TokensHead(subject.manifest.model.labels, max_length=length)
+    texts = enumerate(samples.sentences("tokens"))
+    unlabelled = [TagExample(f"sample:{number}", tuple(t.split()), ()) for number, t in texts]
+    return _with_head(subject, limits, head, data, unlabelled, count)
+
+
+def _with_head(
+    subject: Subject,
+    limits: GateLimits,
+    head: TaskHead,
+    data: Path | None,
+    unlabelled: Sequence[Any],
+    count: int,
+) -> list[Finding]:
+    examples = spread(unlabelled if data is None else head.read(data), count)
+    tokenizer = subject.tokenizer.tokenizer
+    items = head.features(tokenizer, examples, labelled=data is not None)
+    theirs, ours = [], []
+    for item in items:
+        row = (item.input_ids, item.token_type_ids)
+        theirs.append(_rows(subject.checkpoint_at(row)["logits"], item, head))
+        ours.append(_rows(subject.artifact_at(row)["logits"], item, head))
+    flips = np.concatenate(
+        [
+            one.argmax(-1) != other.argmax(-1)
+            for one, other in (
+                (_judged(a, item), _judged(b, item))
+                for a, b, item in zip(ours, theirs, items, strict=True)
+            )
+        ]
+    )
+    found = [_flips("task: class flips", flips, limits)]
+    if not all(np.isfinite(logits).all() for logits in ours):
+        found[0] = replace(found[0], reason="the artifact's logits are not finite")
+    limit = _drop_limit(limits)
+    if data is None:
+        reason = "the sample texts have no labels; give labelled data with --eval FILE"
+        return [Finding("task: score", "", limit, reason, ran=False), *found]
+    before, after = head.score(items, theirs, examples), head.score(items, ours, examples)
+    drop = difference(before.statistic, after.statistic, len(before.ids))
+    old, new = before.values[before.headline], after.values[after.headline]
+    name = before.headline
+    figure = f"{name} {old:.2f} → {new:.2f}, drop {_interval(drop)}, n={len(examples)}"
+    return [Finding("task: score", figure, limit, _judge_drop(name, drop, limits)), *found]
+
+
+def _rows(logits: NDArray[np.float32], item: Feature, head: TaskHead) -> NDArray[np.float32]:
+    """Return [T, C] where the head has a score for each token, else [1, C]."""
+    return logits[0, : len(item)] if head.per_token else logits
+
+
+def _judged(logits: NDArray[np.float32], item: Feature) -> NDArray[np.float32]:
+    """Return the rows that decide: words' first pieces, or the text's one row."""
+    places = getattr(item, "first_pieces", None)
+    return logits if places is None else logits[places[places >= 0]]
+
+
+# --- embeddings ---
+
+
+def _embed(subject: Subject, limits: GateLimits, data: Path | None, count: int) -> list[Finding]:
+    texts = spread(samples.sentences("embed") if data is None else _read_lines(data), count)
+    longest = subject.manifest.artifact.lengths[-1]
+    rows = [features.encode(subject.tokenizer.tokenizer, text, None, longest) for text in texts]
+    theirs = np.concatenate([subject.checkpoint_at(row)["embedding"] for row in rows])
+    ours = np.concatenate([subject.artifact_at(row)["embedding"] for row in rows])
+    limit = f"mean cosine ≥ {limits.min_cosine:g}"
+    if not np.isfinite(ours).all():
+        return [Finding("task: cosine", "", limit, "the artifact's embeddings are not finite")]
+    cosine = float(np.mean(np.sum(_unit(ours) * _unit(theirs), axis=-1)))
+    reason = "" if cosine >= limits.min_cosine else f"mean cosine {cosine:.5f}, {limit}"
+    flips = _nearest(ours) != _nearest(theirs)
+    return [
+        Finding("task: cosine", f"mean {cosine:.6f}, n={len(texts)}", limit, reason),
+        _flips("task: nearest-neighbour flips", flips, limits),
+    ]
+
+
+def _read_lines(path: Path) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text (byte {error.start})") from error
+    texts = [line for line in lines if line.strip()]
+    if len(texts) < 2:
+        raise DataError(f"{path} must hold two texts at least, one a line")
+    return texts
+
+
+def _unit(values: NDArray[np.float32]) -> NDArray[np.float64]:
+    wide = values.astype(np.float64)
+    return np.asarray(wide / np.maximum(np.linalg.norm(wide, axis=-1, keepdims=True), 1e-12))
+
+
+def _nearest(values: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Return for each embedding the place of its nearest neighbour by cosine, itself apart."""
+    unit = _unit(values)
+    similarity = unit @ unit.T
+    np.fill_diagonal(similarity, -np.inf)
+    return np.asarray(similarity.argmax(-1))
+
+
+# --- figures ---
+
+
+def _flips(check: str, flips: NDArray[np.bool_], limits: GateLimits) -> Finding:
+    share = 100.0 * float(flips.mean())
+    figure = f"{share:.2f} % ({int(flips.sum())} of {flips.size})"
+    limit = f"≤ {limits.max_flips:g} %"
+    reason = "" if share <= limits.max_flips else f"{figure} got another answer, the limit {limit}"
+    return Finding(check, figure, limit, reason)
+
+
+def _judge_drop(name: str, drop: Interval, limits: GateLimits) -> str:
+    if drop.value <= limits.max_drop:
+        return ""
+    return f"{name} fell by {_interval(drop)} points, the limit is {limits.max_drop:g}"
+
+
+def _drop_limit(limits: GateLimits) -> str:
+    return f"drop ≤ {limits.max_drop:g}"
+
+
+def _interval(drop: Interval) -> str:
+    return f"{drop.value:.2f} [{drop.low:.2f}, {drop.high:.2f}]"
+
+
+_Check = Callable[[Subject, GateLimits, "Path | None", int], list[Finding]]
+_CHECKS: dict[str, _Check] = {
+    "qa": _qa,
+    "classify": _classify,
+    "tokens": _tokens,
+    "embed": _embed,
+}
