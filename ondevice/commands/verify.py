@@ -1,0 +1,155 @@
+"""``ondevice verify``: a bundle in, one table of evidence out, also into its manifest."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ondevice import console
+from ondevice.errors import GateError, UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ondevice.manifest import CheckInfo
+
+# Options that take a number, and its bounds.
+NUMBERS = {
+    "min_delegated": (0.0, 100.0),
+    "max_f1_drop": (-100.0, 100.0),
+    "max_flips": (0.0, 100.0),
+    "min_cosine": (-1.0, 1.0),
+    "examples": (0, None),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``ondevice verify``."""
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="a bundle's directory")
+    parser.add_argument(
+        "--eval",
+        type=Path,
+        metavar="FILE",
+        help="data for the task gate: SQuAD JSON (qa), TSV, CSV or JSONL with text and label"
+        " (classify), CoNLL columns (tokens), a text a line (embed); default: own samples",
+    )
+    parser.add_argument(
+        "--model",
+        metavar="MODEL",
+        help="the checkpoint that the bundle was made from (default: the embedded one, if it was)",
+    )
+    parser.add_argument(
+        "--examples",
+        type=int,
+        metavar="N",
+        help="at most so many examples in the task gate, 0 for all"
+        " (default: all; 40 in the Core ML reference interpreter)",
+    )
+    parser.add_argument(
+        "--runtime",
+        action="append",
+        default=[],
+        metavar="NAME==VERSION",
+        help="run the goldens on this version too, in an environment of its own; repeatable",
+    )
+    parser.add_argument(
+        "--app-runtime",
+        action="append",
+        default=[],
+        metavar="NAME==VERSION",
+        help="what the app ships: can it read the file? repeatable",
+    )
+    parser.add_argument(
+        "--min-delegated",
+        type=float,
+        metavar="PCT",
+        help="percent of multiply-accumulates that must run in XNNPACK (default: 95)",
+    )
+    parser.add_argument(
+        "--max-f1-drop",
+        type=float,
+        metavar="POINTS",
+        help="F1 or accuracy that may be lost (default: the scheme's)",
+    )
+    parser.add_argument(
+        "--max-flips",
+        type=float,
+        metavar="PCT",
+        help="percent of the answers that may change (default: the scheme's)",
+    )
+    parser.add_argument(
+        "--min-cosine",
+        type=float,
+        metavar="N",
+        help="mean cosine of embeddings (default: the scheme's)",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Verify, print what was found, write it into the manifest, and return the exit code."""
+    for name, (low, high) in NUMBERS.items():
+        _check_bounds(name, getattr(arguments, name), low, high)
+
+    from ondevice.verify import check
+
+    options = check.VerifyOptions(
+        data=arguments.eval,
+        model=arguments.model,
+        examples=arguments.examples,
+        runtimes=tuple(arguments.runtime),
+        app_runtimes=tuple(arguments.app_runtime),
+        min_delegated=arguments.min_delegated,
+        max_drop=arguments.max_f1_drop,
+        max_flips=arguments.max_flips,
+        min_cosine=arguments.min_cosine,
+    )
+    manifest, rows = check.run(arguments.bundle, options, console.Progress())
+    if arguments.json:
+        document = {
+            "bundle": str(arguments.bundle),
+            "passed": all(row.status != "failed" for row in rows),
+            "checks": [row.model_dump() for row in rows],
+        }
+        sys.stdout.write(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    else:
+        sys.stdout.write(_text(rows) + "\n")
+    check.record(arguments.bundle, manifest, rows)
+    return GateError.exit_code if any(row.status == "failed" for row in rows) else 0
+
+
+def _check_bounds(name: str, value: float | None, low: float, high: float | None) -> None:
+    # Written so that NaN is refused.
+    if value is None or (value >= low and (high is None or value <= high)):
+        return
+    bounds = f"from {low:g} to {high:g}" if high is not None else f"{low:g} or more"
+    raise UserError(f"--{name.replace('_', '-')} must be {bounds}, not {value:g}")
+
+
+def _text(rows: Sequence[CheckInfo]) -> str:
+    headers = ("check", "runtime", "length", "figure", "limit", "status", "evidence")
+    lines = [console.table(headers, [_row(row) for row in rows])]
+    reasons = [row for row in rows if row.status != "passed" and row.reason]
+    if reasons:
+        lines.append("")
+    for row in reasons:
+        where = f" at length {row.length}" if row.length is not None else ""
+        lines.append(f"{_status(row)}: {row.check}, {_runtime(row)}{where}: {row.reason}")
+    return "\n".join(lines)
+
+
+def _row(row: CheckInfo) -> tuple[str, ...]:
+    length = "–" if row.length is None else str(row.length)
+    cells = (row.check, _runtime(row), length, row.figure, row.limit, _status(row), row.evidence)
+    return tuple(cell or "–" for cell in cells)
+
+
+def _runtime(row: CheckInfo) -> str:
+    return f"{row.runtime} {row.version}".rstrip()
+
+
+def _status(row: CheckInfo) -> str:
+    return {"passed": "passed", "failed": "FAILED", "not_run": "not run"}[row.status]

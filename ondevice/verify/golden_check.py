@@ -1,0 +1,225 @@
+"""A bundle against its own goldens: what a phone app checks itself with, checked in Python."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from ondevice import __version__, card, goldens
+from ondevice.errors import DataError
+from ondevice.golden_records import (
+    AnswerRecord,
+    DecodeRecord,
+    Record,
+    RunRecord,
+    TokenizeRecord,
+    WindowRecord,
+)
+from ondevice.inference import answer
+from ondevice.manifest import CheckInfo, Evidence
+from ondevice.schemes import ParityLimit
+from ondevice.tasks import qa
+from ondevice.tokenizer import VOCAB_FILE
+from ondevice.verify import parity
+from ondevice.verify.reference import Case
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ondevice.inference import Model
+    from ondevice.tokenizer import TextTokenizer
+
+TOKENS, WINDOWS, SPANS = "goldens: tokens", "goldens: windows", "goldens: spans"
+OUTPUTS, ANSWERS = "goldens: outputs", "goldens: answers"
+PROBABILITY_TOLERANCE = 2e-6
+
+_Kind = TypeVar("_Kind", TokenizeRecord, WindowRecord, RunRecord, DecodeRecord, AnswerRecord)
+
+
+def check_code(
+    records: Sequence[Record], tokenizer: TextTokenizer, directory: Path
+) -> list[CheckInfo]:
+    """Check what needs no model: tokens, windows, spans from logits."""
+    texts = _of(records, TokenizeRecord)
+    rows = [
+        _count(
+            TOKENS,
+            len(texts),
+            [*_wrong_vocabulary(tokenizer, directory), *_wrong_texts(texts, tokenizer)],
+            ("tokenizers", importlib.metadata.version("tokenizers")),
+        )
+    ]
+    ours = ("ondevice", __version__)
+    pairs = _of(records, WindowRecord)
+    if pairs:
+        rows.append(_count(WINDOWS, len(pairs), _wrong_windows(pairs, tokenizer), ours))
+    vectors = _of(records, DecodeRecord)
+    if vectors:
+        rows.append(_count(SPANS, len(vectors), _wrong_spans(vectors), ours))
+    return rows
+
+
+def check_outputs(records: Sequence[Record], model: Model, evidence: Evidence) -> list[CheckInfo]:
+    """Run the artifact on the goldens' model inputs, length by length."""
+    rows = []
+    runs = _of(records, RunRecord)
+    for length in sorted({record.length for record in runs}):
+        chosen = [record for record in runs if record.length == length]
+        limit = ParityLimit(chosen[0].max_abs, chosen[0].min_cosine)
+        names = tuple(chosen[0].inputs)
+        cases = [_case(record) for record in chosen]
+        (info,) = parity.check(model.runner, cases, names, model.manifest.task, limit, evidence)
+        by_cosine = limit.max_abs is None
+        value = info.cosine if by_cosine else info.max_abs
+        figure = f"{'cosine' if by_cosine else 'max |Δ|'} {card.figure(value)}"
+        rows.append(
+            CheckInfo(
+                check=OUTPUTS,
+                runtime=info.runtime,
+                version=info.version,
+                length=length,
+                figure=figure if value is not None else "",
+                limit=info.limit,
+                status=info.status,
+                evidence=evidence,
+                reason=info.reason,
+            )
+        )
+    return rows
+
+
+def check_answers(records: Sequence[Record], model: Model, evidence: Evidence) -> list[CheckInfo]:
+    """Ask the artifact the goldens' questions.
+
+    A decisive answer must be the same; of all of them, half at least.
+    """
+    asked = _of(records, AnswerRecord)
+    if not asked:
+        return []
+    faults = []
+    same = 0
+    for record in asked:
+        try:
+            best = answer(
+                model.run_inputs,
+                model.tokenizer,
+                record.question,
+                record.context,
+                options=goldens.options_for(record.options),
+                lengths=model.manifest.artifact.lengths,
+            ).answers[0]
+        except DataError as error:
+            faults.append(f"'{record.question}': {error}")
+            continue
+        if (best.start, best.end) == (record.answer.start, record.answer.end):
+            same += 1
+        elif record.decisive:
+            faults.append(
+                f"'{record.question}': it answers '{best.text}', the checkpoint"
+                f" '{record.answer.text}'"
+            )
+    if not faults and 2 * same < len(asked):
+        faults.append(f"only {same} of {len(asked)} answers are the checkpoint's")
+    decisive = sum(record.decisive for record in asked)
+    return [
+        CheckInfo(
+            check=ANSWERS,
+            runtime=model.runner.runtime,
+            version=model.runner.version,
+            figure=f"{same}/{len(asked)} the same",
+            limit=f"{decisive} decisive, half of all",
+            status="failed" if faults else "passed",
+            evidence=evidence,
+            reason=_first(faults),
+        )
+    ]
+
+
+def inputs_of(record: RunRecord) -> dict[str, NDArray[np.int32]]:
+    """Return a record's model inputs, int32 [1, L]."""
+    return {name: np.asarray([row], np.int32) for name, row in record.inputs.items()}
+
+
+def _case(record: RunRecord) -> Case:
+    return Case(
+        length=record.length,
+        inputs=inputs_of(record),
+        outputs={role: np.asarray(rows, np.float32) for role, rows in record.outputs.items()},
+    )
+
+
+def _of(records: Iterable[Record], kind: type[_Kind]) -> list[_Kind]:
+    return [record for record in records if isinstance(record, kind)]
+
+
+def _count(check: str, total: int, wrong: list[str], runtime: tuple[str, str]) -> CheckInfo:
+    return CheckInfo(
+        check=check,
+        runtime=runtime[0],
+        version=runtime[1],
+        figure=f"{max(total - len(wrong), 0)}/{total} the same",
+        limit="all",
+        status="failed" if wrong or not total else "passed",
+        evidence="host",
+        reason=_first(wrong) if total else "the bundle has no goldens of this kind",
+    )
+
+
+def _first(wrong: Sequence[str]) -> str:
+    if not wrong:
+        return ""
+    return wrong[0] + (f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else "")
+
+
+def _wrong_vocabulary(tokenizer: TextTokenizer, directory: Path) -> list[str]:
+    """Compare what the phones read with what Python reads."""
+    path = directory / VOCAB_FILE
+    if tokenizer.kind != "wordpiece":
+        return []
+    if path.read_text(encoding="utf-8").split("\n")[:-1] == tokenizer.vocabulary():
+        return []
+    return [f"{VOCAB_FILE} is not the vocabulary of tokenizer.json"]
+
+
+def _wrong_texts(records: Sequence[TokenizeRecord], tokenizer: TextTokenizer) -> list[str]:
+    return [
+        f"{record.text!r} has other tokens"
+        for record in records
+        if goldens.tokenize_record(tokenizer, record.text) != record
+    ]
+
+
+def _wrong_windows(records: Sequence[WindowRecord], tokenizer: TextTokenizer) -> list[str]:
+    return [
+        f"'{record.question}' with {len(record.context)} code points has other windows"
+        for record in records
+        if goldens.window_record(tokenizer, record.question, record.context, record.options)
+        != record
+    ]
+
+
+def _wrong_spans(records: Sequence[DecodeRecord]) -> list[str]:
+    wrong = []
+    for record in records:
+        try:
+            found = goldens.choose(record)
+        except DataError:
+            if record.error is None:
+                wrong.append(f"'{record.name}' is refused")
+            continue
+        if record.error is not None or not _same_spans(found, record):
+            wrong.append(f"'{record.name}' gives other spans")
+    return wrong
+
+
+def _same_spans(found: Sequence[qa.Answer], record: DecodeRecord) -> bool:
+    return len(found) == len(record.answers) and all(
+        (one.start, one.end, one.text, one.score)
+        == (other.start, other.end, other.text, other.score)
+        and abs(one.probability - other.probability) <= PROBABILITY_TOLERANCE
+        for one, other in zip(found, record.answers, strict=True)
+    )
