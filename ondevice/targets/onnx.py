@@ -50,8 +50,8 @@ MIN_RUNTIME = "1.17"
 # A single protobuf file ends here; more needs external data, which no BERT-class model reaches.
 MAX_BYTES = 2**31 - 1
 
-# What ONNX Runtime says of a file that is newer than itself: of its IR version and of its opset. Not
-# of an operator that it does not implement: that may be the file's fault.
+# What ONNX Runtime says of a file that is newer than itself: of its IR version and of its opset.
+# Not of an operator that it does not implement: that may be the file's fault.
 TOO_OLD = (
     "Unsupported model IR version",
     "is under development and support for this is limited",
