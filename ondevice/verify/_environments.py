@@ -1,0 +1,150 @@
+"""Virtual environments with one version of one runtime, made when first asked for and kept.
+
+An environment is a directory that is complete or absent: it is installed beside its place and
+renamed. Only wheels are installed, so that nothing is compiled and no package's setup code runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.util
+import logging
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ondevice.errors import RuntimeUnavailableError
+
+logger = logging.getLogger(__name__)
+
+CACHE_VARIABLE = "ONDEVICE_CACHE"
+# Longest for torch, 200 MB.
+INSTALL_SECONDS = 1800.0
+# What a killed installation left is removed when it is this old.
+STALE_SECONDS = 24 * 3600.0
+
+# These would send the packages elsewhere; where the index is, the user's settings decide.
+_ELSEWHERE = ("PYTHONHOME", "PYTHONPATH", "PIP_PREFIX", "PIP_TARGET", "PIP_USER")
+_UNREACHABLE = ("connection broken by", "Max retries exceeded", "Read timed out")
+
+
+def cache_directory() -> Path:
+    """Return where environments are kept: $ONDEVICE_CACHE, or the user's cache directory."""
+    given = os.environ.get(CACHE_VARIABLE)
+    if given:
+        return Path(given)
+    if platform.system() == "Darwin":
+        return Path.home() / "Library" / "Caches" / "ondevice"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ondevice"
+
+
+def ensure(name: str, steps: Sequence[Sequence[str]]) -> Path:
+    """Return the interpreter of the environment that `steps` describe, installing it if needed.
+
+    Args:
+        name: for people who look into the cache.
+        steps: the arguments of one ``pip install`` each.
+
+    Raises:
+        RuntimeUnavailableError: it cannot be installed: no such version, no wheel for this
+            Python and system, no network, no room.
+    """
+    place = cache_directory() / "runtimes" / f"{name}-{_key(steps)}"
+    python = place / "bin" / "python"
+    if python.exists():
+        return python
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(place.parent)
+        shutil.rmtree(place, ignore_errors=True)  # its base interpreter is gone
+        with _partial(place) as directory:
+            _install(directory, steps)
+            with contextlib.suppress(OSError):  # another process was first
+                directory.rename(place)
+    except OSError as error:
+        raise RuntimeUnavailableError(
+            f"no environment can be made in '{place.parent}': {error.strerror or error};"
+            f" set {CACHE_VARIABLE} to another directory"
+        ) from error
+    return python
+
+
+def child_variables() -> dict[str, str]:
+    """Return the environment variables for an interpreter that must see its own packages only."""
+    kept = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
+    return {**kept, "PYTHONNOUSERSITE": "1"}
+
+
+def _key(steps: Sequence[Sequence[str]]) -> str:
+    facts = [list(map(list, steps)), sys.implementation.cache_tag, platform.platform()]
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:10]
+
+
+def _sweep(parent: Path) -> None:
+    """Remove what installations left that were killed."""
+    for path in parent.glob(".partial-*"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > STALE_SECONDS:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _partial(place: Path) -> Iterator[Path]:
+    directory = Path(tempfile.mkdtemp(prefix=f".partial-{place.name}-", dir=place.parent))
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _install(directory: Path, steps: Sequence[Sequence[str]]) -> None:
+    own_pip = importlib.util.find_spec("pip") is not None
+    bare = ["--without-pip"] if own_pip else []
+    _run([sys.executable, "-m", "venv", *bare, str(directory)], "a virtual environment")
+    python = str(directory / "bin" / "python")
+    pip = [sys.executable, "-m", "pip", "--python", python] if own_pip else [python, "-m", "pip"]
+    options = "--quiet --no-input --disable-pip-version-check --retries 1 --timeout 30".split()
+    for step in steps:
+        logger.info("installing %s", " ".join(step))
+        _run([*pip, "install", *options, "--only-binary", ":all:", *step], " ".join(step))
+
+
+def _run(command: Sequence[str], what: str) -> None:
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=INSTALL_SECONDS,
+            env=child_variables(),
+        )
+    except subprocess.TimeoutExpired as error:
+        raise RuntimeUnavailableError(
+            f"{what} was not installed within {INSTALL_SECONDS:.0f} s"
+        ) from error
+    if done.returncode:
+        raise RuntimeUnavailableError(_reason(done.stderr or done.stdout, what))
+
+
+def _reason(output: str, what: str) -> str:
+    """Return what pip said, in one sentence."""
+    missing = re.search(r"satisfies the requirement (\S+).*?\(from versions: ([^)]*)\)", output)
+    if any(words in output for words in _UNREACHABLE):
+        return f"{what} cannot be installed: the package index cannot be reached"
+    if missing:
+        wanted, versions = missing.groups()
+        here = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
+        return f"there is no wheel of {wanted} for {here}; there are: {versions}"
+    lines = [line for line in output.splitlines() if line.startswith("ERROR:")]
+    last = (lines or output.splitlines() or ["no reason given"])[-1]
+    return f"{what} cannot be installed: {last.removeprefix('ERROR:').strip()}"

@@ -1,0 +1,89 @@
+"""Real bundles of the tiny checkpoints, each built once for all tests that ask for it."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ondevice import build, console
+from ondevice.plan import BuildOptions
+from ondevice.targets import tflite
+from tests.requirements import need
+
+# Lowering takes ExecuTorch 10 s a length.
+LENGTHS = {"tflite": (16, 32), "onnx": (16, 32), "executorch": (32,), "coreml": (16, 32)}
+# What each test file asks for comes from one build: lowering is the slow part, and shared.
+SCHEMES = {
+    "tflite": ("fp32", "fp16", "int8", "int8-weight"),
+    "onnx": ("fp32", "int8"),
+    "executorch": ("fp32", "int8"),
+    "coreml": ("fp16",),
+}
+
+_BUILT: dict[tuple[str, str], Path] = {}
+
+Published = Callable[[str, str], Path]
+
+
+@pytest.fixture(scope="session")
+def published(
+    tiny: Callable[[str, str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Published:
+    """Return a function from (target, scheme) to a published bundle of a tiny BERT for qa."""
+
+    def get(target: str, scheme: str) -> Path:
+        need(target)
+        if (target, scheme) not in _BUILT:
+            out = tmp_path_factory.mktemp("published")
+            with _lowered_once():
+                made = build.run(
+                    BuildOptions(
+                        model=str(tiny("bert", "qa")),
+                        targets=(target,),
+                        schemes=SCHEMES[target],
+                        lengths=LENGTHS[target],
+                        out=out,
+                    ),
+                    console.Progress(),
+                )
+            for one in made:
+                assert not one.failure, one.failure
+                _BUILT[target, one.job.scheme.name] = one.job.place
+        return _BUILT[target, scheme]
+
+    return get
+
+
+@contextlib.contextmanager
+def _lowered_once() -> Iterator[None]:
+    """Lower a TFLite graph once for all schemes of one build."""
+    lower = tflite._lower
+    kept: dict[tuple[int, tuple[int, ...]], bytes] = {}
+
+    @functools.wraps(lower)
+    def once(graph, lengths):
+        key = (id(graph), tuple(lengths))
+        if key not in kept:
+            kept[key] = lower(graph, lengths)
+        return kept[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tflite, "_lower", once)
+        yield
+
+
+def copy_of(bundle_dir: Path, place: Path) -> Path:
+    """Copy a bundle, to be altered."""
+    return Path(shutil.copytree(bundle_dir, place))
+
+
+def encoder_macs(length: int, *, width: int = 32, layers: int = 2, inner: int = 64) -> int:
+    """Multiply-accumulates of the tiny BERT with a two-row head, from its shapes."""
+    projections = 4 * length * width * width
+    attention = 2 * length * length * width
+    return layers * (projections + attention + 2 * length * width * inner) + 2 * length * width
