@@ -1,0 +1,167 @@
+"""Delegation: counts on hand-made graphs and on real artifacts, against shapes on paper."""
+
+from __future__ import annotations
+
+import pytest
+
+from ondevice.errors import RuntimeUnavailableError
+from ondevice.verify import _pte_program, _tflite_placement, delegation
+from ondevice.verify._pte_program import Step
+from ondevice.verify._tflite_placement import Node
+from tests.requirements import need
+from tests.verify.published import encoder_macs, published
+
+__all__ = ["published"]
+
+STEPS = (
+    Step("FULLY_CONNECTED", 900, "XNNPACK"),
+    Step("SOFTMAX", 0, "XNNPACK"),
+    Step("BATCH_MATMUL", 60),
+    Step("BATCH_MATMUL", 40),
+    Step("GATHER", 0),
+)
+
+
+def test_shares_of_operations_and_of_multiply_accumulates():
+    counted = delegation.count(STEPS, "ai-edge-litert", "2.3.0", 128)
+    assert (counted.figure, counted.ops_share) == (0.9, 0.4)
+    assert (counted.macs_inside, counted.macs) == (900, 1000)
+    assert (counted.ops_inside, counted.ops) == (2, 5)
+    assert [(one.name, one.count, one.macs) for one in counted.outside] == [
+        ("BATCH_MATMUL", 2, 100),
+        ("GATHER", 1, 0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("minimum", "status"), [(0.9, "passed"), (0.91, "failed"), (0, "passed"), (1, "failed")]
+)
+def test_the_gate_is_on_multiply_accumulates(minimum, status):
+    judged = delegation.gate(delegation.count(STEPS, "x", "1", 128), minimum)
+    assert judged.status == status
+    assert judged.limit == f"MACs in XNNPACK ≥ {100 * minimum:g} %"
+    if status == "failed":
+        assert judged.reason == (
+            "90 % of the multiply-accumulates run in XNNPACK; outside: BATCH_MATMUL ×2"
+        )
+    else:
+        assert judged.reason == ""
+
+
+def test_a_program_without_products_proves_nothing():
+    judged = delegation.gate(delegation.count([Step("ADD", 0, "XNNPACK")], "x", "1", 16), 0.5)
+    assert (judged.status, judged.evidence, judged.figure) == ("not_run", "not run", None)
+
+
+def test_what_did_not_run_is_not_judged():
+    counted = delegation.count(STEPS, "x", "1", 16).model_copy(
+        update={"status": "not_run", "figure": None, "reason": "no runtime"}
+    )
+    assert delegation.gate(counted, 0.1).status == "not_run"
+    assert delegation.gate(counted, 0.1).reason == "no runtime"
+
+
+# Which nodes a delegate's node stands for. Tensors: 0 input, 90 and up constants.
+#   0 GATHER -> 1 FC -> 2 SOFTMAX -> 3 GATHER -> 4 FC
+CHAIN = [
+    Node("GATHER", (90, 0), (1,)),
+    Node("FULLY_CONNECTED", (1, 91), (2,)),
+    Node("SOFTMAX", (2,), (3,)),
+    Node("GATHER", (3,), (4,)),
+    Node("FULLY_CONNECTED", (4, 92), (5,)),
+]
+
+
+def test_what_lies_between_a_delegates_borders_is_inside():
+    added = [
+        Node("TfLiteXNNPackDelegate", (1, 91), (3,)),
+        Node("TfLiteXNNPackDelegate", (4, 92), (5,)),
+    ]
+    assert _tflite_placement.delegated(CHAIN, added) == {1, 2, 4}
+
+
+def test_other_delegates_do_not_count():
+    assert _tflite_placement.delegated(CHAIN, [Node("GpuDelegate", (1, 91), (3,))]) == set()
+    assert _tflite_placement.delegated(CHAIN, []) == set()
+
+
+def test_a_border_is_not_crossed_on_a_side_path():
+    # Node 2 uses both what the delegate computes and what enters it.
+    nodes = [Node("GATHER", (0,), (1,)), Node("ADD", (1, 1), (2,)), Node("MUL", (1, 2), (3,))]
+    added = [Node("TfLiteXNNPackDelegate", (1,), (2, 3))]
+    assert _tflite_placement.delegated(nodes, added) == {1, 2}
+
+
+# Real artifacts.
+
+
+@pytest.mark.parametrize("scheme", ["fp32", "int8"])
+def test_executorch_programs(published, scheme):
+    found = delegation.measure(published("executorch", scheme))
+    assert (found.runtime, found.length, found.evidence) == ("executorch", 32, "reference")
+    assert found.status == "passed", found.reason
+    assert found.figure == 1.0
+    # Every matrix product is accounted for, and no more.
+    assert found.macs == encoder_macs(32)
+    assert 0 < found.ops_inside < found.ops
+    names = {one.name for one in found.outside}
+    assert "aten::native_layer_norm" in names
+    assert all("::" in name for name in names)
+
+
+@pytest.mark.parametrize("scheme", ["fp32", "fp16", "int8", "int8-weight"])
+def test_tflite_files(published, scheme):
+    found = delegation.measure(published("tflite", scheme))
+    assert (found.runtime, found.length, found.evidence) == ("ai-edge-litert", 32, "host")
+    assert found.macs == encoder_macs(32)
+    assert found.ops_inside + sum(one.count for one in found.outside) == found.ops
+    assert found.macs_inside + sum(one.macs for one in found.outside) == found.macs
+    assert found.status == "passed", found.reason
+
+
+@pytest.mark.parametrize(
+    ("target", "scheme", "words"),
+    [("coreml", "fp16", "on Apple devices only"), ("onnx", "fp32", "no XNNPACK to delegate to")],
+)
+def test_where_there_is_nothing_to_count_it_is_not_run(published, target, scheme, words):
+    found = delegation.measure(published(target, scheme))
+    assert (found.status, found.evidence, found.figure) == ("not_run", "not run", None)
+    assert words in found.reason
+
+
+def test_without_the_runtime_it_is_not_run(published, monkeypatch):
+    directory = published("tflite", "fp32")
+
+    def unavailable(path):
+        raise RuntimeUnavailableError("no TFLite runtime is installed")
+
+    monkeypatch.setattr(_tflite_placement, "place", unavailable)
+    found = delegation.measure(directory)
+    assert (found.status, found.reason) == ("not_run", "no TFLite runtime is installed")
+
+
+def test_a_program_without_a_delegate_fails_and_names_its_kernels(tmp_path):
+    need("executorch")
+    import torch
+    from executorch.exir import to_edge_transform_and_lower
+    from torch import nn
+
+    class Products(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(8, 4)
+
+        def forward(self, x):
+            hidden = self.linear(x)
+            return torch.bmm(hidden, hidden.transpose(1, 2))
+
+    program = torch.export.export(Products().eval(), (torch.ones(1, 3, 8),), strict=False)
+    path = tmp_path / "portable.pte"
+    with path.open("wb") as stream:
+        to_edge_transform_and_lower(program).to_executorch().write_to_file(stream)
+    read = _pte_program.read_program(path)
+    steps = list(_pte_program.steps(read, _pte_program.methods(read)["forward"]))
+    judged = delegation.gate(delegation.count(steps, "executorch", "1", 3), 0.95)
+    assert (judged.status, judged.figure) == ("failed", 0.0)
+    assert judged.macs == 3 * 8 * 4 + 3 * 3 * 4
+    assert "aten::bmm ×1" in judged.reason
