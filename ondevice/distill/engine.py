@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate import PartialState  # type: ignore[import-untyped]
+from accelerate.utils import parse_flag_from_env  # type: ignore[import-untyped]
 from safetensors import SafetensorError
 from transformers import TrainingArguments, set_seed
 
@@ -32,20 +33,27 @@ PATIENCE = datetime.timedelta(hours=24)
 
 
 def prepare(options: TrainOptions) -> None:
-    """Set threads and seed; the seed comes before any model is made, since new heads are random.
-
-    The processes meet here for the first time, and how long they wait for each other is set once.
-    """
-    PartialState(timeout=PATIENCE)
+    """Set threads and seed; the seed comes before any model is made, since new heads are random."""
     if options.threads:
+        # Several processes on CPUs divide the cores, unless the environment says how many to use.
+        if runs.processes() > 1:
+            os.environ["OMP_NUM_THREADS"] = str(options.threads)
         torch.set_num_threads(options.threads)
+    connect()
     set_seed(options.seed)
 
 
-def device() -> torch.device:
-    """Return where this process computes."""
-    found: torch.device = PartialState().device
-    return found
+def connect() -> torch.device:
+    """Meet the other processes, if there are any; return where this one computes.
+
+    How long they wait for each other is set by who meets first. On machines without accelerators
+    accelerate must be told so, else each process would train alone without a word.
+    """
+    if runs.processes() > 1 and not torch.accelerator.is_available():
+        os.environ["ACCELERATE_USE_CPU"] = "true"
+    on_cpu = parse_flag_from_env("ACCELERATE_USE_CPU")
+    device: torch.device = PartialState(cpu=on_cpu, timeout=PATIENCE).device
+    return device
 
 
 def freeze(model: PreTrainedModel, options: TrainOptions) -> None:

@@ -156,7 +156,7 @@ def _load(options: TaskOptions, directory: Path, begun: Path | None, key: str) -
     engine.freeze(student, options.training)
     return Lesson(
         sources=sources,
-        teacher=teacher.to(engine.device()),
+        teacher=teacher.to(engine.connect()),
         teacher_key=key,
         student=student,
         pairs=pairs,
@@ -217,13 +217,14 @@ def score(names: tuple[str, ...], data: DataOptions) -> dict[str, Any]:
     from ondevice.distill.retention import difference, retention
     from ondevice.distill.sources import read_sources, results
 
+    device = engine.connect()
     found: dict[str, Any] = {}
     first = None
     for name in names:
         directory = models.load(name).directory
         sources = read_sources(data, directory)
         model = checkpoints.load(directory, sources.head.auto_class, complete=True)
-        scores = sources.evaluation().score(model.to(engine.device()))
+        scores = sources.evaluation().score(model.to(device))
         found[name] = results(scores)
         if first is None:
             first = scores

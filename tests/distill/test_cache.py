@@ -121,3 +121,31 @@ def test_a_full_disk_is_said_before_the_work(
     with pytest.raises(UserError, match=r"needs .* GB"):
         TeacherCache(tmp_path, "t", items(9), per_token=True).fill(teacher)
     assert teacher.seen == 0
+
+
+def test_the_room_is_counted_for_any_number_of_classes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features = items(9)
+    tokens = sum(len(item) for item in features)
+    usage = module.shutil.disk_usage(tmp_path)
+    for per_token, rows in ((True, tokens), (False, 9)):
+        needed = 4 * 7 * rows + 2 * 2 * 3 * tokens  # 7 float32 logits, 2 layers of 3 float16
+        for free in (needed - 1, needed):
+            monkeypatch.setattr(
+                module.shutil, "disk_usage", lambda _, free=free: usage._replace(free=free)
+            )
+            cache = TeacherCache(
+                tmp_path, f"{per_token}", features, per_token=per_token, layers=(0, 1)
+            )
+            with pytest.raises(UserError if free < needed else StopIteration):
+                cache.fill(lambda _: next(iter([])), classes=7, width=3)
+
+
+def test_a_failed_write_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(path: Path, array: object) -> None:
+        raise OSError("array write is incomplete")  # NumPy's, which has no errno
+
+    monkeypatch.setattr(TeacherCache, "_write", staticmethod(fails))
+    with pytest.raises(UserError, match="array write is incomplete"):
+        TeacherCache(tmp_path, "t", items(2), per_token=True).fill(Teacher())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 from collections.abc import Callable
@@ -9,11 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sklearn.metrics as sklearn_metrics
+from scipy import stats
 
 from ondevice.distill import metrics, recipe
-from ondevice.distill.data import TEXT_TASKS, read_conll, read_text
+from ondevice.distill.data import TEXT_TASKS, TextExample, read_conll, read_text
+from ondevice.distill.heads.classify import ClassifyHead, TextFeature, class_order
 from ondevice.distill.options import DataOptions, FinetuneOptions, TaskOptions, TrainOptions
-from ondevice.errors import DataError, UserError
+from ondevice.errors import CheckpointError, DataError, UserError
 from ondevice.tasks.features import QAOptions
 
 QUICK = TrainOptions(
@@ -94,14 +98,16 @@ def test_fine_tune_then_distil(
 
 
 def test_metrics_agree_with_scikit_learn_and_scipy() -> None:
-    sklearn = pytest.importorskip("sklearn.metrics")
-    stats = pytest.importorskip("scipy.stats")
     draw = np.random.default_rng(0)
     gold, guess = draw.integers(0, 2, 200), draw.integers(0, 2, 200)
-    assert metrics.accuracy(gold, guess) == pytest.approx(100 * sklearn.accuracy_score(gold, guess))
-    assert metrics.binary_f1(gold, guess) == pytest.approx(100 * sklearn.f1_score(gold, guess))
+    assert metrics.accuracy(gold, guess) == pytest.approx(
+        100 * sklearn_metrics.accuracy_score(gold, guess)
+    )
+    assert metrics.binary_f1(gold, guess) == pytest.approx(
+        100 * sklearn_metrics.f1_score(gold, guess)
+    )
     assert metrics.matthews(gold, guess) == pytest.approx(
-        100 * sklearn.matthews_corrcoef(gold, guess)
+        100 * sklearn_metrics.matthews_corrcoef(gold, guess)
     )
     values, near = draw.integers(0, 9, 200).astype(float), draw.normal(size=200)
     near += values
@@ -184,3 +190,94 @@ def test_bad_conll_is_named(tmp_path: Path) -> None:
     path.write_text("\n\n")
     with pytest.raises(DataError, match="holds no sentences"):
         read_conll(path)
+
+
+def test_damaged_files_are_named(tmp_path: Path) -> None:
+    long = tmp_path / "long.csv"
+    long.write_text(f"sentence,label\n{'a' * (csv.field_size_limit() + 1)},1\n")
+    with pytest.raises(DataError, match=r"long\.csv.*field"):
+        read_text(long, TEXT_TASKS["sst2"])
+    packed = bytearray(gzip.compress(np.random.default_rng(0).bytes(999).hex().encode()))
+    packed[40:80] = bytes(40)
+    for name in ("a.tsv.gz", "a.jsonl.gz", "a.conll.gz"):
+        (tmp_path / name).write_bytes(packed)
+        with pytest.raises(DataError, match=f"cannot read .*{name}"):
+            read_conll(tmp_path / name) if "conll" in name else read_text(
+                tmp_path / name, TEXT_TASKS["sst2"]
+            )
+
+
+def test_files_of_the_same_name_have_examples_of_their_own(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.tsv").write_text("sentence\tlabel\nsea\t1\n")
+        (tmp_path / name / "x.conll").write_text("sea O\n")
+    first, second = (tmp_path / name for name in ("a", "b"))
+    task = TEXT_TASKS["sst2"]
+    assert read_text(first / "x.tsv", task)[0].id != read_text(second / "x.tsv", task)[0].id
+    assert read_conll(first / "x.conll")[0].id != read_conll(second / "x.conll")[0].id
+
+
+def classifier(folder: Path, *names: str, kind: str = "BertForSequenceClassification") -> Path:
+    folder.mkdir(exist_ok=True)
+    labels = {str(number): name for number, name in enumerate(names)}
+    config = {"architectures": [kind]} | ({"id2label": labels} if names else {})
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def test_a_classifiers_own_order_is_kept(tmp_path: Path) -> None:
+    task = TEXT_TASKS["rte"]
+    own = ("not_entailment", "entailment")
+    assert class_order(task, classifier(tmp_path, *own)) == own
+    assert class_order(task, classifier(tmp_path, "LABEL_0", "LABEL_1")) == task.labels
+    assert class_order(task, classifier(tmp_path)) == task.labels
+    assert class_order(task, classifier(tmp_path, "x", "y", kind="BertModel")) == task.labels
+    assert class_order(TEXT_TASKS["stsb"], classifier(tmp_path, "LABEL_0")) == ()
+
+
+@pytest.mark.parametrize(
+    ("columns", "names"),
+    [
+        ("rte", ("joy", "anger")),
+        ("rte", ("entailment", "not_entailment", "neutral")),
+        ("rte", ("LABEL_0", "LABEL_1", "LABEL_2")),
+        ("stsb", ("entailment", "not_entailment")),
+        ("stsb", ()),
+    ],
+)
+def test_a_classifier_of_other_classes_is_refused(
+    tmp_path: Path, columns: str, names: tuple[str, ...]
+) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        class_order(TEXT_TASKS[columns], classifier(tmp_path, *names))
+    for name in (*names, *TEXT_TASKS[columns].labels):
+        assert name in str(caught.value)
+
+
+def test_labels_and_scores_follow_the_order_of_the_logits() -> None:
+    """MRPC's F1 is that of class 1, wherever its logit stands."""
+    task = TEXT_TASKS["mrpc"]
+    examples = [TextExample(str(i), "a", "b", label) for i, label in enumerate((1, 1, 0, 0, 0))]
+    ids = np.arange(3, dtype=np.int32)
+    items = [TextFeature(i, str(i), ids, ids, example.label) for i, example in enumerate(examples)]
+    guesses = [1, 0, 0, 0, 1]
+    found = []
+    for order in (("0", "1"), ("1", "0")):
+        head = ClassifyHead(task, order)
+        assert head.config["id2label"] == dict(enumerate(order))
+        batch = head.collate(items)
+        assert [order[label] for label in batch["labels"]] == ["1", "1", "0", "0", "0"]
+        logits = [np.eye(2, dtype=np.float32)[[order.index(str(guess))]] for guess in guesses]
+        found.append(head.score(items, logits, examples).values)
+    assert found[0] == found[1]
+    assert found[0]["f1"] == pytest.approx(50.0)
+
+
+def test_a_student_of_another_order_is_refused(tmp_path: Path) -> None:
+    head = ClassifyHead(TEXT_TASKS["rte"])
+    student = classifier(tmp_path, "not_entailment", "entailment")
+    with pytest.raises(CheckpointError, match="same classes in the same order"):
+        recipe._check_labels(student, head)
+    recipe._check_labels(classifier(tmp_path, "LABEL_0", "LABEL_1"), head)
+    recipe._check_labels(classifier(tmp_path, *head.labels), head)

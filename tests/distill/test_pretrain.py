@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,54 +12,21 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from accelerate.data_loader import IterableDatasetShard
+from safetensors.torch import load_file
 
+from ondevice import models
+from ondevice.distill import checkpoints
 from ondevice.distill.corpus import Corpus, files
 from ondevice.distill.masking import Masking
 from ondevice.distill.options import PretrainOptions, TrainOptions
-from ondevice.distill.pretrain import pretrain
+from ondevice.distill.pretrain import PretrainDistiller, has_lm_head, pretrain
 from ondevice.errors import CheckpointError, DataError, UserError
 from ondevice.tokenizer import read_tokenizer
 
 QUICK = TrainOptions(
     epochs=1, batch_size=4, learning_rate=1e-3, save_every=1000, log_every=1, threads=1
 )
-
-
-@pytest.fixture(scope="module")
-def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write a directory with a plain and a packed file."""
-    folder = tmp_path_factory.mktemp("corpus")
-    words = "the river is old and the sea is a long way north of the city".split()
-    draw = np.random.default_rng(0)
-    lines = [" ".join(draw.choice(words, int(draw.integers(9, 60)))) for _ in range(60)]
-    (folder / "a.txt").write_text("\n\n".join(lines[:30]), encoding="utf-8")
-    (folder / "deeper").mkdir()
-    with gzip.open(folder / "deeper" / "b.txt.gz", "wt", encoding="utf-8") as stream:
-        stream.write("\n".join(lines[30:]))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def lm_teacher(tmp_path_factory: pytest.TempPathFactory, tiny: Callable[[str, str], Path]) -> Path:
-    """Save a tiny BERT with a masked-LM head beside the tiny tokenizer."""
-    folder = tmp_path_factory.mktemp("lm")
-    for name in ("vocab.txt", "tokenizer_config.json"):
-        (folder / name).write_bytes((tiny("bert", "embed") / name).read_bytes())
-    torch.manual_seed(0)
-    config = transformers.BertConfig(
-        vocab_size=read_tokenizer(folder).size,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=64,
-        max_position_embeddings=64,
-    )
-    model = transformers.BertForMaskedLM(config)
-    with torch.no_grad():  # at the library's std of 0.02 every token would look alike
-        for parameter in model.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.2)
-    model.save_pretrained(folder)
-    return folder
 
 
 def corpus(text: Path, teacher: Path, seed: int = 1) -> Corpus:
@@ -112,14 +80,19 @@ def test_bad_corpora_are_named(tmp_path: Path, lm_teacher: Path) -> None:
         files(str(tmp_path))
     (tmp_path / "short.txt").write_text("the sea\n")
     with pytest.raises(DataError, match="no text to train on"):
-        corpus(tmp_path, lm_teacher).counts
+        len(corpus(tmp_path, lm_teacher))
     (tmp_path / "short.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match=r"short\.txt is not UTF-8"):
-        corpus(tmp_path, lm_teacher).counts
+        len(corpus(tmp_path, lm_teacher))
     (tmp_path / "short.txt").unlink()
     (tmp_path / "cut.txt.gz").write_bytes(gzip.compress(b"the sea is old\n" * 99)[:-9])
     with pytest.raises(DataError, match="cut off"):
-        corpus(tmp_path, lm_teacher).counts
+        len(corpus(tmp_path, lm_teacher))
+    packed = bytearray(gzip.compress(np.random.default_rng(0).bytes(999).hex().encode()))
+    packed[40:80] = bytes(40)
+    (tmp_path / "cut.txt.gz").write_bytes(packed)
+    with pytest.raises(DataError, match=r"cut\.txt\.gz.*damaged"):
+        len(corpus(tmp_path, lm_teacher))
 
 
 def test_masking_is_15_percent_and_80_10_10(text: Path, lm_teacher: Path) -> None:
@@ -209,3 +182,110 @@ def test_a_teacher_without_the_head_has_no_soft_targets(
 def test_unknown_ablations_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="loss terms: kl, mlm, cosine"):
         PretrainOptions("t", ("c",), tmp_path, ablate=("all",))
+
+
+def options(text: Path, teacher: Path, out: Path, **training: object) -> PretrainOptions:
+    return PretrainOptions(
+        str(teacher), (str(text),), out, max_length=24,
+        training=TrainOptions(**{**QUICK.__dict__, **training}),
+    )  # fmt: skip
+
+
+def curve(out: Path) -> list[dict[str, float]]:
+    lines = json.loads((out / "curve.json").read_text())
+    return [line for line in lines if "loss" in line]
+
+
+def test_two_passes_are_two_passes_and_the_last_batches_count(
+    text: Path, lm_teacher: Path, tmp_path: Path
+) -> None:
+    chunks = len(corpus(text, lm_teacher))
+    result = pretrain(options(text, lm_teacher, tmp_path / "out", epochs=2, accumulation=3))
+    a_pass = -(-chunks // 12)
+    assert chunks % 12, "the last step of a pass should have fewer batches"
+    assert result["steps"] == 2 * a_pass
+    assert result["chunks"] == chunks
+    epochs = [line["epoch"] for line in curve(tmp_path / "out")]
+    assert epochs[a_pass - 1] == pytest.approx(1.0)
+    assert epochs[-1] == pytest.approx(2.0)
+
+
+def test_accumulation_over_more_than_a_pass_ends(
+    text: Path, lm_teacher: Path, tmp_path: Path
+) -> None:
+    seen = []
+    real = PretrainDistiller.loss_parts
+
+    def counted(self: PretrainDistiller, model: object, batch: dict[str, torch.Tensor]) -> object:
+        seen.append(batch["index"].tolist())
+        return real(self, model, batch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PretrainDistiller, "loss_parts", counted)
+        result = pretrain(options(text, lm_teacher, tmp_path / "out", epochs=2, accumulation=50))
+    chunks = result["chunks"]
+    assert chunks < 4 * 50
+    assert result["steps"] == 2
+    batches = -(-chunks // 4)
+    assert len(seen) == 2 * batches
+    for one_pass in (seen[:batches], seen[batches:]):
+        assert sorted(number for batch in one_pass for number in batch) == list(range(chunks))
+
+
+def test_a_run_cut_off_in_its_second_pass_ends_where_the_undisturbed_run_ends(
+    text: Path, lm_teacher: Path, tmp_path: Path
+) -> None:
+    settings = {"epochs": 3, "accumulation": 3, "save_every": 2, "dropout": 0.1}
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    whole = pretrain(options(text, lm_teacher, straight, **settings))
+    cut = whole["steps"] // 3 + 3  # past the second pass's first checkpoint
+    real = PretrainDistiller.loss_parts
+
+    def dies(self: PretrainDistiller, model: object, batch: dict[str, torch.Tensor]) -> object:
+        if self.state.global_step == cut:
+            raise KeyboardInterrupt
+        return real(self, model, batch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PretrainDistiller, "loss_parts", dies)
+        with pytest.raises(KeyboardInterrupt):
+            pretrain(options(text, lm_teacher, killed, **settings))
+    assert not (killed / "scores.json").exists()
+    assert pretrain(options(text, lm_teacher, killed, **settings))["steps"] == whole["steps"]
+    first, second = (load_file(out / "model.safetensors") for out in (straight, killed))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert [line["loss"] for line in curve(straight)][cut:] == pytest.approx(
+        [line["loss"] for line in curve(killed)][cut:]
+    )
+
+
+def test_processes_share_each_step_and_miss_nothing(text: Path, lm_teacher: Path) -> None:
+    """Two processes with half the batch see, step by step, what one process sees."""
+    alone = [chunk.number for chunk in corpus(text, lm_teacher)]
+    shares = []
+    for rank in range(2):
+        shard = IterableDatasetShard(
+            corpus(text, lm_teacher), batch_size=2, num_processes=2, process_index=rank
+        )
+        shard.set_epoch(0)
+        shares.append([chunk.number for chunk in shard])
+        assert len(shard) == len(shares[-1])
+    for step in range(len(alone) // 4):
+        together = [number for share in shares for number in share[2 * step : 2 * step + 2]]
+        assert together == alone[4 * step : 4 * step + 4]
+    assert set(shares[0]) | set(shares[1]) == set(alone)
+
+
+def test_damaged_weights_are_named(lm_teacher: Path, text: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut"
+    shutil.copytree(lm_teacher, cut)
+    found = models.load(str(cut))
+    weights = (cut / "model.safetensors").read_bytes()
+    (cut / "model.safetensors").write_bytes(weights[:100])
+    with pytest.raises(CheckpointError, match="cut off or damaged"):
+        has_lm_head(found)
+    with pytest.raises(CheckpointError, match=r"model\.safetensors"):
+        pretrain(options(text, cut, tmp_path / "out"))
+    (cut / "model.safetensors").write_bytes(weights[:-100])
+    with pytest.raises(CheckpointError, match="cannot load"):
+        checkpoints.load(cut, "AutoModelForMaskedLM")

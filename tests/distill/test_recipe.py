@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import errno
 import json
-import os
-import signal
-import socket
-import subprocess
+import shutil
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from ondevice import cli, models
-from ondevice.distill import recipe
+from ondevice import models
+from ondevice.distill import checkpoints, recipe
 from ondevice.distill.options import (
     DataOptions,
     FinetuneOptions,
@@ -239,86 +234,50 @@ def test_the_result_is_a_checkpoint_of_this_project(
     assert (found.task, found.encoder.architecture) == ("qa", "bert")
 
 
-def command(teacher: Path, squad: Squad, out: Path, *more: str) -> list[str]:
-    return [
-        "finetune", "--model", str(teacher), "--train", str(squad(64, 1)), "--eval",
-        str(squad(32, 2)), "--out", str(out), "--max-length", "48", "--doc-stride", "8",
-        "--max-query", "12", "--learning-rate", "2e-3", "--threads", "1", "--eval-every", "1000",
-        *more,
-    ]  # fmt: skip
-
-
-def test_killed_and_started_again_ends_where_the_undisturbed_run_ends(
-    teacher: Path, squad: Squad, tmp_path: Path
-) -> None:
-    more = ["--batch-size", "4", "--epochs", "4", "--save-every", "5", "--log-every", "1"]
-    python = [sys.executable, "-m", "ondevice.distill"]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    straight, killed = tmp_path / "straight", tmp_path / "killed"
-    assert cli.main(["distill", *command(teacher, squad, straight, *more)]) == 0
-    process = subprocess.Popen(
-        [*python, *command(teacher, squad, killed, *more)],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+def test_a_checkpoint_in_shards_can_be_trained(teacher: Path, squad: Squad, tmp_path: Path) -> None:
+    shards = tmp_path / "shards"
+    shutil.copytree(teacher, shards)
+    (shards / "model.safetensors").unlink()
+    model = transformers.AutoModelForQuestionAnswering.from_pretrained(teacher)
+    model.save_pretrained(shards, max_shard_size="40KB")
+    names = {path.name for path in shards.glob("model-*.safetensors")}
+    assert len(names) > 1
+    options = FinetuneOptions(
+        str(shards), data(squad), tmp_path / "out", change(QUICK, max_steps=1)
     )
+    assert recipe.finetune(options)["steps"] == 1
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert {f"model:{name}" for name in names} < set(record["sha256"])
+
+
+def test_another_configuration_is_another_teacher(tmp_path: Path) -> None:
+    hashes = {"train:0": "a", "teacher:model.safetensors": "b", "teacher:config.json": "c"}
+    key = recipe._teacher_key(hashes)
+    assert recipe._teacher_key(hashes | {"teacher:config.json": "d"}) != key
+    assert recipe._teacher_key(hashes | {"train:0": "d"}) == key
+
+
+def test_truncated_weights_are_named(teacher: Path, squad: Squad, tmp_path: Path) -> None:
+    cut = tmp_path / "cut"
+    shutil.copytree(teacher, cut)
+    weights = (cut / "model.safetensors").read_bytes()
+    (cut / "model.safetensors").write_bytes(weights[: len(weights) // 2])
+    with pytest.raises(CheckpointError, match=r"model\.safetensors"):
+        recipe.finetune(FinetuneOptions(str(cut), data(squad), tmp_path / "out", QUICK))
+    with pytest.raises(CheckpointError, match="cannot load"):
+        checkpoints.load(cut, "AutoModelForQuestionAnswering")
+
+
+def test_progress_bars_are_left_as_they_were(teacher: Path, tmp_path: Path) -> None:
+    from transformers.utils import logging as their
+
+    before = their.is_progress_bar_enabled()
     try:
-        # Past the first epoch (16 steps), between two checkpoints or in the middle of one.
-        wait_for(lambda: any((killed / "checkpoints").glob("checkpoint-2?")), process)
+        for wanted in (their.enable_progress_bar, their.disable_progress_bar):
+            wanted()
+            state = their.is_progress_bar_enabled(), their.get_verbosity()
+            model = checkpoints.load(teacher, "AutoModelForQuestionAnswering")
+            checkpoints.save(model, tmp_path / "saved", teacher)
+            assert (their.is_progress_bar_enabled(), their.get_verbosity()) == state
     finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    assert not (killed / "scores.json").exists()
-    # A checkpoint that was being written when the disk filled up has no state yet.
-    half = killed / "checkpoints" / "checkpoint-9999"
-    half.mkdir()
-    (half / "model.safetensors").write_bytes(b"half")
-    assert cli.main(["distill", *command(teacher, squad, killed, *more)]) == 0
-    first, second = (load_file(out / "model.safetensors") for out in (straight, killed))
-    assert all(torch.equal(first[name], second[name]) for name in first)
-
-
-def test_two_processes_are_one_with_twice_the_batch(
-    teacher: Path, squad: Squad, tmp_path: Path
-) -> None:
-    one, two = tmp_path / "one", tmp_path / "two"
-    more = ["--epochs", "1", "--log-every", "1"]
-    assert cli.main(["distill", *command(teacher, squad, one, *more, "--batch-size", "8")]) == 0
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    base = {
-        "PYTHONPATH": str(Path(__file__).parents[2]),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": port,
-        "WORLD_SIZE": "2",
-        "LOCAL_WORLD_SIZE": "2",
-        "ACCELERATE_USE_CPU": "true",
-        "GLOO_SOCKET_IFNAME": "lo",
-    }
-    arguments = command(teacher, squad, two, *more, "--batch-size", "4")
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "ondevice.distill", *arguments],
-            env=os.environ | base | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    errors = [process.communicate(timeout=300)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], errors[0][-2000:]
-    curves = [
-        [line["loss"] for line in json.loads((out / "curve.json").read_text()) if "loss" in line]
-        for out in (one, two)
-    ]
-    np.testing.assert_allclose(curves[0], curves[1], rtol=1e-4)
-
-
-def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + 240
-    while not condition():
-        assert process.poll() is None, "the run ended before it could be killed"
-        assert time.monotonic() < end
-        time.sleep(0.02)
+        (their.enable_progress_bar if before else their.disable_progress_bar)()

@@ -48,3 +48,9 @@ def test_about_one_interval_in_twenty_misses_when_there_is_no_difference() -> No
 def test_nothing_to_score() -> None:
     with pytest.raises(DataError):
         interval(mean_of(np.zeros(0)), 0)
+
+
+@pytest.mark.filterwarnings("error")
+def test_nothing_is_kept_of_nothing() -> None:
+    found = retention(mean_of(np.ones(9)), mean_of(np.zeros(9)), 9)
+    assert np.isnan([found.value, found.low, found.high]).all()

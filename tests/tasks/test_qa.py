@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
+from ondevice import models, samples
 from ondevice.errors import DataError, UserError
 from ondevice.tasks import qa
 from ondevice.tokenizer import read_tokenizer
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 LONG = " ".join(
     f"the {name} is {place} of the city , and it was old ."
     for name in ("river", "mountain", "sea", "tree", "island")
@@ -327,16 +327,13 @@ def test_squad_v2_and_unlabelled_questions(tmp_path: Path) -> None:
     assert qa.read_squad(path, need_answers=False)[0].answers == ()
 
 
-def test_shared_answers_survive_the_windows() -> None:
-    """Every human answer of the development file is found again in some window."""
-    path = SHARED / "squadshifts-dev.json"
-    if not path.is_file():
-        pytest.skip(f"{path} is absent")
-    from ondevice import models
-
+@pytest.mark.parametrize("length", [64, 128, 384])
+def test_answers_survive_the_windows(length: int) -> None:
+    """Every human answer of the samples is found again in some window."""
     real = models.load("minilm", "embed").tokenizer.tokenizer
-    for example in qa.read_squad(path)[::10]:
-        found = qa.windows(real, example.question, example.context)
+    options = qa.QAOptions.for_length(length)
+    for example in qa.read_squad(samples.qa_path()):
+        found = qa.windows(real, example.question, example.context, options)
         for gold in example.answers:
             end = gold.start + len(gold.text)
             spans = [qa.token_span(window, gold.start, end) for window in found]

@@ -1,0 +1,117 @@
+"""A run's identity: what was read and set, not how it was typed or where it lay."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ondevice import cli
+from ondevice.distill import runs
+from ondevice.distill.options import DataOptions, FinetuneOptions, TrainOptions
+from ondevice.errors import DataError
+
+
+def describe(out: Path, model: str, *train: Path, **training: Any) -> dict[str, Any]:
+    data = DataOptions(tuple(train), train[0].parent / "eval.tsv", task="classify")
+    options = FinetuneOptions(model, data, out, TrainOptions(**training))
+    return runs.describe("finetune", options, data.files)
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    """Two directories with training files of the same name."""
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "train.tsv").write_text(name)
+        (tmp_path / name / "eval.tsv").write_text("eval")
+    return tmp_path / "a", tmp_path / "b"
+
+
+def test_files_of_the_same_name_are_all_hashed(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    train = [folder / "train.tsv" for folder in folders]
+    before = describe(tmp_path / "out", "m", *train)
+    assert set(before["sha256"]) == {"train:0", "train:1", "eval"}
+    for file in train:
+        old = file.read_text()
+        file.write_text("other")
+        assert describe(tmp_path / "out", "m", *train)["identity"] != before["identity"]
+        file.write_text(old)
+    assert describe(tmp_path / "out", "m", *train)["identity"] == before["identity"]
+    turned = describe(tmp_path / "out", "m", *reversed(train))
+    assert turned["identity"] != before["identity"]
+
+
+def test_typing_does_not_matter(
+    folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    absolute = describe(tmp_path / "out", "minilm", folders[0] / "train.tsv")
+    monkeypatch.chdir(folders[0])
+    relative = describe(Path("elsewhere"), "./a/dir", Path("train.tsv"), log_every=3)
+    assert relative["identity"] == absolute["identity"]
+    shutil.move(folders[0], tmp_path / "moved")
+    moved = describe(tmp_path / "out", "minilm", tmp_path / "moved" / "train.tsv")
+    assert moved["identity"] == absolute["identity"]
+    other = describe(tmp_path / "out", "minilm", tmp_path / "moved" / "train.tsv", seed=7)
+    assert other["identity"] != absolute["identity"]
+
+
+def test_the_number_of_processes_matters(
+    folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = describe(tmp_path / "out", "m", folders[0] / "train.tsv")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    two = describe(tmp_path / "out", "m", folders[0] / "train.tsv")
+    assert one["identity"] != two["identity"]
+    assert (one["processes"], two["processes"]) == (1, 2)
+
+
+def test_remote_names_are_part_of_the_identity(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    local = folders[0] / "train.tsv"
+    one = describe(tmp_path / "out", "m", local, Path("datasets:glue/sst2:train"))
+    two = describe(tmp_path / "out", "m", local, Path("datasets:glue/cola:train"))
+    assert one["files"]["train:1"] == "datasets:glue/sst2:train"
+    assert one["identity"] != two["identity"]
+
+
+def test_no_place_is_written_down(
+    folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = folders[0] / "train.tsv"
+    typed = ["finetune", "--train", str(train), f"--out={tmp_path / 'out'}", "--seed", "1"]
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/ondevice", "distill", *typed])
+    record = describe(tmp_path / "out", str(tmp_path / "teacher"), train)
+    assert str(tmp_path) not in json.dumps(record)
+    assert sys.executable not in json.dumps(record)
+    assert record["options"]["model"] == "teacher"
+    expected = ["finetune", "--train", "train.tsv", "--out=out", "--seed", "1"]
+    assert record["command"] == ["ondevice", "distill", *expected]
+    monkeypatch.setattr(sys, "argv", ["script.py"])
+    assert describe(tmp_path / "out", "m", train)["command"] is None
+
+
+def test_absent_files_are_named(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"absent\.tsv does not exist"):
+        describe(tmp_path / "out", "m", folders[0] / "train.tsv", tmp_path / "absent.tsv")
+
+
+def test_what_json_does_not_know_is_null(tmp_path: Path) -> None:
+    value = {"retention": {"value": float("nan"), "low": 1.0}, "all": (float("inf"), 2)}
+    runs.write_json(tmp_path / "a.json", value)
+    found = json.loads((tmp_path / "a.json").read_text(), parse_constant=pytest.fail)
+    assert found == {"retention": {"value": None, "low": 1.0}, "all": [None, 2]}
+
+
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_the_first_process_alone_prints(
+    rank: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(os.environ, "RANK", rank)
+    monkeypatch.setattr("ondevice.distill.cli._score", lambda _: {"value": float("nan")})
+    assert cli.main(["distill", "score", "minilm", "--eval", "x.json"]) == 0
+    assert capsys.readouterr().out == ('{"value": null}\n' if rank == "0" else "")
