@@ -75,7 +75,7 @@ def check_outputs(records: Sequence[Record], model: Model, evidence: Evidence) -
         (info,) = parity.check(model.runner, cases, names, model.manifest.task, limit, evidence)
         by_cosine = limit.max_abs is None
         value = info.cosine if by_cosine else info.max_abs
-        figure = f"{'cosine' if by_cosine else 'max |Δ|'} {card.figure(value)}"
+        figure = f"{'cosine' if by_cosine else 'max abs'} {card.figure(value)}"
         rows.append(
             CheckInfo(
                 check=OUTPUTS,
