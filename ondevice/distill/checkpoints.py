@@ -145,16 +145,28 @@ def read_config(directory: Path) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep transformers still: that a head is new is expected here, not news."""
+def without_progress_bars() -> Iterator[None]:
+    """Keep transformers' progress bars off while it reads and writes checkpoints."""
     from transformers.utils import logging as their
 
-    verbosity, bars = their.get_verbosity(), their.is_progress_bar_enabled()
-    their.set_verbosity_error()
+    bars = their.is_progress_bar_enabled()
     their.disable_progress_bar()
     try:
         yield
     finally:
-        their.set_verbosity(verbosity)
         if bars:
             their.enable_progress_bar()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers still: that a head is new is expected here, not news."""
+    from transformers.utils import logging as their
+
+    verbosity = their.get_verbosity()
+    their.set_verbosity_error()
+    try:
+        with without_progress_bars():
+            yield
+    finally:
+        their.set_verbosity(verbosity)

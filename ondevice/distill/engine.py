@@ -106,7 +106,8 @@ def run(trainer: Trainer, out: Path) -> float:
         logger.info("resuming from %s", checkpoint)
     begun = time.monotonic()
     try:
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        with checkpoints.without_progress_bars():
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except (OSError, SafetensorError) as error:
         raise _unwritable(out, error) from error
     except RuntimeError as error:

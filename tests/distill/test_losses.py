@@ -50,7 +50,7 @@ def test_span_loss_without_labels_is_zero_and_has_a_gradient() -> None:
     logits = torch.randn(B, L, 2, requires_grad=True)
     loss = losses.span_loss(logits, torch.zeros(B, L, 2), mask())
     loss.backward()
-    assert float(loss) == 0.0
+    assert loss.item() == 0.0
     assert logits.grad is not None
     assert not logits.grad.any()
 

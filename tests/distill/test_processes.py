@@ -90,6 +90,7 @@ def test_two_processes_are_one_with_twice_the_batch(
     # One result, though two computed it.
     assert json.loads(both[0].stdout) == json.loads((two / "scores.json").read_text())
     assert both[1].stdout == ""
+    assert "it/s]" not in both[0].stderr  # lines that can be read later, no bars
     curves = [
         [line["loss"] for line in json.loads((out / "curve.json").read_text()) if "loss" in line]
         for out in (one, two)
