@@ -172,7 +172,8 @@ def shortest_length(tokens: int, lengths: Sequence[int]) -> int:
 def token_span(window: Window, start: int, end: int) -> tuple[int, int] | None:
     """Return the token range (inclusive) that covers code points [start, end), None if not inside.
 
-    Positions without a token (white space, dropped control characters) at either end are allowed.
+    Positions without a token (white space, dropped control characters) at either end are allowed,
+    but not beyond the window's first or last context token: there the answer may be cut off.
     """
     offsets = window.offsets[window.context_start : window.context_end]
     touching = np.flatnonzero((offsets[:, 0] < end) & (offsets[:, 1] > start))
