@@ -92,7 +92,7 @@ def convert(job: Job, graph: MobileGraph, directory: Path) -> Conversion:
         ConversionError: the converter broke.
     """
     try:
-        return job.target.convert(graph, job.convert_options, directory / job.target.file)
+        return job.target.lower(graph, job.convert_options, directory / job.target.file)
     except (OnDeviceError, OSError):
         raise
     except Exception as error:
