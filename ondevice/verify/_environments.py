@@ -139,12 +139,12 @@ def _run(command: Sequence[str], what: str) -> None:
 def _reason(output: str, what: str) -> str:
     """Return what pip said, in one sentence."""
     missing = re.search(r"satisfies the requirement (\S+).*?\(from versions: ([^)]*)\)", output)
-    if any(words in output for words in _UNREACHABLE):
-        return f"{what} cannot be installed: the package index cannot be reached"
-    if missing:
-        wanted, versions = missing.groups()
+    if missing and missing[2] != "none":
         here = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
-        return f"there is no wheel of {wanted} for {here}; there are: {versions}"
+        return f"there is no wheel of {missing[1]} for {here}; there are: {missing[2]}"
+    # An index beside the one that matters may be out of reach, too.
+    if missing and any(words in output for words in _UNREACHABLE):
+        return f"{what} cannot be installed: the package index cannot be reached"
     lines = [line for line in output.splitlines() if line.startswith("ERROR:")]
     last = (lines or output.splitlines() or ["no reason given"])[-1]
     return f"{what} cannot be installed: {last.removeprefix('ERROR:').strip()}"

@@ -69,12 +69,14 @@ def run_length(runner: Any, inputs: Any, length: str) -> dict[str, Any]:
     }
 
 
-def describe(error: Exception) -> str:
-    """Return an error on one line."""
+def describe(error: BaseException) -> str:
+    """Return an error on one line, with the one that caused it if it is not ours."""
     text = " ".join(str(error).split())
     # Our own errors are sentences; those of others need their name.
-    ours = type(error).__module__.startswith("ondevice.")
-    return text if ours and text else f"{type(error).__name__}: {text}"
+    if text and type(error).__module__.startswith("ondevice."):
+        return text
+    cause = f" ({describe(error.__cause__)})" if error.__cause__ else ""
+    return f"{type(error).__name__}: {text}{cause}"
 
 
 if __name__ == "__main__":

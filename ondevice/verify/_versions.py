@@ -83,10 +83,15 @@ TFLITE_PER_CHANNEL = {
     "DEQUANTIZE": (5, 0),
 }
 
-# LiteRT counts from 1 again. From the version on the left, it has at least what TensorFlow Lite
-# had in the version on the right. 1.0: Maven relocates org.tensorflow:tensorflow-lite 2.17.0 to
-# com.google.ai.edge.litert:litert 1.0.1. 1.1 and 2.0: their copies of runtime_version.cc.
-LITERT_TENSORFLOW = {"1.0": "2.17.0", "1.1": "2.18.0", "2.0": "2.20.0"}
+# LiteRT counts from 1 again. From the version on the left on, a package has at least what
+# TensorFlow Lite had in the version on the right; more is not known, so nothing is refused by it.
+# litert (Maven): org.tensorflow:tensorflow-lite 2.17.0 is relocated to litert 1.0.1.
+# ai-edge-litert (PyPI): 1.0.1, 1.1.2, 1.2.0, 1.4.0, 2.0.2 and 2.3.0 ran EMBEDDING_LOOKUP version 4
+# and FULLY_CONNECTED version 12 rightly here (``ondevice verify --runtime``).
+LITERT_TENSORFLOW = {
+    "litert": {"1.0.1": "2.17.0"},
+    "ai-edge-litert": {"1.0.1": "2.18.0"},
+}
 
 # The oldest ONNX Runtime that implements an opset, and an IR version. Source:
 # onnxruntime.ai/docs/reference/compatibility, "ONNX opset support".
@@ -94,8 +99,9 @@ ONNX_OPSETS = {
     7: "0.1", 8: "0.1", 9: "0.3", 10: "0.4", 11: "1.0", 12: "1.3", 13: "1.6", 14: "1.8",
     15: "1.9", 16: "1.11", 17: "1.12", 18: "1.14", 19: "1.15", 20: "1.17", 21: "1.18",
 }  # fmt: skip
-ONNX_IR_VERSIONS = {3: "0.1", 4: "0.5", 5: "0.5", 6: "1.0", 7: "1.3", 8: "1.9", 9: "1.16",
-                    10: "1.18"}  # fmt: skip
+ONNX_IR_VERSIONS = {
+    3: "0.1", 4: "0.4", 5: "0.4", 6: "1.1", 7: "1.3", 8: "1.9", 9: "1.16", 10: "1.18",
+}  # fmt: skip
 
 # A Core ML specification version, and the iOS and macOS that first read it. Source: coremltools
 # 9.0, __init__.py and converters/mil/_deployment_compatibility.py.

@@ -9,7 +9,6 @@ operators said which version they need.
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import logging
 import re
 import sys
@@ -20,8 +19,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from ondevice import bundle
+from ondevice import bundle, golden_records
 from ondevice.errors import BundleError, RuntimeUnavailableError, UserError, choices
+from ondevice.golden_records import RunRecord
 from ondevice.manifest import Evidence, Strict
 from ondevice.schemes import ParityLimit
 from ondevice.verify import _environments, _isolated, parity
@@ -106,13 +106,12 @@ def _executorch_steps(version: str) -> tuple[tuple[str, ...], ...]:
         raise RuntimeUnavailableError(
             f"which torch executorch {version} goes with is not known here; known for: {known}"
         )
-    # What the runtime imports, without the converter's packages. PyPI's torch for Linux brings
-    # 3 GB of CUDA along.
-    cpu = ("--extra-index-url", "https://download.pytorch.org/whl/cpu") * (sys.platform == "linux")
-    return (
-        (f"torch=={torch}", "numpy", "packaging", "pyyaml", *cpu),
-        ("--no-deps", f"executorch=={version}"),
-    )
+    # PyPI's torch for Linux brings 3 GB of CUDA along; the one without has an index of its own.
+    index = ("--extra-index-url", "https://download.pytorch.org/whl/cpu")
+    plain = (f"torch=={torch}+cpu", *index) if sys.platform == "linux" else (f"torch=={torch}",)
+    # What its runtime imports. Of the rest, which is the converter's, not all comes in wheels.
+    needs = "flatbuffers numpy packaging pandas pyyaml ruamel.yaml sympy tabulate".split()
+    return (plain, tuple(needs), ("--no-deps", f"executorch=={version}"))
 
 
 RUNTIMES: dict[str, Runtime] = {
@@ -197,25 +196,17 @@ def read_goldens(path: Path) -> Goldens:
     """Read the ``run`` goldens of a bundle.
 
     Raises:
-        BundleError: there are none, or they are not as this version writes them.
+        BundleError: there are none, or a line is not a golden.
     """
     cases: dict[int, list[Case]] = {}
     limits: dict[int, ParityLimit] = {}
-    try:
-        # Not splitlines(): texts hold line separators of their own.
-        for line in path.read_text(encoding="utf-8").rstrip("\n").split("\n"):
-            record = json.loads(line)
-            if record["kind"] != "run":
-                continue
-            case = Case(
-                length=record["length"],
-                inputs={k: np.asarray([v], np.int32) for k, v in record["inputs"].items()},
-                outputs={k: np.asarray(v, np.float32) for k, v in record["outputs"].items()},
-            )
-            cases.setdefault(case.length, []).append(case)
-            limits[case.length] = ParityLimit(record["max_abs"], record["min_cosine"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BundleError(f"'{path}' cannot be read as goldens: {error}") from error
+    for record in golden_records.read(path):
+        if isinstance(record, RunRecord):
+            inputs = {name: np.asarray([v], np.int32) for name, v in record.inputs.items()}
+            outputs = {role: np.asarray(v, np.float32) for role, v in record.outputs.items()}
+            case = Case(record.length, inputs, outputs)
+            cases.setdefault(record.length, []).append(case)
+            limits[record.length] = ParityLimit(record.max_abs, record.min_cosine)
     if not cases:
         raise BundleError(f"'{path}' holds no golden of the kind 'run'")
     return Goldens(cases, limits)

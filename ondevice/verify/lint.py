@@ -284,33 +284,43 @@ def judge(app: AppRuntime, target: str, facts: Facts) -> LintRow:
         reason = f"{app.name} reads {APP_RUNTIMES[app.name]} artifacts, not {target}"
         return _app_row(app, "not_run", "", reason)
     need = next((one for one in facts.needs if one.runtime == app.name), facts.needs[0])
-    has = _in_format_terms(app)
     if target == "executorch":
         return _judge_executorch(app, need, facts)
-    if not has or (facts.unknown and parse_version(has) >= parse_version(need.version)):
-        what = ", ".join(facts.unknown) or f"what {app.name} {app.version} corresponds to"
-        return _app_row(app, "not_run", need.version, f"not in the tables here: {what}")
-    if parse_version(has) < parse_version(need.version):
-        known = "" if has == app.version else f", which is {need.runtime} {has}"
+    if app.name in versions.LITERT_TENSORFLOW:
+        return _judge_litert(app, need, facts)
+    if parse_version(app.version) < parse_version(need.version):
         reason = (
             f"{need.because} came with {need.runtime} {need.version};"
-            f" the app has {app.name} {app.version}{known}"
+            f" the app has {app.name} {app.version}"
         )
         return _app_row(app, "failed", need.version, reason)
+    if facts.unknown:
+        reason = f"not known from which {need.runtime} on: {', '.join(facts.unknown)}"
+        return _app_row(app, "not_run", need.version, reason)
     reason = f"the file needs {need.runtime} {need.version}; the app has {app.name} {app.version}"
     return _app_row(app, "passed", need.version, reason)
 
 
-def _in_format_terms(app: AppRuntime) -> str:
-    """Return the version in the count that operators are listed by; empty if not known."""
-    if app.name not in {"litert", "ai-edge-litert"}:
-        return app.version
+def _judge_litert(app: AppRuntime, need: Needs, facts: Facts) -> LintRow:
+    """Judge by the TensorFlow Lite that a LiteRT is known to be as good as."""
     known = [
         tensorflow
-        for litert, tensorflow in versions.LITERT_TENSORFLOW.items()
+        for litert, tensorflow in versions.LITERT_TENSORFLOW[app.name].items()
         if parse_version(litert) <= parse_version(app.version)
     ]
-    return known[-1] if known else ""
+    has = known[-1] if known else ""
+    if facts.unknown or parse_version(has) < parse_version(need.version):
+        what = ", ".join(facts.unknown) or need.because
+        reason = (
+            f"whether {app.name} {app.version} has {what} is not known here;"
+            f" to find out, run it: --runtime ai-edge-litert=={app.version}"
+        )
+        return _app_row(app, "not_run", need.version, reason)
+    reason = (
+        f"the file needs {need.runtime} {need.version};"
+        f" the app's {app.name} {app.version} has at least what {has} has"
+    )
+    return _app_row(app, "passed", need.version, reason)
 
 
 def _judge_executorch(app: AppRuntime, need: Needs, facts: Facts) -> LintRow:

@@ -204,11 +204,7 @@ def test_the_oldest_version_that_passed_and_none_failed_after(statuses, oldest):
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [
-        ('{"kind": "tokenize"}\n', "no golden of the kind 'run'"),
-        ("not json\n", "cannot be read as goldens"),
-        ('{"kind": "run", "length": 16}\n', "cannot be read as goldens: 'inputs'"),
-    ],
+    [("", "no golden of the kind 'run'"), ("not json\n", "line 1 of .* is not a golden")],
 )
 def test_goldens_that_are_none_are_refused(tmp_path, content, words):
     (tmp_path / "golden.jsonl").write_text(content)
