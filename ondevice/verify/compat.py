@@ -95,8 +95,9 @@ def _onnxruntime_steps(version: str) -> tuple[tuple[str, ...], ...]:
     return ((f"onnxruntime=={version}", numpy),)
 
 
-# The torch that a release is linked against: ExecuTorch's torch_pin.py at that release.
-EXECUTORCH_TORCH: dict[Version, str] = {(1, 0): "2.9.0", (1, 1): "2.10.0", (1, 5): "2.13.0"}
+# The torch that a release is linked against. 1.1: torch_pin.py in ExecuTorch's repository (read,
+# never run here). 1.5: 1.5.0 and 1.5.1 ran here.
+EXECUTORCH_TORCH: dict[Version, str] = {(1, 1): "2.10.0", (1, 5): "2.13.0"}
 
 
 def _executorch_steps(version: str) -> tuple[tuple[str, ...], ...]:
