@@ -180,7 +180,9 @@ def test_layer_norm_survives_half_precision(build):
 @pytest.mark.parametrize("scheme", ONNX.schemes)
 def test_min_runtime_is_stated(build, scheme):
     conversion = build(scheme=scheme).conversion
-    assert conversion.min_runtime == {"onnxruntime": "1.17"}
+    # Half precision is wrong on 1.17.0 and 1.18.0, without an error.
+    oldest = "1.19.2" if scheme == "fp16" else "1.17"
+    assert conversion.min_runtime == {"onnxruntime": oldest}
     assert conversion.varies is None
 
 
