@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from ondevice import bundle, console, contents, models, plan
 from ondevice.errors import (
+    BundleError,
     CheckpointError,
     ConversionError,
     GateError,
@@ -67,6 +68,8 @@ def build_one(job: Job, source: Source, progress: console.Progress, *, force: bo
     found = None if force else plan.find_cached(job)
     if found is not None:
         return Built(job, found, True, time.monotonic() - start, found.parity)
+    if (job.place / bundle.MANIFEST_FILE).is_file():
+        progress.say(f"  {job.label}: replaces {_describe(job.place)}")
     try:
         with bundle.staging(job.place) as staged:
             with _logged(staged / bundle.LOG_FILE, progress) as steps:
@@ -83,6 +86,15 @@ def build_one(job: Job, source: Source, progress: console.Progress, *, force: bo
         rows = error.parity if isinstance(error, GateError) else ()
         return Built(job, None, False, time.monotonic() - start, rows, error)
     return Built(job, manifest, False, time.monotonic() - start, manifest.parity)
+
+
+def _describe(place: Path) -> str:
+    """Say which bundle is about to be replaced."""
+    try:
+        lengths = bundle.read_manifest(place).artifact.lengths
+    except BundleError:
+        return f"the unreadable bundle in '{place}'"
+    return f"the bundle of lengths {','.join(map(str, lengths))} in '{place}'"
 
 
 def convert(job: Job, graph: MobileGraph, directory: Path) -> Conversion:
@@ -129,8 +141,11 @@ def check_parity(
     failed = [row for row in rows if row.status == "failed"]
     if failed:
         where = ", ".join(f"length {row.length}: {row.reason}" for row in failed)
+        others = [name for name in job.target.schemes if name != job.scheme.name]
         raise GateError(
-            f"{job.label} does not compute what its checkpoint computes ({where})", rows
+            f"{job.label} does not compute what its checkpoint computes ({where});"
+            f" rounding can do that, another scheme may pass: --scheme {' or '.join(others)}",
+            rows,
         )
     return rows
 

@@ -229,10 +229,12 @@ def _clear(directory: Path) -> None:
 
 def _publish(staged: Path, place: Path) -> None:
     """Rename into place. Where a bundle is replaced, the old one is put aside first."""
-    for file in staged.rglob("*"):
-        if file.is_file():
+    for path in staged.rglob("*"):
+        # Converters that go through temporary files leave them readable to their owner alone.
+        path.chmod(path.stat().st_mode | (0o755 if path.is_dir() else 0o644))
+        if path.is_file():
             # On the disk before the rename, so that a power cut leaves no empty files.
-            with file.open("rb") as stream:
+            with path.open("rb") as stream:
                 os.fsync(stream.fileno())
     aside = _aside(place)
     if place.exists():

@@ -106,12 +106,18 @@ def test_a_repeated_build_returns_the_bundle_and_says_so(tiny, tmp_path):
     assert forced.manifest.artifact.sha256 == first.manifest.artifact.sha256
 
 
-@pytest.mark.parametrize("change", [{"lengths": (16,)}, {"schemes": ("int8",)}])
-def test_other_options_are_built_anew(tiny, tmp_path, change):
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"lengths": (16,)}, "replaces the bundle of lengths 16,32"), ({"schemes": ("int8",)}, "")],
+)
+def test_other_options_are_built_anew(tiny, tmp_path, capsys, change, said):
     need("onnx")
     run(tiny("bert", "qa"), tmp_path)
     (built,) = run(tiny("bert", "qa"), tmp_path, **change)
     assert not built.cached
+    err = capsys.readouterr().err
+    assert said in err
+    assert ("replaces" in err) == bool(said)
 
 
 def test_an_altered_bundle_is_built_anew(tiny, tmp_path):

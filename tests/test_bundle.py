@@ -92,6 +92,16 @@ def test_a_published_bundle_is_complete_and_leaves_nothing_beside_it(published):
     assert entries(published.parent) == {"tiny"}
 
 
+def test_others_may_read_a_bundle_whatever_the_converter_s_modes(tmp_path):
+    with bundle.staging(tmp_path / "tiny") as staged:
+        (staged / "data").mkdir(mode=0o700)
+        (staged / "data" / "model").write_bytes(b"weights")
+        (staged / "data" / "model").chmod(0o600)
+        bundle.write_manifest(staged, make_manifest(staged))
+    assert (tmp_path / "tiny" / "data").stat().st_mode & 0o777 == 0o755
+    assert (tmp_path / "tiny" / "data" / "model").stat().st_mode & 0o777 == 0o644
+
+
 def test_a_failed_build_keeps_the_old_bundle(published):
     before = bundle.list_files(published)
     with pytest.raises(RuntimeError), bundle.staging(published) as staged:

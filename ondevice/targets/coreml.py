@@ -201,6 +201,8 @@ def _finish(path: Path, graph: MobileGraph, options: ConvertOptions) -> int:
     spec = _mlpackage.read_model(path)
     _label(spec.description, graph, options)
     _mlpackage.write_model(path, spec)
+    # Written for exported programs; only ExecuTorch's own tools read it.
+    (path / "executorch_debug_handle_mapping.json").unlink(missing_ok=True)
     _mlpackage.name_items_by_content(path)
     return int(spec.specificationVersion)
 
