@@ -30,10 +30,12 @@ $(VENV)/.venv:
 	touch $@
 
 $(VENV)/.coreml: $(VENV)/.venv pyproject.toml constraints.txt
+	@echo "installing about 1.5 GB of packages: this takes minutes" >&2
 	$(BIN)/python $(PIP) -c constraints.txt -e '.[coreml]'
 	touch $@
 
 $(VENV)/.all: $(VENV)/.venv pyproject.toml constraints.txt
+	@echo "installing about 3 GB of packages: this takes minutes" >&2
 	$(BIN)/python $(PIP) -c constraints.txt -e '.[all,dev]'
 	touch $@ $(VENV)/.coreml
 
