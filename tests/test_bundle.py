@@ -188,7 +188,7 @@ def _hold(place: Path, ready, release) -> None:
 
 
 def test_a_second_build_into_the_same_place_is_refused(tmp_path):
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("spawn")
     ready, release = context.Event(), context.Event()
     place = tmp_path / "tiny"
     first = context.Process(target=_hold, args=(place, ready, release))
@@ -204,7 +204,7 @@ def test_a_second_build_into_the_same_place_is_refused(tmp_path):
 
 
 def test_what_a_killed_build_left_does_not_stand_in_the_way(tmp_path):
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("spawn")
     ready, release = context.Event(), context.Event()
     place = tmp_path / "tiny"
     first = context.Process(target=_hold, args=(place, ready, release))
