@@ -79,9 +79,10 @@ def build_one(job: Job, source: Source, progress: console.Progress, *, force: bo
                     conversion = convert(job, graph, staged)
                 with steps.step(f"{job.label}: checking parity"):
                     parity = check_parity(job, graph, cases, staged)
-            manifest = contents.write(
-                job, source.checkpoint, graph, conversion, parity, cases, staged
-            )
+                with steps.step(f"{job.label}: writing goldens"):
+                    contents.write_goldens(job, source.checkpoint, graph, cases, staged)
+            # Once the log is closed: the manifest holds its hash.
+            manifest = contents.write(job, source.checkpoint, graph, conversion, parity, staged)
     except (GateError, ConversionError) as error:
         rows = error.parity if isinstance(error, GateError) else ()
         return Built(job, None, False, time.monotonic() - start, rows, error)

@@ -34,13 +34,14 @@ def write(
     graph: MobileGraph,
     conversion: Conversion,
     parity: tuple[ParityInfo, ...],
-    cases: list[Case],
     directory: Path,
 ) -> Manifest:
-    """Complete the bundle that is being assembled in `directory`; return its manifest."""
+    """Complete the bundle that is being assembled in `directory`; return its manifest.
+
+    The artifact, the goldens and the log must be there already: the manifest holds their hashes.
+    """
     tokenizer = _write_tokenizer(checkpoint.tokenizer, directory)
     window = window_for(job.lengths)
-    goldens.write(directory / bundle.GOLDEN_FILE, checkpoint, job, window, graph.inputs, cases)
     digest, size = bundle.hash_artifact(directory / job.target.file)
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,
@@ -81,16 +82,17 @@ def write(
     return manifest
 
 
+def write_goldens(
+    job: Job, checkpoint: Checkpoint, graph: MobileGraph, cases: list[Case], directory: Path
+) -> None:
+    """Write the goldens of the bundle that is being assembled in `directory`."""
+    path = directory / bundle.GOLDEN_FILE
+    goldens.write(path, checkpoint, job, window_for(job.lengths), graph.inputs, cases)
+
+
 def window_for(lengths: tuple[int, ...]) -> WindowInfo:
     """Return how contexts are cut for an artifact whose longest window is the last length."""
-    options = QAOptions.for_length(lengths[-1])
-    return WindowInfo(
-        max_length=options.max_length,
-        doc_stride=options.doc_stride,
-        max_query=options.max_query,
-        max_answer=options.max_answer,
-        n_best=options.n_best,
-    )
+    return goldens.window_info(QAOptions.for_length(lengths[-1]))
 
 
 def _write_tokenizer(tokenizer: TextTokenizer, directory: Path) -> TokenizerInfo:

@@ -108,7 +108,7 @@ def write(
         records += decode_records()
     records += run_records(job.scheme.limit, inputs, cases)
     if job.task == "qa":
-        replies = _checkpoint_replies(checkpoint, window, path)
+        replies = _checkpoint_replies(checkpoint, window)
         records += answer_records(replies, window, job.scheme.limit)
     with path.open("w", encoding="utf-8", newline="\n") as stream:
         for record in records:
@@ -182,10 +182,11 @@ def window_records(tokenizer: TextTokenizer, window: WindowInfo) -> Iterator[Win
 def _window_options(window: WindowInfo) -> list[WindowInfo]:
     """Return the artifact's own options first, then those of shorter windows."""
     lengths = [length for length in WINDOW_LENGTHS if length < window.max_length]
-    return [window, *(_window_info(QAOptions.for_length(length)) for length in lengths)]
+    return [window, *(window_info(QAOptions.for_length(length)) for length in lengths)]
 
 
-def _window_info(options: QAOptions) -> WindowInfo:
+def window_info(options: QAOptions) -> WindowInfo:
+    """Return window options as the manifest and the goldens state them."""
     return WindowInfo(
         max_length=options.max_length,
         doc_stride=options.doc_stride,
@@ -443,10 +444,9 @@ _last_replies: dict[tuple[str, WindowInfo], list[tuple[qa.QAExample, Reply]]] = 
 
 
 def _checkpoint_replies(
-    checkpoint: Checkpoint, window: WindowInfo, path: Path
+    checkpoint: Checkpoint, window: WindowInfo
 ) -> list[tuple[qa.QAExample, Reply]]:
-    """Ask the checkpoint; what its libraries print goes to the log beside `path`."""
-    from ondevice import bundle, console
+    """Ask the checkpoint the candidates' questions."""
     from ondevice.inference import answer
     from ondevice.verify import reference
 
@@ -454,17 +454,16 @@ def _checkpoint_replies(
     if key in _last_replies:
         return _last_replies[key]
     replies = []
-    with console.quiet(path.parent / bundle.LOG_FILE):
-        model = reference.load_model(checkpoint)
-        for example in _candidates(window.max_length):
-            reply = answer(
-                lambda inputs: reference.run_model(model, "qa", inputs),
-                checkpoint.tokenizer,
-                example.question,
-                example.context,
-                options=options_for(window),
-            )
-            replies.append((example, reply))
+    model = reference.load_model(checkpoint)
+    for example in _candidates(window.max_length):
+        reply = answer(
+            lambda inputs: reference.run_model(model, "qa", inputs),
+            checkpoint.tokenizer,
+            example.question,
+            example.context,
+            options=options_for(window),
+        )
+        replies.append((example, reply))
     _last_replies.clear()
     _last_replies[key] = replies
     return replies
