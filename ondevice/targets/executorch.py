@@ -70,7 +70,7 @@ def convert(graph: MobileGraph, options: ConvertOptions, path: Path) -> Conversi
     partitioner = require_package(
         "executorch.backends.xnnpack.partition.xnnpack_partitioner", extra=EXTRA
     )
-    module = copy.deepcopy(graph.module)  # quantizing changes it in place
+    module = _copy_for(graph, max(options.lengths))
     _PREPARE[options.scheme](module)
     lowered = exir.to_edge_transform_and_lower(
         {
@@ -113,6 +113,16 @@ def _description(graph: MobileGraph, options: ConvertOptions) -> dict[str, Any]:
         "get_licence": labels.licence,
         "get_version": labels.version,
     }
+
+
+def _copy_for(graph: MobileGraph, longest: int) -> MobileEncoder:
+    """Copy the encoder without the positions beyond `longest`: 1.2 kB to 3 kB a row."""
+    from torch import nn
+
+    module = copy.deepcopy(graph.module)
+    positions = module.embeddings.positions[:longest].clone()
+    module.embeddings.positions = nn.Parameter(positions, requires_grad=False)
+    return module
 
 
 def _prepare_fp32(module: MobileEncoder) -> None:
