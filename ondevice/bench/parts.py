@@ -75,7 +75,7 @@ class DeviceState(Documented):
 
 
 class DeviceInfo(Documented):
-    """Where it ran."""
+    """A phone or a computer, and its state."""
 
     kind: Literal["host", "android", "ios"]
     """What kind of device."""
