@@ -77,6 +77,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_pretrain(verbs.add_parser("pretrain", help=text))
     text = "score checkpoints; compare the others with the first"
     _add_score(verbs.add_parser("score", help=text))
+    text = "turn a finished run into a checkpoint to hand on: half precision, a model card"
+    _add_publish(verbs.add_parser("publish", help=text))
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -141,6 +143,20 @@ def _add_score(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--eval", type=Path, required=True, help="labelled data")
     _add_task(parser)
     parser.set_defaults(verb_function=_score)
+
+
+def _add_publish(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", type=Path, metavar="RUN", help="the --out of a finished run")
+    parser.add_argument("--out", type=Path, required=True, help="directory of the checkpoint")
+    parser.add_argument("--licence", required=True, help="for the card, as apache-2.0")
+    parser.add_argument(
+        "--precision",
+        choices=("fp32", "fp16"),
+        default="fp16",
+        help="of the stored weights (default: fp16)",
+    )
+    parser.add_argument("--eval", type=Path, help="score the weights as they are stored")
+    parser.set_defaults(verb_function=_publish)
 
 
 def _add(
@@ -259,3 +275,17 @@ def _score(arguments: argparse.Namespace) -> dict[str, Any]:
     from ondevice.distill.recipe import score
 
     return score(tuple(arguments.models), data)
+
+
+def _publish(arguments: argparse.Namespace) -> dict[str, Any]:
+    from ondevice.distill.publish import PublishOptions, publish
+
+    return publish(
+        PublishOptions(
+            run=arguments.run,
+            out=arguments.out,
+            licence=arguments.licence,
+            precision=arguments.precision,
+            eval_file=arguments.eval,
+        )
+    )

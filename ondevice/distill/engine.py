@@ -148,6 +148,8 @@ def arguments(options: TrainOptions, out: Path, features: int) -> TrainingArgume
         adam_beta2=options.adam_betas[1],
         adam_epsilon=options.adam_epsilon,
         bf16=options.precision == "bf16",
+        # Else the engine refuses bf16 where there is no accelerator.
+        use_cpu=not torch.accelerator.is_available(),
         seed=options.seed,
         data_seed=options.seed,
         # Each process reads its own share of a stream. By default the first would read for all and

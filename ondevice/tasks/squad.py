@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,17 +48,57 @@ def read_squad(path: Path, *, need_answers: bool = True) -> list[QAExample]:
     except json.JSONDecodeError as error:
         place = f"line {error.lineno} column {error.colno}"
         raise DataError(f"{path} is not JSON, or is cut off: {error.msg} at {place}") from error
+    return _examples(_records(document, path), str(path), need_answers)
+
+
+def read_rows(
+    rows: Iterable[Mapping[str, Any]], where: str, *, need_answers: bool = True
+) -> list[QAExample]:
+    """Read the rows of a `datasets` data set in SQuAD's layout, one question each.
+
+    A row has id, question, context, and answers as {text: [...], answer_start: [...]}; empty lists
+    say that there is no answer, as `squad_v2` does. `where` names the rows in errors.
+
+    Raises:
+        DataError: a row contradicts itself; names it.
+    """
+    return _examples(_pairs(rows, where), where, need_answers)
+
+
+def _examples(
+    records: Iterable[tuple[str, Mapping[str, Any]]], where: str, need_answers: bool
+) -> list[QAExample]:
     examples: list[QAExample] = []
     seen: set[str] = set()
-    for context, record in _records(document, path):
-        example = _example(context, record, path, need_answers)
+    for context, record in records:
+        example = _example(context, record, where, need_answers)
         if example.id in seen:
-            raise DataError(f"{path}: the question id '{example.id}' occurs twice")
+            raise DataError(f"{where}: the question id '{example.id}' occurs twice")
         seen.add(example.id)
         examples.append(example)
     if not examples:
-        raise DataError(f"{path} holds no questions")
+        raise DataError(f"{where} holds no questions")
     return examples
+
+
+def _pairs(
+    rows: Iterable[Mapping[str, Any]], where: str
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield (context, question record) pairs, the record as a SQuAD file has it."""
+    for number, row in enumerate(rows, start=1):
+        try:
+            columns = row["answers"]["text"], row["answers"]["answer_start"]
+            answers = [
+                {"text": text, "answer_start": int(start)}
+                for text, start in zip(*columns, strict=True)
+            ]
+            record = {"id": row["id"], "question": row["question"], "answers": answers}
+            yield row["context"], record | {"is_impossible": not answers}
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(
+                f"{where}, row {number} is not in SQuAD's layout (id, question, context, answers"
+                f" with text and answer_start): {error!r}"
+            ) from error
 
 
 def _records(document: Any, path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -74,15 +114,17 @@ def _records(document: Any, path: Path) -> Iterator[tuple[str, Mapping[str, Any]
         ) from error
 
 
-def _example(context: str, record: Mapping[str, Any], path: Path, need: bool) -> QAExample:
+def _example(context: str, record: Mapping[str, Any], source: str, need: bool) -> QAExample:
     try:
         identifier, question = str(record["id"]), record["question"]
-        where = f"{path}, question '{identifier}'"
+        where = f"{source}, question '{identifier}'"
         impossible = bool(record.get("is_impossible", False))
         answers = () if impossible else record.get("answers", ())
         golds = tuple(Gold(answer["text"], answer["answer_start"]) for answer in answers)
     except (KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path}: a question lacks a field of SQuAD's layout: {error!r}") from error
+        raise DataError(
+            f"{source}: a question lacks a field of SQuAD's layout: {error!r}"
+        ) from error
     if not isinstance(context, str) or not context.strip():
         raise DataError(f"{where}: the context is empty")
     if not isinstance(question, str) or not question.strip():

@@ -281,3 +281,62 @@ def test_progress_bars_are_left_as_they_were(teacher: Path, tmp_path: Path) -> N
             assert (their.is_progress_bar_enabled(), their.get_verbosity()) == state
     finally:
         (their.enable_progress_bar if before else their.disable_progress_bar)()
+
+
+def test_accumulated_batches_are_one_batch(teacher: Path, squad: Squad, tmp_path: Path) -> None:
+    """Two batches of 4 in one step do what one batch of 8 does."""
+    whole = change(QUICK, max_steps=6, batch_size=8)
+    halves = change(QUICK, max_steps=6, batch_size=4, accumulation=2)
+    weights = []
+    for name, training in (("whole", whole), ("halves", halves)):
+        options = FinetuneOptions(str(teacher), data(squad), tmp_path / name, training)
+        assert recipe.finetune(options)["steps"] == 6
+        weights.append(load_file(tmp_path / name / "model.safetensors"))
+    start = load_file(teacher / "model.safetensors")
+    for name, tensor in weights[0].items():
+        np.testing.assert_allclose(tensor, weights[1][name], rtol=0, atol=2e-3)
+    moved = max(float((weights[0][name] - start[name]).abs().max()) for name in start)
+    assert moved > 5e-3  # else the comparison would hold for any two runs
+
+
+def test_bf16_learns_and_keeps_float32_weights(teacher: Path, squad: Squad, tmp_path: Path) -> None:
+    training = change(QUICK, epochs=12, learning_rate=4e-3, precision="bf16")
+    options = FinetuneOptions(str(teacher), data(squad, 256), tmp_path / "out", training)
+    assert recipe.finetune(options)["em"] > 60
+    for tensor in load_file(tmp_path / "out" / "model.safetensors").values():
+        assert tensor.dtype.is_floating_point
+        assert str(tensor.dtype) == "torch.float32"
+
+
+def test_questions_come_from_datasets_too(
+    teacher: Path, squad: Squad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hub is out of reach; what `datasets` would stream from it is made here."""
+    import datasets
+
+    document = json.loads(squad(64, 1).read_text())
+    rows = []
+    for paragraph in document["data"][0]["paragraphs"]:
+        (question,) = paragraph["qas"]
+        answers = {
+            name: [a[name] for a in question["answers"]] for name in ("text", "answer_start")
+        }
+        rows.append(
+            {"id": question["id"], "question": question["question"], "answers": answers}
+            | {"context": paragraph["context"]}
+        )
+    asked = []
+
+    def load_dataset(*names: object, **options: object) -> object:
+        asked.append((*names, options["split"]))
+        return datasets.Dataset.from_list(rows).to_iterable_dataset()
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    training = change(QUICK, max_steps=2)
+    weights = []
+    for name, source in (("file", squad(64, 1)), ("hub", Path("datasets:squad/plain:train"))):
+        given = DataOptions(train=(source,), eval_file=squad(32, 2), qa=WINDOW)
+        recipe.finetune(FinetuneOptions(str(teacher), given, tmp_path / name, training))
+        weights.append((tmp_path / name / "model.safetensors").read_bytes())
+    assert asked == [("squad", "plain", "train")]
+    assert weights[0] == weights[1]

@@ -14,9 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ondevice.distill import losses
+from ondevice.distill.data import rows
 from ondevice.distill.heads.base import Batch, Feature, FloatArray, Scores, TaskHead, pad
+from ondevice.distill.options import is_remote
 from ondevice.tasks.features import QAOptions, Window, token_span, windows
 from ondevice.tasks.qa import QAExample, decode, read_squad, score
+from ondevice.tasks.squad import read_rows
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -55,7 +58,9 @@ class QAHead(TaskHead):
         self.pad_id = pad_id
 
     def read(self, path: Path, *, labelled: bool = True) -> list[QAExample]:
-        """Read SQuAD v1.1 or v2 JSON."""
+        """Read SQuAD v1.1 or v2 JSON, or `datasets:NAME/CONFIG:SPLIT` in SQuAD's layout."""
+        if is_remote(path):
+            return read_rows(rows(path), str(path), need_answers=labelled)
         return read_squad(path, need_answers=labelled)
 
     def features(

@@ -1,0 +1,134 @@
+"""The model card of a published checkpoint: what it is, what made it, what it scored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ondevice.models import Checkpoint
+
+# What a reader wants to know of the training's settings; the rest is in training.json.
+_SETTINGS = ("epochs", "batch_size", "learning_rate", "warmup", "schedule", "dropout", "seed")
+
+
+def render(checkpoint: Checkpoint, history: Mapping[str, Any], licence: str) -> str:
+    """Return the card as Markdown.
+
+    Args:
+        checkpoint: the published one.
+        history: what `training.json` holds.
+        licence: as an SPDX identifier.
+    """
+    encoder, options = checkpoint.encoder, history["options"]
+    size = sum(path.stat().st_size for path in checkpoint.weight_files) / 1e6
+    lines = [
+        "---",
+        f"license: {licence}",
+        "library_name: transformers",
+        "---",
+        "",
+        f"# {checkpoint.name}",
+        "",
+        _summary(checkpoint, history),
+        "",
+        "| | |",
+        "|---|---|",
+        f"| architecture | {encoder.architecture}: {encoder.layers} layers, width"
+        f" {encoder.width}, {checkpoint.params / 1e6:.1f} M parameters |",
+        f"| weights | {size:.1f} MB, {history['precision']} |",
+        f"| longest input | {encoder.max_length} tokens |",
+        f"| licence | {licence} |",
+        "",
+        "## Scores",
+        "",
+        *_scores(history["scores"]),
+        "",
+        "## Training",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| data | {_names(history, 'train')} |",
+        f"| scored on | {_names(history, 'eval')} (never trained on) |",
+        *(f"| {name.replace('_', ' ')} | {options['training'][name]} |" for name in _SETTINGS),
+        f"| steps | {history['scores']['steps']} in"
+        f" {history['scores']['seconds'] / 60:.0f} minutes |",
+        *_distillation(options),
+    ]
+    if history.get("command"):
+        lines += ["", "    " + " ".join(_portable(history["command"]))]
+    lines += [
+        "",
+        "`training.json` holds the rest: every option, the hashes of the data, the versions, the"
+        " curve.",
+        "",
+        "## Limits",
+        "",
+        "It answers from the passage that it is given, and only in the language and style of its"
+        " training data; it proposes an answer even where the passage holds none. What it says is"
+        " a span of the passage, which can be false.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _summary(checkpoint: Checkpoint, history: Mapping[str, Any]) -> str:
+    options, task = history["options"], checkpoint.task
+    if history["verb"] == "finetune":
+        return f"`{Path(options['model']).name}`, fine-tuned for task `{task}`."
+    return (
+        f"A student of {checkpoint.encoder.layers} layers for task `{task}`, distilled from"
+        f" `{Path(options['teacher']).name}` (layer choice: {options['layers']})."
+    )
+
+
+def _scores(scores: Mapping[str, Any]) -> list[str]:
+    lines = ["| | questions | metric | value | 95 % interval |", "|---|---|---|---|---|"]
+    stored = scores.get("published")
+    if stored is not None:
+        lines += _rows("as published", stored)
+    lines += _rows("at the end of the training (float32)", scores)
+    if "teacher" in scores:
+        lines += _rows("its teacher", scores["teacher"])
+    if "retention" in scores:
+        kept = scores["retention"]
+        lines.append(
+            f"| share of the teacher's | {scores['examples']} | retention |"
+            f" {kept['value']:.1f} % | {kept['low']:.1f} to {kept['high']:.1f} |"
+        )
+    return lines
+
+
+def _rows(who: str, scores: Mapping[str, Any]) -> list[str]:
+    rows = []
+    for name, value in scores.items():
+        spread = scores.get(f"{name}_interval")
+        known = isinstance(value, float) and (spread is not None or name in {"em", "accuracy"})
+        if not known:
+            continue
+        between = "–" if spread is None else f"{spread['low']:.1f} to {spread['high']:.1f}"
+        rows.append(f"| {who} | {scores['examples']} | {name} | {value:.1f} | {between} |")
+    return rows
+
+
+def _distillation(options: Mapping[str, Any]) -> list[str]:
+    if "weights" not in options:
+        return []
+    weights = ", ".join(f"{name} {value}" for name, value in options["weights"].items())
+    return [
+        f"| loss weights | {weights}; temperature {options['temperature']} |",
+        f"| hidden states compared | {options['compare']} |",
+        f"| unlabelled pairs | {options['pairs']} |",
+    ]
+
+
+def _names(history: Mapping[str, Any], kind: str) -> str:
+    found = [f"`{name}`" for label, name in history["files"].items() if label.split(":")[0] == kind]
+    return ", ".join(found)
+
+
+def _portable(command: list[str]) -> list[str]:
+    """Return the command with the words quoted that a shell would split."""
+    import shlex
+
+    return [shlex.quote(word) for word in command]

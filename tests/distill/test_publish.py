@@ -1,0 +1,118 @@
+"""A finished run becomes a checkpoint that every other verb reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from ondevice import cli, models
+from ondevice.distill import recipe
+from ondevice.distill.options import DataOptions, LossWeights, TaskOptions, TrainOptions
+from ondevice.distill.publish import PublishOptions, publish
+from ondevice.errors import CheckpointError, UserError
+from ondevice.tasks.features import QAOptions
+
+Squad = Callable[..., Path]
+WINDOW = QAOptions(max_length=48, doc_stride=8, max_query=12)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, squad: Squad, teacher: Path) -> Path:
+    """Distil a one-layer student for one short epoch."""
+    out = tmp_path_factory.mktemp("runs") / "small"
+    options = TaskOptions(
+        teacher=str(teacher),
+        data=DataOptions(train=(squad(32, 1),), eval_file=squad(32, 2), qa=WINDOW),
+        out=out,
+        weights=LossWeights(),
+        training=TrainOptions(epochs=1, batch_size=8, eval_every=1000, save_every=1000, threads=1),
+    )
+    recipe.task(options)
+    return out
+
+
+def options(run: Path, out: Path, **others: object) -> PublishOptions:
+    return PublishOptions(**({"run": run, "out": out, "licence": "apache-2.0"} | others))  # type: ignore[arg-type]
+
+
+def test_weights_are_halved_and_the_rest_is_the_runs(run: Path, tmp_path: Path) -> None:
+    publish(options(run, tmp_path / "out"))
+    ours, theirs = (load_file(folder / "model.safetensors") for folder in (tmp_path / "out", run))
+    assert ours.keys() == theirs.keys()
+    for name, tensor in ours.items():
+        assert tensor.dtype == torch.float16
+        assert torch.equal(tensor, theirs[name].half())
+    found = models.load(str(tmp_path / "out"))
+    assert (found.task, found.licence, found.name) == ("qa", "apache-2.0", "out")
+    history = json.loads((tmp_path / "out" / "training.json").read_text())
+    record = json.loads((run / "run.json").read_text())
+    assert history["sha256"] == record["sha256"]
+    assert history["curve"] == json.loads((run / "curve.json").read_text())
+    assert not (tmp_path / "out" / "checkpoints").exists()
+
+
+def test_float32_is_the_same_file(run: Path, tmp_path: Path) -> None:
+    publish(options(run, tmp_path / "out", precision="fp32"))
+    weights = [(folder / "model.safetensors").read_bytes() for folder in (run, tmp_path / "out")]
+    assert weights[0] == weights[1]
+
+
+def test_the_card_shows_the_scores_that_were_taken(run: Path, squad: Squad, tmp_path: Path) -> None:
+    scores = publish(options(run, tmp_path / "out", eval_file=squad(32, 2)))
+    card = (tmp_path / "out" / "README.md").read_text()
+    stored, ended = scores["published"]["f1"], scores["f1"]
+    assert f"| as published | 32 | f1 | {stored:.1f} |" in card
+    assert f"| at the end of the training (float32) | 32 | f1 | {ended:.1f} |" in card
+    assert f"| its teacher | 32 | f1 | {scores['teacher']['f1']:.1f} |" in card
+    assert "distilled from `" in card
+    assert str(tmp_path) not in card
+    # float16 keeps 11 bits of a weight: at most a question or two of 32 change.
+    assert abs(stored - ended) < 10
+
+
+def test_an_earlier_publication_is_replaced_whole(run: Path, tmp_path: Path) -> None:
+    publish(options(run, tmp_path / "out"))
+    (tmp_path / "out" / "stale.txt").write_text("x")
+    publish(options(run, tmp_path / "out", licence="mit"))
+    assert models.load(str(tmp_path / "out")).licence == "mit"
+    assert not (tmp_path / "out" / "stale.txt").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_another_directory_is_not_replaced(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(UserError, match="was not written by 'ondevice distill publish'"):
+        publish(options(run, tmp_path / "mine"))
+    assert list(tmp_path.iterdir()) == [tmp_path / "mine"]
+
+
+def test_an_unfinished_run_is_refused(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_bytes((run / "run.json").read_bytes())
+    with pytest.raises(UserError, match=r"it has no scores\.json"):
+        publish(options(tmp_path / "run", tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_weight_beyond_half_precision_is_named(run: Path, tmp_path: Path) -> None:
+    for name in ("run.json", "scores.json", "curve.json", "config.json", "tokenizer.json"):
+        (tmp_path / "run").mkdir(exist_ok=True)
+        (tmp_path / "run" / name).write_bytes((run / name).read_bytes())
+    weights = load_file(run / "model.safetensors")
+    weights["qa_outputs.bias"] = torch.tensor([1e5, 0.0])
+    save_file(weights, tmp_path / "run" / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match=r"'qa_outputs\.bias'.*--precision fp32"):
+        publish(options(tmp_path / "run", tmp_path / "out"))
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_the_command_line(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["distill", "publish", str(run), "--out", str(tmp_path / "a"), "--licence", "mit"]
+    assert cli.main(words) == 0
+    assert json.loads(capsys.readouterr().out)["teacher"]
+    assert cli.main(["distill", "publish", str(tmp_path), "--out", "x", "--licence", "mit"]) == 2
