@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ondevice.manifest import Manifest, ParityInfo
+from collections.abc import Iterable
+
+from ondevice.manifest import CheckInfo, Manifest, ParityInfo
 
 MB = 1e6
 
@@ -40,6 +42,7 @@ def render(manifest: Manifest) -> str:
         "|---|---|---|---|---|---|---|",
         *(_parity_row(row) for row in manifest.parity),
         "",
+        *_checks(manifest),
         "## Run it",
         "",
         "```python",
@@ -76,8 +79,40 @@ def _parity_row(row: ParityInfo) -> str:
         status,
         row.evidence,
     )
+    return _cells(cells)
+
+
+def _cells(cells: Iterable[str]) -> str:
     # An unescaped pipe would begin a new cell and push the evidence out of the table.
-    return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
+    escaped = (" ".join(cell.replace("|", r"\|").split()) for cell in cells)
+    return "| " + " | ".join(escaped) + " |"
+
+
+def _checks(manifest: Manifest) -> list[str]:
+    if not manifest.checks:
+        return ["`ondevice verify` has not been run on this bundle since it was built.", ""]
+    return [
+        "`ondevice verify`, the last time that it was run:",
+        "",
+        "| check | runtime | length | figure | limit | status | evidence |",
+        "|---|---|---|---|---|---|---|",
+        *(_check_row(row) for row in manifest.checks),
+        "",
+    ]
+
+
+def _check_row(row: CheckInfo) -> str:
+    reason = f": {row.reason}" if row.reason and row.status != "passed" else ""
+    cells = (
+        row.check,
+        f"{row.runtime} {row.version}".strip(),
+        "–" if row.length is None else str(row.length),
+        row.figure or "–",
+        row.limit or "–",
+        row.status.replace("_", " ") + reason,
+        row.evidence,
+    )
+    return _cells(cells)
 
 
 def figure(value: float | None) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +12,7 @@ from ondevice import bundle, card, goldens
 from ondevice.manifest import (
     SCHEMA_VERSION,
     ArtifactInfo,
+    FileInfo,
     Manifest,
     ModelInfo,
     ParityInfo,
@@ -88,6 +91,40 @@ def write_goldens(
     """Write the goldens of the bundle that is being assembled in `directory`."""
     path = directory / bundle.GOLDEN_FILE
     goldens.write(path, checkpoint, job, window_for(job.lengths), graph.inputs, cases)
+
+
+def amend(place: Path, manifest: Manifest) -> Manifest:
+    """Replace a published bundle's manifest, and the card that follows from it.
+
+    Everything else stays the same file; the bundle is replaced in one step.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    with bundle.staging(place) as staged:
+        kept = {bundle.MANIFEST_FILE, bundle.CARD_FILE}
+        shutil.copytree(
+            place,
+            staged,
+            copy_function=_link,
+            dirs_exist_ok=True,
+            ignore=lambda folder, names: kept & set(names) if Path(folder) == place else set(),
+        )
+        path = staged / bundle.CARD_FILE
+        path.write_text(card.render(manifest), encoding="utf-8")
+        info = FileInfo(sha256=bundle.hash_file(path), bytes=path.stat().st_size)
+        files = {**manifest.files, bundle.CARD_FILE: info}
+        changed = manifest.model_copy(update={"files": files})
+        bundle.write_manifest(staged, changed)
+    return changed
+
+
+def _link(source: str, target: str) -> None:
+    """Link a file, so that 400 MB of weights are not copied; copy where links are not to be had."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def window_for(lengths: tuple[int, ...]) -> WindowInfo:

@@ -105,7 +105,7 @@ def _lengths(text: str | None) -> tuple[int, ...] | None:
 
 
 def _table(results: list[Built]) -> str:
-    headers = ("target", "scheme", "MB", "lengths", "parity", "seconds", "path")
+    headers = ("target", "scheme", "MB", "lengths", "needs", "parity", "seconds", "path")
     return console.table(headers, [_row(result) for result in results])
 
 
@@ -116,10 +116,19 @@ def _row(result: Built) -> tuple[str, ...]:
         result.job.scheme.name,
         size,
         ",".join(map(str, result.job.lengths)),
+        _needs(result),
         _parity(result),
         "cached" if result.cached else f"{result.seconds:.1f}",
         "not published" if result.failure else str(result.job.place),
     )
+
+
+def _needs(result: Built) -> str:
+    """Name the oldest runtime that the artifact is right on; the first that the target names."""
+    if result.manifest is None:
+        return "–"
+    oldest = next(iter(result.manifest.artifact.min_runtime.items()), None)
+    return "–" if oldest is None else " ".join(oldest)
 
 
 def _parity(result: Built) -> str:
@@ -148,6 +157,7 @@ def _record(result: Built) -> dict[str, Any]:
         "seconds": round(result.seconds, 3),
         "bytes": manifest.artifact.bytes if manifest is not None else None,
         "lengths": list(result.job.lengths),
+        "min_runtime": {} if manifest is None else manifest.artifact.min_runtime,
         "parity": [row.model_dump() for row in result.parity],
         "failure": None if result.failure is None else str(result.failure),
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ondevice import __version__, bundle, console, golden_records, models
+from ondevice import __version__, bundle, console, contents, golden_records, models
 from ondevice.errors import OnDeviceError, RuntimeUnavailableError, UserError
 from ondevice.golden_records import RunRecord
 from ondevice.inference import Model
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 # The reference interpreter is slow, so it is asked fewer questions unless told otherwise.
 REFERENCE_EXAMPLES = 40
-FILES, TASK = "files", "task"
+FILES, TASK, RUNTIME = "files", "task", "runtime"
 
 
 @dataclass(frozen=True)
@@ -103,28 +102,33 @@ def run(
 
 
 def record(directory: Path, manifest: Manifest, rows: Iterable[CheckInfo]) -> Manifest:
-    """Write what was found into a bundle's manifest, in one step.
+    """Write what was found into a bundle's manifest and card; return the new manifest.
 
-    The new manifest is written beside the bundle and renamed over the old one, so that a killed
-    process leaves one or the other, and nothing in the bundle that is not listed.
+    The oldest version of each runtime that gave the goldens' answers becomes the manifest's
+    `min_runtime` for it. The bundle is replaced whole, in one step: a killed process leaves the
+    old one or the new one.
 
     Raises:
         UserError: it cannot be written.
     """
-    changed = manifest.model_copy(update={"checks": tuple(rows)})
-    place = directory.absolute()
-    try:
-        with tempfile.TemporaryDirectory(prefix=f".{place.name}.", dir=place.parent) as staged:
-            bundle.write_manifest(Path(staged), changed)
-            written = Path(staged) / bundle.MANIFEST_FILE
-            with written.open("rb") as stream:
-                os.fsync(stream.fileno())
-            written.chmod((place / bundle.MANIFEST_FILE).stat().st_mode & 0o777)
-            written.replace(place / bundle.MANIFEST_FILE)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise UserError(f"the findings cannot be written to '{directory}': {reason}") from error
-    return changed
+    found = tuple(rows)
+    artifact = manifest.artifact
+    oldest = {**artifact.min_runtime, **compat.min_runtime(_matrix(found))}
+    changed = manifest.model_copy(
+        update={
+            "checks": found,
+            "artifact": artifact.model_copy(update={"min_runtime": oldest}),
+        }
+    )
+    return contents.amend(directory.absolute(), changed)
+
+
+def _matrix(rows: Iterable[CheckInfo]) -> Iterator[compat.Tried]:
+    """Read the runtime matrix back from the table."""
+    for row in rows:
+        if row.check == RUNTIME:
+            status = row.reason.partition(":")[0] if row.status == "failed" else row.status
+            yield compat.Tried(row.runtime, row.version, status)
 
 
 def find_checkpoint(manifest: Manifest, options: VerifyOptions) -> tuple[Checkpoint | None, str]:
@@ -279,7 +283,7 @@ def _compat(directory: Path, options: VerifyOptions) -> list[CheckInfo]:
         prefix = f"{found.status}: " if found.status in {"wrong", "refused"} else ""
         rows.append(
             CheckInfo(
-                check="runtime",
+                check=RUNTIME,
                 runtime=found.runtime,
                 version=found.version,
                 length=found.length,

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -344,13 +344,21 @@ def _row(
     )
 
 
-def min_runtime(rows: Iterable[CompatRow]) -> dict[str, str]:
+class Tried(NamedTuple):
+    """How one version of a runtime did at one length."""
+
+    runtime: str
+    version: str
+    status: str
+
+
+def min_runtime(rows: Iterable[Tried | CompatRow]) -> dict[str, str]:
     """Return the oldest version of each runtime that passed and that no newer one failed after.
 
     A version passed if it did at every length. Versions that could not be had here are left out:
     they say nothing.
     """
-    statuses: dict[str, dict[str, set[CompatStatus]]] = {}
+    statuses: dict[str, dict[str, set[str]]] = {}
     for row in rows:
         statuses.setdefault(row.runtime, {}).setdefault(row.version, set()).add(row.status)
     oldest: dict[str, str] = {}

@@ -10,6 +10,7 @@ import pytest
 
 from ondevice import bundle, cli
 from ondevice.errors import RuntimeUnavailableError, UserError
+from ondevice.manifest import CheckInfo
 from ondevice.targets import TARGETS
 from ondevice.verify import check
 from tests.conftest import make_checkpoint
@@ -50,7 +51,9 @@ def test_it_prints_one_table_and_writes_it_to_the_manifest(place, model, capsys)
     lines = captured.out.splitlines()
     assert lines[0].split() == COLUMNS
     manifest = bundle.open_bundle(place)
-    assert manifest.model_copy(update={"checks": ()}) == before
+    card = {bundle.CARD_FILE: before.files[bundle.CARD_FILE]}
+    plain = manifest.model_copy(update={"checks": (), "files": {**manifest.files, **card}})
+    assert plain == before
     found = {row.check for row in manifest.checks}
     assert found >= {
         "files",
@@ -189,18 +192,75 @@ def test_another_checkpoint_is_refused(place, tmp_path, capsys):
     refused(verify(place, "--model", other), "is another checkpoint", capsys)
 
 
-def test_the_manifest_survives_a_full_disk(place, monkeypatch):
+def test_the_bundle_survives_a_full_disk(place, monkeypatch):
     manifest = bundle.read_manifest(place)
-    before = (place / bundle.MANIFEST_FILE).read_bytes()
+    before = {path.name: path.read_bytes() for path in place.iterdir() if path.is_file()}
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(bundle, "write_manifest", full)
-    with pytest.raises(UserError, match=r"cannot be written.*No space left"):
+    with pytest.raises(UserError, match="the disk is full"):
         check.record(place, manifest, [])
-    assert (place / bundle.MANIFEST_FILE).read_bytes() == before
+    assert {path.name: path.read_bytes() for path in place.iterdir()} == before
     assert {path.name for path in place.parent.iterdir()} == {place.name}
+
+
+def tried(runtime, version, status, reason=""):
+    return CheckInfo(
+        check="runtime",
+        runtime=runtime,
+        version=version,
+        length=32,
+        status=status,
+        evidence="host",
+        reason=reason,
+    )
+
+
+def test_the_runtime_matrix_becomes_min_runtime(place):
+    """1.18 is right, 1.17 is wrong, 1.16 refuses, 1.15 was not to be had."""
+    rows = [
+        tried("onnxruntime", "1.20.0", "passed"),
+        tried("onnxruntime", "1.18.0", "passed"),
+        tried("onnxruntime", "1.17.0", "failed", "wrong: differs by 3"),
+        tried("onnxruntime", "1.16.0", "failed", "refused: opset 20"),
+        tried("onnxruntime", "1.15.0", "not_run", "no wheel"),
+    ]
+    manifest = bundle.read_manifest(place)
+    check.record(place, manifest, rows)
+    changed = bundle.open_bundle(place)
+    assert changed.artifact.min_runtime == {"onnxruntime": "1.18.0"}
+    assert changed.checks == tuple(rows)
+    card = (place / bundle.CARD_FILE).read_text(encoding="utf-8")
+    assert "| runs on | onnxruntime 1.18.0 |" in card
+    assert "| failed: wrong: differs by 3 |" in card
+    assert "| failed: refused: opset 20 |" in card
+    assert "| not run: no wheel |" in card
+    same = {**changed.files, bundle.CARD_FILE: manifest.files[bundle.CARD_FILE]}
+    assert same == manifest.files
+
+
+def test_without_a_matrix_min_runtime_stays(place):
+    manifest = bundle.read_manifest(place)
+    check.record(place, manifest, [])
+    assert bundle.open_bundle(place).artifact == manifest.artifact
+
+
+def test_the_card_says_whether_it_was_verified(place, model):
+    path = place / bundle.CARD_FILE
+    assert "has not been run on this bundle" in path.read_text(encoding="utf-8")
+    verify(place, "--model", model, "--examples", 5)
+    rows = bundle.open_bundle(place).checks
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert "has not been run" not in "".join(lines)
+    for row in rows:
+        length = "–" if row.length is None else str(row.length)
+        start = f"| {row.check} | {row.runtime} {row.version}".rstrip() + f" | {length} | "
+        (line,) = [line for line in lines if line.startswith(start)]
+        assert row.figure in line
+        assert f"| {row.status.replace('_', ' ')}" in line
+        assert line.endswith(f"| {row.evidence} |")
 
 
 def test_a_manifest_from_before_this_command_is_read(place):
