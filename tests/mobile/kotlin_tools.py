@@ -93,8 +93,9 @@ def _compiler() -> Path:
 
 def _jar(pattern: str) -> Path:
     spec = importlib.util.find_spec("run_kotlin_kernel")
-    assert spec is not None and spec.submodule_search_locations, "kotlin-jupyter-kernel is missing"
-    found = sorted((Path(spec.submodule_search_locations[0]) / "jars").glob(pattern))
+    assert spec is not None, "kotlin-jupyter-kernel is missing"
+    places = spec.submodule_search_locations or []
+    found = sorted(jar for place in places for jar in Path(place, "jars").glob(pattern))
     assert found, f"kotlin-jupyter-kernel has no {pattern}"
     return found[-1]
 
