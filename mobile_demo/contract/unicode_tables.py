@@ -29,6 +29,8 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 HERE = Path(__file__).resolve().parent
 SWIFT = HERE.parent / "ios/QACore/Sources/QACore/UnicodeTables.swift"
 KOTLIN = HERE.parent / "android/core/src/main/kotlin/dev/ondevice/core/UnicodeTables.kt"
+# Each with its template, which explains the layout.
+FILES = {SWIFT: HERE / "UnicodeTables.swift.in", KOTLIN: HERE / "UnicodeTables.kt.in"}
 
 # The bits of a code point's properties.
 SPACE, REMOVED, PUNCTUATION, IDEOGRAPH, MARK = 1, 2, 4, 8, 16
@@ -153,15 +155,7 @@ def _combining(points: list[int], decomposition: Mapping) -> dict[int, int]:
     each class: up to and down to which rung they move tells their class.
     """
     reorder = NFD().normalize_str
-    moving = [
-        point
-        for point in points
-        if point not in decomposition
-        and (
-            reorder(f"{BETWEEN}{chr(point)}{LOWEST}") == f"{BETWEEN}{LOWEST}{chr(point)}"
-            or reorder(f"{BETWEEN}{HIGHEST}{chr(point)}") == f"{BETWEEN}{chr(point)}{HIGHEST}"
-        )
-    ]
+    moving = _moving([point for point in points if point not in decomposition])
     rungs = {unicodedata.combining(chr(point)): chr(point) for point in reversed(moving)}
     numbers = sorted(rungs)
     ladder = [rungs[number] for number in numbers]
@@ -176,6 +170,21 @@ def _combining(points: list[int], decomposition: Mapping) -> dict[int, int]:
         assert last - first == (mark not in ladder), f"U+{point:04X} is of an unknown class"
         classes[point] = numbers[first]
     return classes
+
+
+def _moving(points: list[int]) -> list[int]:
+    """Return the code points that NFD moves past a mark of the lowest or the highest class."""
+    found = []
+    for begin in range(0, len(points), BATCH):
+        chunk = [chr(point) for point in points[begin : begin + BATCH]]
+        text = "".join(f"{BETWEEN}{char}{LOWEST}{BETWEEN}{HIGHEST}{char}" for char in chunk)
+        ordered = NFD().normalize_str(text)
+        assert len(ordered) == len(text)
+        for place, char in enumerate(chunk):
+            _, first, second, _, third, fourth = ordered[6 * place : 6 * place + 6]
+            if (first, second) == (LOWEST, char) or (third, fourth) == (char, HIGHEST):
+                found.append(ord(char))
+    return found
 
 
 # --- text ---
@@ -258,8 +267,8 @@ def main() -> int:
     arguments = parser.parse_args()
     tables = encode(probe())
     stale = False
-    for path, template in ((SWIFT, "UnicodeTables.swift.in"), (KOTLIN, "UnicodeTables.kt.in")):
-        source = render(HERE / template, tables)
+    for path, template in FILES.items():
+        source = render(template, tables)
         if not path.is_file() or path.read_text(encoding="utf-8") != source:
             stale = True
             if not arguments.check:
