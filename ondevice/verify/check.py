@@ -91,6 +91,7 @@ def run(
             rows += golden_check.check_code(records, tokenizer, directory)
             opened = open_artifact(directory, manifest, tokenizer, records)
             rows += _goldens(manifest, records, opened)
+            rows += _interpreter(directory, manifest, records, opened)
         with told.step("task"):
             rows += _task(manifest, options, opened, checkpoint, absent)
         with told.step("runtimes"):
@@ -205,6 +206,25 @@ def _goldens(manifest: Manifest, records: list[Record], opened: Opened) -> list[
     if manifest.task == "qa":
         rows += _guarded(golden_check.ANSWERS, manifest, opened, partial(_answers, records))
     return rows
+
+
+def _interpreter(
+    directory: Path, manifest: Manifest, records: list[Record], opened: Opened
+) -> list[CheckInfo]:
+    """Compare runtime and interpreter, for the formats that have an interpreter."""
+    from ondevice.verify import REFERENCES
+    from ondevice.verify.runners import open_reference
+
+    if manifest.artifact.target not in REFERENCES:
+        return []
+    if opened.model is None or opened.evidence != "host":
+        reason = "its runtime is not here to be compared with the reference interpreter"
+        here = Opened(None, reason=reason)
+        return [_unopened(golden_check.INTERPRETER, manifest, here)]
+    artifact = manifest.artifact
+    roles = [output.role for output in artifact.outputs]
+    interpreter = open_reference(artifact.target, directory / artifact.file, roles)
+    return golden_check.check_interpreter(records, opened.model, interpreter)
 
 
 def _outputs(records: list[Record], model: Model, evidence: Evidence) -> list[CheckInfo]:

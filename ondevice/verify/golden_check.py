@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -31,10 +32,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ondevice.inference import Model
+    from ondevice.targets.base import Runner
     from ondevice.tokenizer import TextTokenizer
 
 TOKENS, WINDOWS, SPANS = "goldens: tokens", "goldens: windows", "goldens: spans"
 OUTPUTS, ANSWERS = "goldens: outputs", "goldens: answers"
+INTERPRETER = "goldens: interpreter"
 PROBABILITY_TOLERANCE = 2e-6
 
 _Kind = TypeVar("_Kind", TokenizeRecord, WindowRecord, RunRecord, DecodeRecord, AnswerRecord)
@@ -65,31 +68,65 @@ def check_code(
 
 def check_outputs(records: Sequence[Record], model: Model, evidence: Evidence) -> list[CheckInfo]:
     """Run the artifact on the goldens' model inputs, length by length."""
-    rows = []
     runs = _of(records, RunRecord)
-    for length in sorted({record.length for record in runs}):
-        chosen = [record for record in runs if record.length == length]
-        limit = ParityLimit(chosen[0].max_abs, chosen[0].min_cosine)
-        names = tuple(chosen[0].inputs)
-        cases = [_case(record) for record in chosen]
-        (info,) = parity.check(model.runner, cases, names, model.manifest.task, limit, evidence)
-        by_cosine = limit.max_abs is None
-        value = info.cosine if by_cosine else info.max_abs
-        figure = f"{'cosine' if by_cosine else 'max abs'} {card.figure(value)}"
-        rows.append(
-            CheckInfo(
-                check=OUTPUTS,
-                runtime=info.runtime,
-                version=info.version,
-                length=length,
-                figure=figure if value is not None else "",
-                limit=info.limit,
-                status=info.status,
-                evidence=evidence,
-                reason=info.reason,
-            )
-        )
+    return [
+        _compare(OUTPUTS, [_case(record) for record in chosen], _limit(chosen), model, evidence)
+        for chosen in _by_length(runs)
+    ]
+
+
+def check_interpreter(
+    records: Sequence[Record], model: Model, interpreter: Runner
+) -> list[CheckInfo]:
+    """Run the artifact on the same inputs in its runtime and in its format's interpreter.
+
+    Where both are at hand this checks the interpreter, on whose word the artifact is published
+    where there is no runtime.
+    """
+    rows = []
+    for chosen in _by_length(_of(records, RunRecord)):
+        cases = [_interpreted(record, interpreter) for record in chosen]
+        rows.append(_compare(INTERPRETER, cases, _limit(chosen), model, "host"))
     return rows
+
+
+def _interpreted(record: RunRecord, interpreter: Runner) -> Case:
+    """Return a record's case with what the interpreter answers, cut as the record's outputs are."""
+    found = interpreter.run(inputs_of(record))
+    expected = _case(record)
+    outputs = {role: found[role][:, : value.shape[1]] for role, value in expected.outputs.items()}
+    return replace(expected, outputs=outputs)
+
+
+def _by_length(runs: Sequence[RunRecord]) -> Iterator[list[RunRecord]]:
+    for length in sorted({record.length for record in runs}):
+        yield [record for record in runs if record.length == length]
+
+
+def _limit(chosen: Sequence[RunRecord]) -> ParityLimit:
+    return ParityLimit(chosen[0].max_abs, chosen[0].min_cosine)
+
+
+def _compare(
+    check: str, cases: Sequence[Case], limit: ParityLimit, model: Model, evidence: Evidence
+) -> CheckInfo:
+    """Compare what the model answers with the outputs of cases of one length."""
+    names = tuple(cases[0].inputs)
+    (info,) = parity.check(model.runner, cases, names, model.manifest.task, limit, evidence)
+    by_cosine = limit.max_abs is None
+    value = info.cosine if by_cosine else info.max_abs
+    figure = f"{'cosine' if by_cosine else 'max abs'} {card.figure(value)}"
+    return CheckInfo(
+        check=check,
+        runtime=info.runtime,
+        version=info.version,
+        length=cases[0].length,
+        figure=figure if value is not None else "",
+        limit=info.limit,
+        status=info.status,
+        evidence=evidence,
+        reason=info.reason,
+    )
 
 
 def check_answers(records: Sequence[Record], model: Model, evidence: Evidence) -> list[CheckInfo]:

@@ -27,5 +27,10 @@ def open_runner(target: str, path: Path, roles: Sequence[str]) -> tuple[Runner, 
     except RuntimeUnavailableError:
         if target not in REFERENCES:
             raise
+    return open_reference(target, path, roles), "reference"
+
+
+def open_reference(target: str, path: Path, roles: Sequence[str]) -> Runner:
+    """Load an artifact in the interpreter of its format; `target` is one of REFERENCES."""
     runner: Runner = importlib.import_module(REFERENCES[target]).load(path, roles)
-    return runner, "reference"
+    return runner

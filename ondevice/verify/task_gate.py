@@ -161,7 +161,7 @@ def _qa(subject: Subject, limits: GateLimits, data: Path | None, count: int) -> 
         f" F1 drop {_interval(drop)}, n={len(examples)}"
     )
     return [
-        Finding("task: F1", figure, _drop_limit(limits), _judge_drop("F1", drop, limits)),
+        _dropped("task: F1", "F1", figure, before.f1, drop, limits),
         _flips("task: answer flips", np.asarray(flips), limits),
     ]
 
@@ -228,7 +228,7 @@ def _with_head(
     old, new = before.values[before.headline], after.values[after.headline]
     name = before.headline
     figure = f"{name} {old:.2f} → {new:.2f}, drop {_interval(drop)}, n={len(examples)}"
-    return [Finding("task: score", figure, limit, _judge_drop(name, drop, limits)), *found]
+    return [_dropped("task: score", name, figure, old, drop, limits), *found]
 
 
 def _rows(logits: NDArray[np.float32], item: Feature, head: TaskHead) -> NDArray[np.float32]:
@@ -298,6 +298,20 @@ def _flips(check: str, flips: NDArray[np.bool_], limits: GateLimits) -> Finding:
     limit = f"≤ {limits.max_flips:g} %"
     reason = "" if share <= limits.max_flips else f"{figure} got another answer, the limit {limit}"
     return Finding(check, figure, limit, reason)
+
+
+def _dropped(
+    check: str, name: str, figure: str, before: float, drop: Interval, limits: GateLimits
+) -> Finding:
+    """Judge a drop, unless the checkpoint scores too little for one to be seen."""
+    limit = _drop_limit(limits)
+    if before <= limits.max_drop:
+        reason = (
+            f"the checkpoint itself scores {before:.2f} on this data, so that no drop could exceed"
+            " the limit; give data that it was trained for with --eval FILE"
+        )
+        return Finding(check, figure, limit, reason, ran=False)
+    return Finding(check, figure, limit, _judge_drop(name, drop, limits))
 
 
 def _judge_drop(name: str, drop: Interval, limits: GateLimits) -> str:

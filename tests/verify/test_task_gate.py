@@ -142,6 +142,18 @@ def test_an_artifact_that_is_better_passes_the_drop_and_shows_in_the_flips(tiny,
     assert "25.00 % (2 of 8)" in found["answer flips"].reason
 
 
+def test_a_checkpoint_that_knows_nothing_shows_no_drop(tiny, squad):
+    """It answers one question of eight, 12.5 points, and no drop can exceed that."""
+    subject, _ = subject_of(tiny, "qa")
+    ignorant = pointing(subject, WORDS[1:])
+    subject = Subject(subject.manifest, subject.tokenizer, ignorant, ignorant)
+    limits = GateLimits(max_drop=12.5, max_flips=12.5, min_cosine=0.0)
+    found = by_check(task_gate.check(subject, limits, data=squad))
+    assert not found["F1"].ran
+    assert "itself scores 12.50" in found["F1"].reason
+    assert found["answer flips"].ran
+
+
 def test_labelled_texts_give_accuracy(tiny, tmp_path):
     subject, _ = subject_of(tiny, "classify", lambda o: {"logits": np.roll(o["logits"], 1, -1)})
     texts = ["the river is old", "the sea is large", "what is the sun?", "the moon is small"]
@@ -161,11 +173,17 @@ def test_labelled_texts_give_accuracy(tiny, tmp_path):
 
 def test_labelled_words_give_a_score(tiny, tmp_path):
     subject, _ = subject_of(tiny, "tokens")
-    names = subject.manifest.model.labels
-    lines = [f"river {names[0]}", f"sea {names[1]}", "", f"sun {names[2]}"]
+    names = ("B-A", "B-B", "B-C")
+    subject.manifest.model.labels = names
+    words = ["river", "sea", "sun"]
+    lines = []
+    for word in words:
+        encoded = subject.tokenizer.tokenizer.encode(word)
+        logits = subject.checkpoint_at((encoded.ids, encoded.type_ids))["logits"]
+        lines += [f"{word} {names[int(logits[0, 1].argmax())]}", ""]
     (tmp_path / "data.conll").write_text("\n".join(lines) + "\n", encoding="utf-8")
     found = by_check(task_gate.check(subject, STRICT, data=tmp_path / "data.conll"))
-    assert found["score"].ran
+    assert found["score"].figure.startswith("f1 100.00 → 100.00")
     assert found["class flips"].figure == "0.00 % (0 of 3)"
 
 
