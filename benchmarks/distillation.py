@@ -1,0 +1,121 @@
+"""What each lever of task distillation is worth: the same steps, one thing changed at a time.
+
+    python benchmarks/distillation.py --teacher teacher --train A.json B.json --eval dev.json \
+        --out runs/levers [--steps 400] [--only "plain;first layers"]
+
+Trains a student for each lever, all from the same teacher, seed and number of steps, scores all
+of them on the same questions, and prints for each its F1 and the paired difference from the
+student `distilled`, which has the defaults. `plain` is the same student fine-tuned without a
+teacher. Runs resume, and finished ones are not repeated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import machine
+
+from ondevice import console
+from ondevice.distill import recipe
+from ondevice.distill.options import DataOptions, LossWeights, TaskOptions, TrainOptions
+
+RESULTS = Path(__file__).parent / "results" / "distillation.json"
+BASE = "distilled"
+PLAIN = LossWeights(kl=0.0, hard=1.0, hidden=0.0)
+
+# What differs from the defaults of `ondevice distill task`.
+LEVERS: dict[str, dict[str, object]] = {
+    BASE: {},
+    "plain": {"weights": PLAIN},
+    "soft targets alone": {"weights": LossWeights(hard=0.0, hidden=0.0)},
+    "without hidden states": {"weights": LossWeights(hidden=0.0)},
+    "without labels": {"weights": LossWeights(hard=0.0)},
+    "hidden states of the last layer": {"compare": "last"},
+    "attention maps": {"weights": LossWeights(attention=1.0)},
+    "temperature 1": {"temperature": 1.0},
+    "temperature 4": {"temperature": 4.0},
+    "first layers": {"layers": "first-3"},
+    "last layers": {"layers": "last-3"},
+    "layers 0,2,4": {"layers": "0,2,4"},
+    "layers 0,3,5": {"layers": "0,3,5"},
+    "10,000 unlabelled pairs": {"pairs": 10_000},
+    "4 layers": {"layers": "0,2,3,5"},
+    "4 layers, plain": {"layers": "0,2,3,5", "weights": PLAIN},
+}
+
+
+def main() -> int:
+    """Train, score and print; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--teacher", default="teacher")
+    parser.add_argument("--train", type=Path, nargs="+", required=True)
+    parser.add_argument("--eval", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="directory of the runs")
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--learning-rate", type=float, default=3e-4)
+    parser.add_argument("--only", help="names of levers, with semicolons between them")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    arguments = parser.parse_args()
+    asked = arguments.only.split(";") if arguments.only else list(LEVERS)
+    chosen = list(dict.fromkeys([BASE, *asked]))
+    if unknown := set(chosen) - set(LEVERS):
+        parser.error(f"unknown lever '{min(unknown)}'; levers: {', '.join(LEVERS)}")
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
+
+    data = DataOptions(train=tuple(arguments.train), eval_file=arguments.eval)
+    base = TaskOptions(
+        teacher=arguments.teacher,
+        data=data,
+        out=arguments.out / "distilled",
+        cache=arguments.out / "cache",
+        training=TrainOptions(
+            max_steps=arguments.steps,
+            learning_rate=arguments.learning_rate,
+            freeze_embeddings=True,
+            eval_every=arguments.steps,
+        ),
+    )
+    runs = {name: train(name, base, arguments.out) for name in chosen}
+    scores = recipe.score(tuple(map(str, runs.values())), data)
+    rows = [{"lever": name, **scores[str(path)]} for name, path in runs.items()]
+    document = {
+        "machine": machine.describe(),
+        "steps": arguments.steps,
+        "learning_rate": arguments.learning_rate,
+        "eval": arguments.eval.name,
+        "rows": rows,
+    }
+    arguments.results.parent.mkdir(exist_ok=True)
+    arguments.results.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    print(console.table(("student", "EM", "F1", f"F1 - {BASE}"), [row_of(row) for row in rows]))
+    return 0
+
+
+def train(name: str, base: TaskOptions, out: Path) -> Path:
+    """Train one student unless it is trained already; return its directory."""
+    options = replace(base, out=out / slug(name), **LEVERS[name])  # type: ignore[arg-type]
+    recipe.task(options)
+    return options.out
+
+
+def slug(name: str) -> str:
+    """Return a directory's name."""
+    return name.replace(" ", "-").replace(",", "")
+
+
+def row_of(row: dict[str, object]) -> tuple[str, ...]:
+    """Return a table row."""
+    gap = row.get("difference")
+    text = "–"
+    if isinstance(gap, dict):
+        text = f"{gap['value']:+.1f} [{gap['low']:+.1f}, {gap['high']:+.1f}]"
+    return str(row["lever"]), f"{row['em']:.1f}", f"{row['f1']:.1f}", text
+
+
+if __name__ == "__main__":
+    sys.exit(main())
