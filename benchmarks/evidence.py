@@ -1,0 +1,131 @@
+"""The evidence for an embedded model over all targets and schemes, as one table.
+
+    python benchmarks/evidence.py [--model student] [--targets coreml,tflite,executorch,onnx]
+        [--eval FILE] [--examples N]
+
+Builds every bundle that is not built yet, verifies each (files, goldens, task gate, older
+runtimes in environments of their own, file format, delegation), prints a table, and writes every
+row of it to ``benchmarks/results/evidence.json``. Nothing is timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import machine
+
+from ondevice import build, console
+from ondevice.manifest import CheckInfo
+from ondevice.plan import DEFAULT_OUT, BuildOptions
+from ondevice.targets import TARGETS
+from ondevice.verify import check
+
+RESULTS = Path(__file__).parent / "results" / "evidence.json"
+# The oldest runtimes that the targets promise, and what today's converters come with.
+OLD_RUNTIMES = {
+    "tflite": ("tflite-runtime==2.14.0", "ai-edge-litert==1.4.0"),
+    "onnx": ("onnxruntime==1.17.3", "onnxruntime==1.20.1"),
+}
+HEADERS = ("target", "scheme", "MB", "goldens", "F1 drop", "flips", "delegated", "older runtimes")
+
+
+def main() -> int:
+    """Build, verify and print; return 3 if a check failed, as ``ondevice verify`` does."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--model", default="student")
+    parser.add_argument("--targets", default=",".join(TARGETS))
+    parser.add_argument("--eval", type=Path, help="SQuAD JSON (default: the samples)")
+    parser.add_argument("--examples", type=int, help="of the task gate (default: verify's)")
+    parser.add_argument("--out", type=Path, default=DEFAULT_OUT)
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    arguments = parser.parse_args()
+    records = [
+        verify(built, arguments)
+        for target in arguments.targets.split(",")
+        for built in build_all(arguments.model, target, arguments.out)
+    ]
+    document = {"machine": machine.describe(), "model": arguments.model, "bundles": records}
+    arguments.results.parent.mkdir(exist_ok=True)
+    arguments.results.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    print(console.table(HEADERS, [row_of(record) for record in records]))
+    failed = any(row["status"] == "failed" for record in records for row in record["checks"])
+    return 3 if failed else 0
+
+
+def build_all(model: str, target: str, out: Path) -> list[build.Built]:
+    """Build a target's every scheme."""
+    options = BuildOptions(model=model, targets=(target,), schemes=TARGETS[target].schemes, out=out)
+    return build.run(options, console.Progress())
+
+
+def verify(built: build.Built, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Verify one bundle; return what the table and the results say of it."""
+    record: dict[str, Any] = {
+        "target": built.job.target.name,
+        "scheme": built.job.scheme.name,
+        "published": built.manifest is not None,
+        "failure": None if built.failure is None else str(built.failure),
+        "bytes": None,
+        "checks": [],
+    }
+    if built.manifest is None:
+        return record
+    options = check.VerifyOptions(
+        data=arguments.eval,
+        examples=arguments.examples,
+        runtimes=OLD_RUNTIMES.get(built.job.target.name, ()),
+    )
+    manifest, rows = check.run(built.job.place, options, console.Progress())
+    check.record(built.job.place, manifest, rows)
+    return record | {
+        "bytes": manifest.artifact.bytes,
+        "checks": [row.model_dump() for row in rows],
+    }
+
+
+def row_of(record: dict[str, Any]) -> tuple[str, ...]:
+    """Return a bundle's row of the table."""
+    if not record["published"]:
+        return (record["target"], record["scheme"], "not published", *["–"] * (len(HEADERS) - 3))
+    rows = [CheckInfo(**row) for row in record["checks"]]
+    outputs = next(row for row in rows if row.check == "goldens: outputs")
+    score = next(row for row in rows if row.check in {"task: F1", "task"})
+    drop = re.search(r"F1 drop ([^]]+\])", score.figure)
+    return (
+        record["target"],
+        record["scheme"],
+        f"{record['bytes'] / 1e6:.1f}",
+        f"{outputs.figure} {said(outputs)}",
+        f"{drop[1] if drop else '–'} {said(score)}",
+        next((row.figure.split(" (")[0] for row in rows if row.check.endswith("flips")), "–"),
+        next(row.figure or row.status for row in rows if row.check == "delegation").replace(
+            "not_run", "not run"
+        ),
+        "; ".join(f"{row.runtime} {row.version} {outcome(row)}" for row in older(rows)) or "–",
+    )
+
+
+def older(rows: list[CheckInfo]) -> list[CheckInfo]:
+    """Return the rows of the runtime matrix, at the longest length."""
+    matrix = [row for row in rows if row.check == "runtime"]
+    longest = max((row.length or 0 for row in matrix), default=0)
+    return [row for row in matrix if row.length == longest]
+
+
+def outcome(row: CheckInfo) -> str:
+    """Say passed, wrong, refused or not run."""
+    return row.reason.split(":")[0] if row.status == "failed" else row.status.replace("_", " ")
+
+
+def said(row: CheckInfo) -> str:
+    """Say how a check ended and what kind of evidence it is."""
+    return f"{row.status.replace('_', ' ')} ({row.evidence})"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
