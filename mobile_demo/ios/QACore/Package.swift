@@ -12,6 +12,11 @@ let package = Package(
         .target(name: "QACore"),
         // Not "qacore": macOS does not tell the case of file names apart.
         .executableTarget(name: "QACoreTool", dependencies: ["QACore"]),
+        .testTarget(
+            name: "QACoreTests",
+            dependencies: ["QACore"],
+            resources: [.copy("Samples")]
+        ),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -12,6 +12,8 @@ public struct QAError: Error, Equatable, Sendable, CustomStringConvertible {
         case missingFile = "missing_file"
         case hashMismatch = "hash_mismatch"
         case badGolden = "bad_golden"
+        /// Only in apps: the passages cannot be read.
+        case badPassages = "bad_passages"
     }
 
     public let kind: Kind

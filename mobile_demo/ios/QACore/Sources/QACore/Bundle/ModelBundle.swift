@@ -20,28 +20,40 @@ public struct ModelBundle: Sendable {
         }
     }
 
-    /// Compare every file with its hash: none may be missing, altered or extra.
-    public func verify() throws(QAError) {
-        let present = try listFiles()
-        for name in manifest.files.keys.sorted() {
-            try verify(name)
+    /// The files that an app reads: the artifact's, the vocabulary and the goldens.
+    public var neededFiles: [String] {
+        let exact = [manifest.tokenizer.file, Self.goldenFile, manifest.artifact.file]
+        let inside = manifest.artifact.file + "/"
+        return manifest.files.keys.filter { exact.contains($0) || $0.hasPrefix(inside) }.sorted()
+    }
+
+    /// Compare files with their hashes: all that the manifest lists, or those that are named.
+    ///
+    /// A directory as artifact must hold nothing else: its reader might take that up.
+    public func verify(_ names: [String]? = nil) throws(QAError) {
+        let artifact = manifest.artifact.file
+        for name in [artifact, manifest.tokenizer.file]
+        where !manifest.files.keys.contains(where: { $0 == name || $0.hasPrefix(name + "/") }) {
+            throw QAError(.missingFile, "'\(name)' is not among the files of the manifest")
         }
-        if let extra = present.sorted().first(where: { manifest.files[$0] == nil }) {
-            throw QAError(.hashMismatch, "'\(extra)' is in the bundle but not in its manifest")
+        for name in names ?? manifest.files.keys.sorted() { try verify(name) }
+        let inside = FileManager.default.subpaths(
+            atPath: directory.appendingPathComponent(artifact).path)
+        for name in (inside ?? []).sorted().map({ "\(artifact)/\($0)" })
+        where manifest.files[name] == nil && type(of: name) != .typeDirectory {
+            throw QAError(.hashMismatch, "'\(name)' is in the bundle but not in its manifest")
         }
     }
 
-    /// Compare one file with its hash.
-    public func verify(_ name: String) throws(QAError) {
-        guard let expected = manifest.files[name] else {
-            throw QAError(.hashMismatch, "'\(name)' is in the bundle but not in its manifest")
+    private func verify(_ name: String) throws(QAError) {
+        // Of a link the type is its own, so links are as good as missing; so are those in between.
+        let steps = name.split(separator: "/").indices.map { step in
+            name.split(separator: "/")[...step].joined(separator: "/")
         }
-        let path = directory.appendingPathComponent(name).path
-        var isDirectory: ObjCBool = false
-        guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory),
-            !isDirectory.boolValue
+        guard let expected = manifest.files[name], type(of: name) == .typeRegular,
+            steps.dropLast().allSatisfy({ type(of: $0) == .typeDirectory })
         else { throw QAError(.missingFile, "'\(name)' is missing from the bundle") }
-        guard let found = FileHash.sha256(of: path) else {
+        guard let found = FileHash.sha256(of: directory.appendingPathComponent(name).path) else {
             throw QAError(.missingFile, "'\(name)' in the bundle cannot be read")
         }
         guard found.digest == expected.sha256, found.bytes == expected.bytes else {
@@ -49,11 +61,17 @@ public struct ModelBundle: Sendable {
         }
     }
 
+    private func type(of name: String) -> FileAttributeType? {
+        let path = directory.appendingPathComponent(name).path
+        let attributes = try? FileManager.default.attributesOfItem(atPath: path)
+        return attributes?[.type] as? FileAttributeType
+    }
+
     /// The bundle's tokenizer.
     public func tokenizer() throws(QAError) -> WordPieceTokenizer {
         guard manifest.tokenizer.kind == "wordpiece" else {
             throw QAError(
-                .badVocabulary,
+                .noVocabulary,
                 "the bundle's tokenizer is \(manifest.tokenizer.kind); this app reads wordpiece")
         }
         return WordPieceTokenizer(
@@ -82,27 +100,5 @@ public struct ModelBundle: Sendable {
         let parts = name.split(separator: "/")
         return !parts.isEmpty && !name.hasPrefix("/") && !parts.contains("..")
             && !name.contains("\\") && !name.utf8.contains(0)
-    }
-
-    /// Paths of all files but the manifest; symbolic links are refused.
-    private func listFiles() throws(QAError) -> [String] {
-        var files: [String] = []
-        var waiting = [""]
-        while let parent = waiting.popLast() {
-            let place = directory.appendingPathComponent(parent).path
-            let names = (try? FileManager.default.contentsOfDirectory(atPath: place)) ?? []
-            for name in names {
-                let relative = parent.isEmpty ? name : "\(parent)/\(name)"
-                let path = directory.appendingPathComponent(relative).path
-                let attributes = try? FileManager.default.attributesOfItem(atPath: path)
-                switch attributes?[.type] as? FileAttributeType {
-                case .typeDirectory?: waiting.append(relative)
-                case .typeSymbolicLink?:
-                    throw QAError(.hashMismatch, "'\(relative)' in the bundle is a symbolic link")
-                default: if relative != Self.manifestFile { files.append(relative) }
-                }
-            }
-        }
-        return files
     }
 }
