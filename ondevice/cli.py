@@ -47,6 +47,7 @@ COMMANDS: dict[str, Command] = {
     "ask": Command("ondevice.commands.ask", "ask a question-answering bundle a question"),
     "distill": Command("ondevice.distill.cli", "fine-tune a teacher, distil a student"),
     "verify": Command("ondevice.commands.verify", "prove that a bundle is right, with evidence"),
+    "bench": Command("ondevice.commands.bench", "measure latency, memory and score of bundles"),
     "doctor": Command("ondevice.commands.doctor", "say what is installed and what can run here"),
 }
 

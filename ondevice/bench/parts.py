@@ -6,6 +6,7 @@ null or left out, never guessed.
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
@@ -47,6 +48,12 @@ Thermal = Literal[
     "shutdown",
 ]
 LOADS = ("load_cold", "load_warm")
+
+
+def plain(text: str, size: int = 500) -> str:
+    """Return someone else's text as one line that fits :data:`Text`."""
+    printable = "".join(" " if unicodedata.category(char) == "Cc" else char for char in text)
+    return " ".join(printable.split())[:size]
 
 
 class Documented(Strict):

@@ -44,6 +44,7 @@ from ondevice.bench.parts import (
     Thermal,
     TrafficInfo,
     TrafficPolicy,
+    plain,
 )
 from ondevice.errors import UserError
 
@@ -73,6 +74,7 @@ __all__ = [
     "TrafficInfo",
     "TrafficPolicy",
     "parse_result",
+    "plain",
     "read_result",
     "result_name",
     "write_result",

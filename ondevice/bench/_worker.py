@@ -1,0 +1,231 @@
+"""One artifact in a process of its own: ``python -m ondevice.bench._worker FD``.
+
+Reads one JSON request a line from standard input and writes one JSON reply a line to the file
+descriptor FD; standard output and error are a log, where runtimes may print what they like. The
+parent says when: nothing runs here while another artifact has its turn. It ends with its input.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ondevice import bundle
+from ondevice.bench import machine, workload
+from ondevice.errors import OnDeviceError, RuntimeUnavailableError, UserError
+from ondevice.inference import Model
+from ondevice.tasks import qa
+from ondevice.tokenizer import read_tokenizer
+
+if TYPE_CHECKING:
+    from ondevice.bench.protocol import Pass
+    from ondevice.manifest import Manifest
+    from ondevice.models import Checkpoint
+    from ondevice.targets.base import Runner
+
+# Imported before the clock starts: an app links its runtime, it does not import it. Of each group
+# the first that is installed; if none is, loading says so.
+MODULES: dict[str, tuple[tuple[str, ...], ...]] = {
+    "coreml": (("coremltools",),),
+    "tflite": (("ai_edge_litert.interpreter", "tflite_runtime.interpreter"),),
+    "executorch": (("torch",), ("executorch.runtime",), ("executorch.kernels.quantized",)),
+    "onnx": (("onnxruntime",),),
+}
+
+
+class BundleWorker:
+    """A published bundle on its own runtime."""
+
+    def __init__(self, request: Mapping[str, Any]) -> None:
+        self.directory = Path(request["directory"])
+        self.threads = int(request["threads"])
+        self.manifest: Manifest = bundle.read_manifest(self.directory)
+        self.tokenizer = read_tokenizer(self.directory)
+        self.runner: Runner | None = None
+        for group in MODULES[self.manifest.artifact.target]:
+            _import_first(group)
+
+    def load(self) -> tuple[str, str]:
+        """Load the artifact; return the runtime's name and version."""
+        from ondevice.targets import TARGETS
+
+        artifact = self.manifest.artifact
+        roles = [output.role for output in artifact.outputs]
+        path = self.directory / artifact.file
+        self.runner = TARGETS[artifact.target].load(path, roles, threads=self.threads)
+        return self.runner.runtime, self.runner.version
+
+    def subject(self) -> workload.Subject:
+        """Return what answers."""
+        options = qa.QAOptions(**self.manifest.window.model_dump())
+        run = self._model().run_inputs
+        return workload.Subject(self.manifest.task, self.tokenizer, run, options)
+
+    def golden(self) -> dict[str, Any]:
+        """Hold the artifact against the bundle's goldens."""
+        from ondevice import golden_records
+        from ondevice.verify import golden_check
+
+        records = golden_records.read(self.directory / bundle.GOLDEN_FILE)
+        rows = golden_check.check_code(records, self.tokenizer, self.directory)
+        outputs = golden_check.check_outputs(records, self._model(), "host")
+        if not outputs:
+            return {"status": "failed", "checked": 0, "reason": "the bundle has no golden outputs"}
+        rows += outputs
+        if self.manifest.task == "qa":
+            rows += golden_check.check_answers(records, self._model(), "host")
+        wrong = [f"{row.check}: {row.reason}" for row in rows if row.status != "passed"]
+        return {
+            "status": "failed" if wrong else "passed",
+            "checked": len(records),
+            "reason": wrong[0] if wrong else "",
+        }
+
+    def placement(self) -> dict[str, Any]:
+        """Count what runs in a delegate, where that can be counted here."""
+        from ondevice.verify import delegation
+
+        found = delegation.measure(self.directory)
+        return {"nodes": found.ops_inside, "total": found.ops, "reason": found.reason}
+
+    def _model(self) -> Model:
+        if self.runner is None:
+            raise UserError("the artifact is not loaded")
+        return Model(self.manifest, self.tokenizer, self.runner)
+
+
+class TorchWorker:
+    """A checkpoint as PyTorch runs it, eagerly, in float32."""
+
+    def __init__(self, request: Mapping[str, Any]) -> None:
+        from ondevice import models
+        from ondevice.errors import require
+
+        torch = require("torch", extra="checkpoint")
+        require("transformers", extra="checkpoint")
+        # Its classes are imported lazily, by the module of an architecture.
+        importlib.import_module("ondevice.verify.reference")
+        torch.set_num_threads(int(request["threads"]))
+        self.checkpoint: Checkpoint = models.load(request["model"], request["task"])
+        self.longest = int(request["longest"])
+        self.version = str(torch.__version__).split("+")[0]
+        self.network: Any = None
+
+    def load(self) -> tuple[str, str]:
+        """Load the weights; return "torch" and its version."""
+        from ondevice.verify import reference
+
+        self.network = reference.load_model(self.checkpoint)
+        return "torch", self.version
+
+    def subject(self) -> workload.Subject:
+        """Return what answers."""
+        from ondevice.verify import reference
+
+        network, task = self.network, self.checkpoint.task
+        options = qa.QAOptions.for_length(self.longest)
+        return workload.Subject(
+            task,
+            self.checkpoint.tokenizer,
+            lambda inputs: reference.run_model(network, task, inputs),
+            options,
+        )
+
+
+WORKERS: dict[str, Callable[[Mapping[str, Any]], BundleWorker | TorchWorker]] = {
+    "bundle": BundleWorker,
+    "torch": TorchWorker,
+}
+
+
+class Server:
+    """Answers requests, one after another."""
+
+    def __init__(self) -> None:
+        self.worker: BundleWorker | TorchWorker | None = None
+        self.subject: workload.Subject | None = None
+        self.passes: dict[int, Callable[[], Pass]] = {}
+
+    def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the reply to one request."""
+        operation = request["op"]
+        if operation == "open":
+            self.worker = WORKERS[request["kind"]](request)
+            return {"resident": machine.resident_bytes()}
+        worker = self.worker
+        if worker is None:
+            raise UserError("nothing is open")
+        if operation == "load":
+            return self._load(worker)
+        if operation == "memory":
+            peak, method = machine.peak_bytes()
+            return {"peak": peak, "method": method}
+        if operation == "ask" and self.subject is not None:
+            lengths = tuple(request["lengths"])
+            reply = self.subject.ask(request["question"], request["context"], lengths)
+            best = reply.answers[0]
+            return {
+                "text": best.text,
+                "span": [best.start, best.end],
+                "windows": list(reply.lengths),
+                "stages": _listed(workload.stages(reply)),
+            }
+        if operation == "pass" and self.subject is not None:
+            return {"stages": _listed(self._pass(int(request["length"])))}
+        if isinstance(worker, BundleWorker) and operation in {"golden", "placement"}:
+            return worker.golden() if operation == "golden" else worker.placement()
+        raise UserError(f"there is no operation '{operation}' now")
+
+    def _load(self, worker: BundleWorker | TorchWorker) -> dict[str, Any]:
+        begin = time.perf_counter_ns()
+        runtime, version = worker.load()
+        nanoseconds = time.perf_counter_ns() - begin
+        self.subject = worker.subject()
+        self.passes.clear()
+        return {"nanoseconds": nanoseconds, "runtime": runtime, "version": version}
+
+    def _pass(self, length: int) -> Pass:
+        assert self.subject is not None
+        if length not in self.passes:
+            self.passes[length] = self.subject.passes_at(length)
+        return self.passes[length]()
+
+
+def _import_first(names: Sequence[str]) -> None:
+    for name in names:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+            return
+
+
+def _listed(stages: Pass) -> list[int | None]:
+    return [stages.tokenize, stages.infer, stages.decode]
+
+
+def main(descriptor: int) -> None:
+    """Answer requests until there are no more."""
+    server = Server()
+    with os.fdopen(descriptor, "w", encoding="utf-8") as replies:
+        for line in sys.stdin:
+            try:
+                reply = server.answer(json.loads(line))
+            except RuntimeUnavailableError as error:
+                reply = {"error": "unavailable", "message": str(error)}
+            except OnDeviceError as error:
+                reply = {"error": "failed", "message": str(error)}
+            except Exception as error:  # noqa: BLE001 - runtimes raise anything
+                text = " ".join(str(error).split())
+                reply = {"error": "failed", "message": f"{type(error).__name__}: {text}"}
+            replies.write(json.dumps(reply) + "\n")
+            replies.flush()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,142 @@
+"""Talk to the process that holds one artifact; say in a sentence how it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import ondevice
+from ondevice.bench.protocol import PassError
+
+WORKER = ("-m", "ondevice.bench._worker")
+# More than any reply: a process that writes on and on is stopped.
+MAX_REPLY_BYTES = 10_000_000
+
+
+class UnavailableError(PassError):
+    """The runtime does not exist here."""
+
+
+class Process:
+    """A fresh process for one artifact.
+
+    It begins in a session of its own: Ctrl-C reaches this process only, which ends the other.
+    """
+
+    def __init__(self, seconds: float, command: tuple[str, ...] = WORKER) -> None:
+        self._seconds = seconds
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
+        self._received = b""
+        self._reader, writer = os.pipe()
+        root = str(Path(ondevice.__file__).parent.parent.resolve())
+        paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+        try:
+            self._child = subprocess.Popen(
+                [sys.executable, "-P", *command, str(writer)],
+                stdin=subprocess.PIPE,
+                stdout=self._log,
+                stderr=self._log,
+                pass_fds=[writer],
+                start_new_session=True,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            )
+        finally:
+            os.close(writer)
+
+    def request(self, operation: str, **values: Any) -> dict[str, Any]:
+        """Send a request and return the reply.
+
+        Raises:
+            UnavailableError: the runtime does not exist here.
+            PassError: it reports an error, ended, or did not answer in time.
+        """
+        line = json.dumps({"op": operation, **values}) + "\n"
+        assert self._child.stdin is not None
+        try:
+            self._child.stdin.write(line.encode())
+            self._child.stdin.flush()
+        except OSError as error:
+            raise PassError(self._ending()) from error
+        reply = self._reply(operation)
+        if "error" in reply:
+            kind = UnavailableError if reply["error"] == "unavailable" else PassError
+            raise kind(str(reply["message"]))
+        return reply
+
+    def close(self) -> None:
+        """End the process, however it is doing."""
+        if self._log.closed:
+            return
+        if self._child.poll() is None:
+            self._child.kill()
+        self._child.wait()
+        if self._child.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._child.stdin.close()
+        os.close(self._reader)
+        self._log.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _reply(self, operation: str) -> dict[str, Any]:
+        deadline = time.monotonic() + self._seconds
+        while b"\n" not in self._received:
+            left = deadline - time.monotonic()
+            ready = left > 0 and select.select([self._reader], [], [], left)[0]
+            if not ready:
+                self._child.kill()
+                raise PassError(f"its process did not answer '{operation}' in {self._seconds:g} s")
+            part = os.read(self._reader, 1 << 16)
+            if not part:
+                raise PassError(self._ending())
+            self._received += part
+            if len(self._received) > MAX_REPLY_BYTES:
+                self._child.kill()
+                raise PassError(f"its process answered '{operation}' with too much")
+        line, self._received = self._received.split(b"\n", 1)
+        try:
+            reply = json.loads(line)
+        except ValueError as error:
+            raise PassError(f"its process answered '{operation}' with no JSON") from error
+        if not isinstance(reply, dict):
+            raise PassError(f"its process answered '{operation}' with no JSON object")
+        return reply
+
+    def _ending(self) -> str:
+        """Say how the process ended, with the last that it printed."""
+        try:
+            code = self._child.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            return "its process closed the connection"
+        if code < 0:
+            try:
+                name = signal.Signals(-code).name
+            except ValueError:
+                name = f"signal {-code}"
+            return f"its process was ended by {name}{self._last_line()}"
+        return f"its process ended with exit code {code}{self._last_line()}"
+
+    def _last_line(self) -> str:
+        self._log.seek(0)
+        lines = self._log.read().decode("utf-8", "replace").splitlines()
+        found = [line.strip() for line in lines if line.strip()]
+        return f": {found[-1][:200]}" if found else ""
