@@ -19,6 +19,8 @@ import ondevice
 from ondevice.bench.protocol import PassError
 
 WORKER = ("-m", "ondevice.bench._worker")
+# For a process that has closed its end to be gone.
+ENDING_SECONDS = 10.0
 # More than any reply: a process that writes on and on is stopped.
 MAX_REPLY_BYTES = 10_000_000
 
@@ -124,7 +126,7 @@ class Process:
     def _ending(self) -> str:
         """Say how the process ended, with the last that it printed."""
         try:
-            code = self._child.wait(timeout=10)
+            code = self._child.wait(timeout=ENDING_SECONDS)
         except subprocess.TimeoutExpired:
             return "its process closed the connection"
         if code < 0:

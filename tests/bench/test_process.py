@@ -1,0 +1,92 @@
+"""The process that holds an artifact: however it ends, there is a sentence and no process left."""
+
+from __future__ import annotations
+
+import psutil
+import pytest
+
+from ondevice.bench.process import Process, UnavailableError
+from ondevice.bench.protocol import PassError
+
+START = "import json, os, signal, sys, time\nout = os.fdopen(int(sys.argv[1]), 'w')\n"
+REPLY = "for line in sys.stdin:\n    out.write({}); out.flush()\n"
+
+
+def process(code, seconds=60.0):
+    return Process(seconds, command=("-c", START + code))
+
+
+def sentence(code, seconds=60.0):
+    with process(code, seconds) as child:
+        number = child._child.pid
+        with pytest.raises(PassError) as caught:
+            for _ in range(3):
+                child.request("pass", length=16)
+    assert not psutil.pid_exists(number)
+    return str(caught.value)
+
+
+def test_a_reply_comes_back_whatever_is_printed():
+    code = "print('W noise', flush=True); print('more', file=sys.stderr)\n"
+    with process(code + REPLY.format("line")) as child:
+        assert child.request("pass", length=16) == {"op": "pass", "length": 16}
+        assert child.request("é") == {"op": "é"}
+
+
+def test_replies_that_come_in_pieces_are_put_together():
+    code = "for line in sys.stdin:\n for c in line: out.write(c); out.flush()\n"
+    with process(code) as child:
+        assert child.request("pass", text="x" * 300) == {"op": "pass", "text": "x" * 300}
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "was ended by SIGSEGV"),
+        ("sys.stdin.readline(); os.kill(os.getpid(), signal.SIGKILL)", "was ended by SIGKILL"),
+        ("print('boom: no kernel'); sys.exit(7)", "ended with exit code 7: boom: no kernel"),
+        ("raise ValueError('bad file')", "ended with exit code 1: ValueError: bad file"),
+        (REPLY.format("'hello\\n'"), "answered 'pass' with no JSON"),
+        (REPLY.format("'[1]\\n'"), "answered 'pass' with no JSON object"),
+        ("out.close(); sys.stdin.read()", "closed the connection"),
+    ],
+)
+def test_however_it_ends_there_is_a_sentence(code, words, monkeypatch):
+    monkeypatch.setattr("ondevice.bench.process.ENDING_SECONDS", 0.5)
+    assert words in sentence(code)
+
+
+@pytest.mark.parametrize("code", ["time.sleep(600)", "out.write('{'); out.flush(); time.sleep(600)"])
+def test_one_that_hangs_is_stopped(code):
+    assert sentence(code, seconds=0.5) == "its process did not answer 'pass' in 0.5 s"
+
+
+def test_one_that_writes_on_and_on_is_stopped(monkeypatch):
+    monkeypatch.setattr("ondevice.bench.process.MAX_REPLY_BYTES", 100_000)
+    assert "with too much" in sentence("while True: out.write('x' * 1000)")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"), [("failed", PassError), ("unavailable", UnavailableError)]
+)
+def test_an_error_that_it_reports_is_raised(error, kind):
+    reply = f"json.dumps({{'error': '{error}', 'message': 'no such length'}}) + chr(10)"
+    with process(REPLY.format(reply)) as child:
+        with pytest.raises(PassError, match="no such length") as caught:
+            child.request("pass")
+        assert type(caught.value) is kind
+
+
+def test_closing_ends_one_that_is_busy_and_may_be_repeated():
+    child = process("signal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: pass")
+    number = child._child.pid
+    child.close()
+    child.close()
+    assert not psutil.pid_exists(number)
+
+
+def test_it_is_not_of_this_session_so_that_ctrl_c_does_not_reach_it():
+    import os
+
+    with process("sys.stdin.read()") as child:
+        assert os.getsid(child._child.pid) != os.getsid(0)
