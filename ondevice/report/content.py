@@ -1,0 +1,238 @@
+"""What a report says, before it is Markdown or HTML."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ondevice.distill.retention import Interval
+from ondevice.report import tables, wording
+from ondevice.report.across import across_table
+from ondevice.report.cells import Table, between, decimals_for, label, number
+from ondevice.report.comparison import Comparison, comparison_table
+from ondevice.report.drawing import Plot
+from ondevice.report.published import published_table
+from ondevice.report.speedup import find_teacher, references, speed_up
+from ondevice.report.study import MB, Device, Row, Study, Words
+from ondevice.report.text import listing, plural
+
+# Plots and full times are given for so many devices; all have their main tables.
+MAX_DETAILED = 12
+# Runnable processes before a run, from which on it is said that other work was going on.
+BUSY = 0.5
+
+EVIDENCE = {
+    "phone": "measured on the phone that is named",
+    "host": "measured on a computer's CPU, or read from the file",
+    "reference": "computed by an interpreter; never a time",
+    "published": "someone else's figure, cited",
+    "not run": "no figure; the note says why",
+}
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a report.
+
+    Attributes:
+        key: a name for links, in ASCII.
+        facts: pairs of a word and what is true of it.
+        sentences: what a reader should take away or be warned of.
+        details: tables for those who want all of it.
+    """
+
+    key: str
+    title: str
+    facts: tuple[tuple[str, str], ...] = ()
+    sentences: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
+    plots: tuple[Plot, ...] = ()
+    details: tuple[Table, ...] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """A whole report: what stands at its head, then its sections."""
+
+    title: str
+    facts: tuple[tuple[str, str], ...]
+    headlines: tuple[str, ...]
+    sections: tuple[Section, ...]
+
+
+def build(
+    study: Study,
+    *,
+    teacher: str | None = None,
+    comparison: Comparison | None = None,
+    fail_on: float | None = None,
+    published: bool = False,
+    draw: bool = True,
+) -> Report:
+    """Return the report of a study.
+
+    Args:
+        study: all results.
+        teacher: name of the model that the others are compared with; None to find it.
+        comparison: changes since older results.
+        fail_on: percent beyond which a change for the worse is a regression.
+        published: whether to add the figures that others published.
+        draw: whether to draw plots.
+
+    Raises:
+        MissingPackageError: matplotlib is not installed.
+    """
+    devices = study.sorted_devices()
+    sections: list[Section] = []
+    if comparison is not None:
+        sections.append(_changes(comparison, fail_on))
+    if (side_by_side := across_table(study)) is not None:
+        sections.append(Section("across", side_by_side.title, tables=(side_by_side,)))
+    for place, device in enumerate(devices, 1):
+        detailed = place <= MAX_DETAILED
+        found = find_teacher(device, teacher)
+        sections.append(_device(f"device-{place}", device, found, detailed, draw and detailed))
+    if published:
+        table = published_table()
+        sections.append(Section("published", table.title, tables=(table,)))
+    if study.skipped_total:
+        sections.append(_skipped(study))
+    headlines = tuple(
+        sentence
+        for device in devices[:MAX_DETAILED]
+        if (sentence := headline(device, find_teacher(device, teacher)))
+    )
+    return Report("On-device benchmark", _facts(study), headlines, tuple(sections))
+
+
+def headline(device: Device, teacher: str | None) -> str:
+    """Return what the fastest row of another model gains over the teacher; else nothing."""
+    kind = wording.timed_kind(device)
+    length = wording.main_length(device, kind)
+    best: tuple[float, Row, Row] | None = None
+    for row in device.sorted_rows():
+        timings = None if length is None else row.time(kind, length)
+        refs = references(device, row, teacher)
+        reference = refs.same_runtime or refs.torch
+        if timings is None or reference is None or row.key.model == teacher:
+            continue
+        if reference.time(kind, length) is not None and (best is None or timings.value() < best[0]):
+            best = timings.value(), row, reference
+    if best is None or length is None:
+        return ""
+    value, row, reference = best
+    gain = speed_up(row, reference, kind, length)
+    times = gain.value if isinstance(gain, Interval) else gain
+    noise = f" ({between(gain, 2)})" if isinstance(gain, Interval) else ""
+    where = "on the same runtime" if row.key.target == reference.key.target else "in PyTorch"
+    sentence = (
+        f"{device.key.title}: {row.key.model} ({row.name}) takes"
+        f" {number(value, decimals_for([value]))} ms at {length} tokens, {times:.2f} times as fast"
+        f" as {reference.key.model} {where}{noise}"
+    )
+    mine, theirs = row.artifact.bytes, reference.artifact.bytes
+    if mine and theirs:
+        sentence += f", with {mine / MB:.1f} MB instead of {theirs / MB:.1f}"
+    if row.score is not None and (kept := row.score.retention) is not None:
+        sentence += f" and {kept.value:.1f} % of its F1 ({between(kept, 1)})"
+    return f"{sentence} [{row.evidence}]."
+
+
+def _facts(study: Study) -> tuple[tuple[str, str], ...]:
+    measured = [device for device in study.devices.values() if not device.key.published]
+    days = study.first[:10]
+    if study.last[:10] != days:
+        days += f" to {study.last[:10]}"
+    return (
+        ("results", f"{study.documents:,}"),
+        ("devices", f"{len(measured):,}"),
+        ("measured", days),
+        ("skipped files", f"{study.skipped_total:,}"),
+    )
+
+
+def _device(key: str, device: Device, teacher: str | None, detailed: bool, draw: bool) -> Section:
+    from ondevice.report import plots
+
+    main = [tables.study_table(device), *tables.speedup_tables(device, teacher)]
+    main += [one for one in (tables.score_table(device), tables.traffic_table(device)) if one]
+    return Section(
+        key,
+        device.key.title,
+        _conditions(device),
+        _warnings(device),
+        tuple(main),
+        tuple(plots.draw(device, key, teacher)) if draw else (),
+        (tables.times_table(device),) if detailed else (),
+    )
+
+
+def _conditions(device: Device) -> tuple[tuple[str, str], ...]:
+    low, high = device.iterations or (0, 0)
+    runs = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    known = (
+        ("system on a chip", device.key.soc),
+        ("CPU cores", str(device.cores or "")),
+        ("results", f"{device.documents:,}"),
+        ("timed runs of each", runs if high else ""),
+        ("order", _counted(device.orders)),
+        ("warm-up", _counted(device.warmups)),
+        ("cold load", _counted(device.cold_loads)),
+        ("thermal state", _counted(device.thermal)),
+        ("power mode", _counted(device.power)),
+        ("timer", _counted(device.timers)),
+        ("written by", _counted(device.sources)),
+    )
+    return tuple((word, text) for word, text in known if text)
+
+
+def _warnings(device: Device) -> tuple[str, ...]:
+    found = []
+    if device.load_before > BUSY:
+        found.append(
+            "Other work was going on when a run began (load average"
+            f" {device.load_before:.1f}): its times may be too long."
+        )
+    hot = {"serious", "critical", "moderate", "severe", "emergency", "shutdown"}
+    if words := sorted(hot & set(device.thermal.counts)):
+        found.append(f"The device was hot ({', '.join(words)}): it may have slowed itself down.")
+    if "low power" in device.power.counts:
+        found.append("A run was taken in low-power mode, which slows the processor down.")
+    if device.key.virtual:
+        found.append("This is an emulator: its times are not a phone's.")
+    return tuple(found)
+
+
+def _counted(words: Words) -> str:
+    """Return texts with their counts: "none (12), light (3)"; no count where there is one text."""
+    if len(words.counts) == 1 and sum(words.counts.values()) == words.total:
+        return next(iter(words.counts))
+    parts = [f"{text} ({count:,})" for text, count in words.counts.items()]
+    if (others := words.total - sum(words.counts.values())) > 0:
+        parts.append(f"others ({others:,})")
+    return ", ".join(parts)
+
+
+def _changes(comparison: Comparison, fail_on: float | None) -> Section:
+    table = comparison_table(comparison)
+    sentences: list[str] = []
+    if fail_on is not None:
+        regressions = comparison.regressions(fail_on)
+        sentences.append(
+            f"{plural(len(regressions), 'regression')} beyond {fail_on:g} % and outside the noise."
+        )
+        sentences += [f"Regression: {one}." for one in regressions]
+    else:
+        sentences += [f"Broken: {one}." for one in comparison.broken]
+    if comparison.left_out:
+        sentences.append(f"Not compared: {listing(list(comparison.left_out), 12)}.")
+    return Section("changes", "Changes since the older results", (), tuple(sentences), (table,))
+
+
+def _skipped(study: Study) -> Section:
+    rows = tuple((label(one.name), label(one.reason)) for one in study.skipped)
+    more = study.skipped_total - len(study.skipped)
+    caption = f"{plural(study.skipped_total, 'file')} could not be used." + (
+        f" The first {len(study.skipped)} are named; {more:,} more are not." if more else ""
+    )
+    table = Table("skipped", "Skipped files", caption, ("file", "reason"), rows)
+    return Section("skipped", table.title, tables=(table,))

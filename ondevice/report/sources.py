@@ -1,0 +1,97 @@
+"""Where results come from: files and directories of thousands of them, read one at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ondevice.bench.results import (
+    MAX_DOCUMENT_BYTES,
+    BenchmarkResult,
+    ResultError,
+    parse_result,
+)
+from ondevice.errors import DataError
+from ondevice.report.text import clean
+
+# A report is a JSON file too; a directory that holds this one is an earlier report.
+REPORT_FILE = "report.json"
+
+
+@dataclass(frozen=True)
+class Document:
+    """A result that can be used; `key` is the hash of its bytes."""
+
+    key: str
+    result: BenchmarkResult
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that cannot be used, and why."""
+
+    name: str
+    reason: str
+
+
+def read(places: Sequence[Path]) -> Iterator[Document | Skipped]:
+    """Read every result in files and directories, in the order of their names.
+
+    In directories, files that end in ``.json`` are read, and earlier reports are passed over. A
+    result that is there twice, byte for byte, counts once.
+
+    Raises:
+        DataError: a given path does not exist.
+    """
+    seen: set[bytes] = set()
+    for path, name in _files(places):
+        try:
+            content = _content(path, name)
+            digest = hashlib.sha256(content)
+            # Eight bytes of it are enough to tell thousands of files apart, and cost little.
+            if digest.digest()[:8] in seen:
+                yield Skipped(name, "the same document was read before")
+                continue
+            result = parse_result(content, name)
+            seen.add(digest.digest()[:8])
+            yield Document(digest.hexdigest(), result)
+        except ResultError as error:
+            # The sentence begins with the name, which has a column of its own.
+            yield Skipped(name, clean(str(error).removeprefix(f"'{name}' ")))
+
+
+def _files(places: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+    """Yield files with the names that a report calls them by: without the way to them."""
+    for place in places:
+        if place.is_dir():
+            for path in _walk(place):
+                yield path, clean(path.relative_to(place).as_posix())
+        elif place.exists():
+            yield place, clean(place.name)
+        else:
+            raise DataError(f"'{place}' does not exist; RESULT is a file or a directory of them")
+
+
+def _walk(directory: Path) -> Iterator[Path]:
+    for root, names, files in os.walk(directory):
+        if REPORT_FILE in files:
+            names.clear()
+            continue
+        names.sort()
+        yield from (Path(root, name) for name in sorted(files) if name.endswith(".json"))
+
+
+def _content(path: Path, name: str) -> bytes:
+    try:
+        # A pipe or a device among the files would be read for ever.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ResultError(f"'{name}' is not a regular file")
+        with path.open("rb") as stream:
+            content = stream.read(MAX_DOCUMENT_BYTES + 1)
+    except OSError as error:
+        raise ResultError(f"'{name}' cannot be read: {error.strerror or error}") from error
+    return content

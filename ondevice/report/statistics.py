@@ -1,0 +1,179 @@
+"""Figures of timed runs and their noise, in memory that does not grow with the number of runs.
+
+Percentiles and intervals are those of :mod:`ondevice.bench.statistics`; added here is what
+several runs of one figure need.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ondevice.bench.parts import Measurement
+from ondevice.distill.retention import LEVEL, ROUNDS, Interval
+
+Array = NDArray[np.float64]
+
+MEDIAN, P90, P99 = 0.5, 0.9, 0.99
+QUANTILES = (MEDIAN, P90, P99)
+NANOSECONDS = 1e6  # in a millisecond
+# What a figure keeps of its runs: 4096 samples of 8 bytes are 32 kB, whatever comes in.
+MAX_RUNS = 64
+MAX_SAMPLES = 4096
+# From so many runs on, the spread between runs says all: resampling within them as well would
+# count the same noise twice (Davison and Hinkley 1997, section 3.8).
+ENOUGH_RUNS = 8
+# A bootstrap of fewer samples than this gives an interval that is too narrow to judge by.
+ENOUGH_SAMPLES = 5
+# The tail of a percentile interval at LEVEL, in percent.
+TAIL = 100.0 * (1.0 - LEVEL) / 2.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: its exact quantiles (NaN where not given), and its samples, thinned if many."""
+
+    key: str
+    quantiles: tuple[float, ...]
+    samples: Array
+
+
+@dataclass
+class Timings:
+    """One figure over any number of runs, in the unit of its samples.
+
+    A figure of several runs is the median of the runs' figures, so that a run with more samples
+    does not outweigh the others. Of more than MAX_RUNS runs those with the smallest keys are kept:
+    keys are hashes, so that is a random choice, and the same one whatever the order.
+    """
+
+    runs: int = 0
+    samples: int = 0
+    _kept: list[Run] = field(default_factory=list)
+    _intervals: dict[float, Interval] = field(default_factory=dict)
+
+    def add(self, key: str, samples: Array) -> None:
+        """Take in the samples of one run; `key` is a hash of the run."""
+        self.samples += len(samples)
+        quantiles = tuple(float(value) for value in np.quantile(samples, QUANTILES))
+        self._keep(Run(key, quantiles, samples))
+
+    def add_figures(self, key: str, count: int, quantiles: tuple[float, ...]) -> None:
+        """Take in the figures of a run that came without its samples; NaN for what is unknown."""
+        self.samples += count
+        self._keep(Run(key, quantiles, np.empty(0)))
+
+    def add_measurement(self, key: str, measured: Measurement) -> None:
+        """Take in a measurement, in milliseconds."""
+        if measured.samples:
+            self.add(key, np.asarray(measured.samples, np.float64) / NANOSECONDS)
+        elif (told := measured.reported) is not None:
+            # Some tools print a mean and nothing else; the report marks it (`no_samples`).
+            middle = told.mean if told.median is None else told.median
+            figures = (middle, told.p90, told.p99)
+            known = (math.nan if one is None else one / NANOSECONDS for one in figures)
+            self.add_figures(key, told.count, tuple(known))
+
+    def _keep(self, run: Run) -> None:
+        self.runs += 1
+        self._intervals.clear()
+        self._kept = sorted([*self._kept, run], key=lambda one: one.key)[:MAX_RUNS]
+        share = MAX_SAMPLES // len(self._kept)
+        self._kept = [Run(one.key, one.quantiles, thin(one.samples, share)) for one in self._kept]
+
+    @property
+    def no_samples(self) -> bool:
+        """Whether a run came as figures only."""
+        return any(not len(run.samples) for run in self._kept)
+
+    @property
+    def noise_known(self) -> bool:
+        """Whether there is enough to tell noise from change."""
+        few = self.no_samples or self.samples < ENOUGH_SAMPLES
+        return len(self._kept) >= ENOUGH_RUNS or not few
+
+    def value(self, quantile: float = MEDIAN) -> float:
+        """Return the figure: the median of the runs' quantiles; NaN where no run gives it."""
+        which = QUANTILES.index(quantile)
+        known = [run.quantiles[which] for run in self._kept if not math.isnan(run.quantiles[which])]
+        return float(np.median(known)) if known else math.nan
+
+    def interval(self, quantile: float = MEDIAN) -> Interval | None:
+        """Return the figure with its percentile-bootstrap interval, if the noise is known."""
+        value = self.value(quantile)
+        if not self.noise_known or math.isnan(value):
+            return None
+        if quantile not in self._intervals:
+            drawn = self.draws("figure")
+            self._intervals = {
+                which: around(self.value(which), drawn[place])
+                for place, which in enumerate(QUANTILES)
+            }
+        return self._intervals[quantile]
+
+    def draws(self, salt: str) -> Array:
+        """Return bootstrap draws of the figure, [quantiles, ROUNDS]; others for another salt."""
+        draw = generator(salt, *(run.key for run in self._kept))
+        count = len(self._kept)
+        if count >= ENOUGH_RUNS:
+            exact = np.array([run.quantiles for run in self._kept])
+            each = np.repeat(exact[:, :, None], ROUNDS, axis=2)
+        else:
+            each = np.stack([_resample(run.samples, draw) for run in self._kept])
+        chosen = draw.integers(count, size=(ROUNDS, count))
+        # A quantile that not every run gives is drawn from those that do.
+        drawn: Array = np.nanmedian(each[chosen, :, np.arange(ROUNDS)[:, None]], axis=1).T
+        return drawn
+
+    def pooled(self) -> Array:
+        """Return the kept samples of all runs, sorted."""
+        return np.sort(np.concatenate([run.samples for run in self._kept]))
+
+
+def ratio(above: Timings, below: Timings, quantile: float = MEDIAN) -> Interval | None:
+    """Return the ratio of two figures with its interval, if the noise of both is known."""
+    if not (above.noise_known and below.noise_known):
+        return None
+    value = above.value(quantile) / below.value(quantile)
+    if math.isnan(value):
+        return None
+    # Salts of their own: the same draws in both would make the ratio look better known than it is.
+    which = QUANTILES.index(quantile)
+    return around(value, above.draws("above")[which] / below.draws("below")[which])
+
+
+def around(value: float, draws: Array) -> Interval:
+    """Return a value with the percentiles of its draws."""
+    low, high = np.percentile(draws, [TAIL, 100.0 - TAIL])
+    return Interval(value, float(low), float(high))
+
+
+def thin(samples: Array, count: int) -> Array:
+    """Return at most `count` samples of the same distribution: evenly spaced quantiles."""
+    if len(samples) <= count:
+        return samples
+    thinned: Array = np.quantile(samples, (np.arange(count) + 0.5) / count)
+    return thinned
+
+
+def generator(*words: str) -> np.random.Generator:
+    """Return a random generator that the words alone decide."""
+    digest = hashlib.sha256("\0".join(words).encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:8], "big"))
+
+
+def _resample(samples: Array, draw: np.random.Generator) -> Array:
+    """Return the quantiles of resamples, [quantiles, ROUNDS], interpolated linearly."""
+    values, size = np.sort(samples), len(samples)
+    # Of sorted values, sorting the ranks sorts the resample, and small integers sort fast.
+    ranks = np.sort(draw.integers(size, size=(ROUNDS, size), dtype=np.uint16), axis=1)
+    place = np.array(QUANTILES) * (size - 1)
+    low = place.astype(np.int64)
+    high = np.minimum(low + 1, size - 1)
+    below, above = values[ranks[:, low]], values[ranks[:, high]]
+    drawn: Array = (below + (above - below) * (place - low)).T
+    return drawn

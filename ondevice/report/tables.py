@@ -1,0 +1,310 @@
+"""The tables of one device: the paper's, the times in full, scores, speed-up and traffic."""
+
+from __future__ import annotations
+
+from ondevice.distill.retention import Interval
+from ondevice.report import wording
+from ondevice.report.cells import Cell, Table, decimals_for, figure, label, not_run
+from ondevice.report.speedup import references, speed_up
+from ondevice.report.statistics import MEDIAN, P90, P99, Timings
+from ondevice.report.study import MB, Device, Row
+from ondevice.report.text import listing
+
+KINDS = {
+    "model_only": "model only",
+    "end_to_end": "end to end",
+    "tokenize": "tokenize",
+    "decode": "decode",
+    "first_inference": "first inference",
+    "load_cold": "load, cold",
+    "load_warm": "load, warm",
+}
+POLICIES = {"shortest_bucket": "shortest bucket", "longest": "always the longest"}
+INTERVALS = "Small figures are 95 % bootstrap intervals."
+
+
+def study_table(device: Device) -> Table:
+    """Return the paper's table: size, load, latency at each length, score."""
+    rows, kind = device.sorted_rows(), wording.timed_kind(device)
+    lengths = wording.timed_lengths(device, kind)
+    decimals = {length: _decimals(rows, kind, length) for length in lengths}
+    loads = _decimals(rows, "load_cold", None)
+    several = any(row.documents > 1 for row in rows)
+    lines = []
+    for row in rows:
+        evidence = wording.of_file(row)
+        lines.append(
+            (
+                label(row.key.model),
+                label(wording.artifact(row, rows)),
+                label(wording.runtime(row), reason=wording.remarks(row)),
+                label(wording.threads(row)),
+                *([Cell(str(row.documents), row.evidence, number=True)] if several else []),
+                figure(_millions(row), evidence, missing="the result does not say"),
+                figure(_megabytes(row), evidence, missing="the result does not say"),
+                _time(row, "load_cold", None, loads),
+                *(_time(row, kind, length, decimals[length]) for length in lengths),
+                _memory(row),
+                _f1(row),
+                _retention(row),
+                label(row.evidence),
+            )
+        )
+    headers = (
+        "model",
+        "artifact",
+        "runtime",
+        "threads",
+        *(["runs"] if several else []),
+        "parameters, M",
+        "MB",
+        "load, ms",
+        *(f"{length} tokens, ms" for length in lengths),
+        "peak MB",
+        "F1",
+        "retention, %",
+        "evidence",
+    )
+    what = "the model alone" if kind == "model_only" else "text to answer"
+    caption = (
+        f"Latency is the median of {what}, batch 1; load is the first one in a fresh process."
+        f" {INTERVALS}"
+    )
+    return Table("study", "Size, speed and score", caption, headers, tuple(lines), stub=4)
+
+
+def times_table(device: Device) -> Table:
+    """Return everything that was timed: median, p90 and p99, each with its interval."""
+    lines = []
+    for row in device.sorted_rows():
+        for kind, title in KINDS.items():
+            lengths: list[int | None] = [*row.lengths(kind)]
+            for length in lengths or [None]:
+                if (timings := row.time(kind, length)) is None:
+                    continue
+                decimals = decimals_for([timings.value()])
+                lines.append(
+                    (
+                        label(row.key.model),
+                        label(row.name),
+                        label(f"{wording.runtime(row)}, {wording.threads(row)} threads"),
+                        label(title),
+                        label("–" if length is None else str(length)),
+                        Cell(f"{timings.samples:,}", row.evidence, number=True),
+                        *(_quantile(row, timings, which, decimals) for which in (MEDIAN, P90, P99)),
+                    )
+                )
+    headers = (
+        *("model", "artifact", "runtime", "what", "tokens", "samples"),
+        *("median, ms", "p90, ms", "p99, ms"),
+    )
+    caption = f"{INTERVALS} With fewer than about 100 samples p99 is close to the slowest one."
+    return Table("times", "Every time in full", caption, headers, tuple(lines), stub=3)
+
+
+def speedup_tables(device: Device, teacher: str | None) -> list[Table]:
+    """Return speed-up against the teacher: on the same runtime, and against PyTorch."""
+    kind = wording.timed_kind(device)
+    lengths = wording.timed_lengths(device, kind)
+    known = {row.key: references(device, row, teacher) for row in device.sorted_rows()}
+    same = {key: found.same_runtime for key, found in known.items() if found.same_runtime}
+    torch = {key: found.torch for key, found in known.items() if found.torch}
+    tables = (
+        (
+            "speedup",
+            f"Speed-up against {teacher} on the same runtime and scheme",
+            "Teacher's median over the row's, at equal lengths and threads: what distillation"
+            " alone brings.",
+            same,
+        ),
+        (
+            "speedup-torch",
+            f"Speed-up against {teacher} in PyTorch",
+            "The baseline's median over the row's, at equal lengths and threads: what model and"
+            " runtime bring together.",
+            torch,
+        ),
+    )
+    headers = ("model", "artifact", "runtime", *(f"{length} tokens" for length in lengths))
+    return [
+        Table(
+            key,
+            title,
+            f"{caption} {INTERVALS}",
+            headers,
+            tuple(
+                (
+                    label(row.key.model),
+                    label(row.name),
+                    label(wording.runtime(row)),
+                    *(_speed_up(row, against[row.key], kind, length) for length in lengths),
+                )
+                for row in device.sorted_rows()
+                if row.key in against
+            ),
+            stub=3,
+        )
+        for key, title, caption, against in tables
+        if against
+    ]
+
+
+def score_table(device: Device) -> Table | None:
+    """Return scores with their intervals; None where nothing was scored."""
+    lines = []
+    for row in device.sorted_rows():
+        if (score := row.score) is None:
+            continue
+        missing = "the source gives no score by question"
+        em, f1 = score.em_interval, score.f1_interval
+        lines.append(
+            (
+                label(row.key.model),
+                label(row.name),
+                label(wording.runtime(row)),
+                label(score.data or "not named"),
+                Cell(f"{score.questions:,}", row.evidence, number=True)
+                if score.questions
+                else not_run(missing),
+                figure(em.value if em else score.reported_em, row.evidence, interval=em),
+                figure(score.value, row.evidence, interval=f1, reason=wording.disagreement(row)),
+                _retention(row),
+                figure(
+                    score.flips,
+                    row.evidence,
+                    missing="there are no answers of the teacher beside it",
+                ),
+            )
+        )
+    if not lines:
+        return None
+    headers = (
+        *("model", "artifact", "runtime", "data", "questions"),
+        *("EM", "F1", "retention, %", "answers changed, %"),
+    )
+    caption = (
+        "Answers as this runtime gave them. Retention is F1 in percent of the teacher's to the same"
+        f" questions (PyTorch, float32). {INTERVALS}"
+    )
+    return Table("scores", "Score", caption, headers, tuple(lines), stub=3)
+
+
+def traffic_table(device: Device) -> Table | None:
+    """Return times of real questions; None where none were asked."""
+    lines = []
+    for row in device.sorted_rows():
+        for (data, policy), traffic in sorted(row.traffic.items()):
+            if not traffic.timings.runs:
+                continue
+            decimals = decimals_for([traffic.timings.value()])
+            saved = row.gains.get(data)
+            gain = saved.interval if saved and policy == "shortest_bucket" else None
+            windows = [f"{length}: {count:,}" for length, count in sorted(traffic.windows.items())]
+            lines.append(
+                (
+                    label(row.key.model),
+                    label(row.name),
+                    label(wording.runtime(row)),
+                    label(POLICIES[policy]),
+                    Cell(f"{traffic.questions:,}", row.evidence, number=True),
+                    *(
+                        _quantile(row, traffic.timings, which, decimals)
+                        for which in (MEDIAN, P90, P99)
+                    ),
+                    figure(
+                        gain.value if gain else None,
+                        row.evidence,
+                        decimals=2,
+                        interval=gain,
+                        unit=" ×",
+                        missing="it is what the others are compared with"
+                        if policy == "longest"
+                        else "the other policy was not measured",
+                    ),
+                    label(listing(windows, 8) or "not said"),
+                )
+            )
+    if not lines:
+        return None
+    headers = (
+        *("model", "artifact", "runtime", "padding", "questions"),
+        *("median, ms", "p90, ms", "p99, ms", "gain", "windows by length"),
+    )
+    caption = (
+        "Text to answer, all windows of a question. The gain is the whole time with every window"
+        f" at the longest length, over the whole time with the shortest that fits. {INTERVALS}"
+    )
+    return Table("traffic", "Real questions", caption, headers, tuple(lines), stub=3)
+
+
+def _speed_up(row: Row, reference: Row, kind: str, length: int) -> Cell:
+    found = speed_up(row, reference, kind, length)
+    if isinstance(found, Interval):
+        return figure(found.value, row.evidence, decimals=2, interval=found, unit=" ×")
+    late = "the row" if row.time(kind, length) is None else "the teacher"
+    return figure(
+        found,
+        row.evidence,
+        decimals=2,
+        unit=" ×",
+        missing=f"{late} was not timed at {length} tokens",
+        reason="too few samples for an interval",
+    )
+
+
+def _time(row: Row, kind: str, length: int | None, decimals: int) -> Cell:
+    timings = row.time(kind, length)
+    if timings is None:
+        return not_run(wording.why_untimed(row, length))
+    return _quantile(row, timings, MEDIAN, decimals)
+
+
+def _quantile(row: Row, timings: Timings, quantile: float, decimals: int) -> Cell:
+    return figure(
+        timings.value(quantile),
+        row.evidence,
+        decimals=decimals,
+        interval=timings.interval(quantile),
+        missing="the source does not print it",
+    )
+
+
+def _memory(row: Row) -> Cell:
+    if not row.memory.runs:
+        return not_run(wording.why_untimed(row, None) if not row.times else "not measured")
+    value, interval = row.memory.value(), row.memory.interval()
+    return figure(value, row.evidence, decimals=0, interval=interval)
+
+
+def _f1(row: Row) -> Cell:
+    if row.score is None:
+        return not_run("no questions were asked")
+    interval = row.score.f1_interval
+    return figure(
+        row.score.value, row.evidence, interval=interval, reason=wording.disagreement(row)
+    )
+
+
+def _retention(row: Row) -> Cell:
+    if row.score is None:
+        return not_run("no questions were asked")
+    kept = row.score.retention
+    return figure(
+        kept.value if kept else None,
+        row.evidence,
+        interval=kept,
+        missing="there are no scores of the teacher beside it",
+    )
+
+
+def _millions(row: Row) -> float | None:
+    return None if row.artifact.params is None else row.artifact.params / 1e6
+
+
+def _megabytes(row: Row) -> float | None:
+    return None if row.artifact.bytes is None else row.artifact.bytes / MB
+
+
+def _decimals(rows: list[Row], kind: str, length: int | None) -> int:
+    timings = [row.time(kind, length) for row in rows]
+    return decimals_for([one.value() for one in timings if one is not None])
