@@ -48,6 +48,7 @@ COMMANDS: dict[str, Command] = {
     "distill": Command("ondevice.distill.cli", "fine-tune a teacher, distil a student"),
     "verify": Command("ondevice.commands.verify", "prove that a bundle is right, with evidence"),
     "bench": Command("ondevice.commands.bench", "measure latency, memory and score of bundles"),
+    "report": Command("ondevice.commands.report", "turn results into tables and pictures"),
     "doctor": Command("ondevice.commands.doctor", "say what is installed and what can run here"),
 }
 

@@ -19,7 +19,7 @@ from ondevice.report.study import MB, Device, Row
 MAX_ROWS = 30
 MAX_DOTS = 200
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h")
-ROW_INCHES = 0.235
+ROW_INCHES = 0.25
 LABEL = 34  # characters of a row's label
 
 
@@ -345,7 +345,7 @@ def _name_points(axes: Any, points: Iterable[tuple[float, float, str]]) -> None:
             textcoords="offset points",
             ha="right",
             color=INK,
-            fontsize=8,
+            fontsize=8.8,
         )
 
 

@@ -69,7 +69,7 @@ sup{font-size:.68rem;line-height:0;color:var(--muted);font-weight:400;margin-lef
 .plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,460px),1fr));
  gap:1rem;margin:1.5rem 0;align-items:start}
 figure{margin:0;border:1px solid var(--line);border-radius:8px;padding:.75rem}
-figure svg{display:block;width:100%;height:auto;max-width:620px;margin:0 auto}
+figure svg{display:block;width:100%;height:auto;max-width:580px;margin:0 auto}
 figcaption{font-weight:600;font-size:.92rem;margin:0 0 .5rem}
 details{margin:1rem 0}
 summary{cursor:pointer;font-weight:600;font-size:.95rem}
@@ -83,7 +83,8 @@ summary{cursor:pointer;font-weight:600;font-size:.95rem}
  main{padding:18px 14px 48px}
  h1{font-size:1.55rem}h2{font-size:1.2rem;margin-top:2.2rem}
  th,td{padding:.45rem .55rem}
- tbody th{min-width:7.5rem;max-width:8.5rem}
+ tbody th{min-width:8.6rem;max-width:8.6rem;font-size:.84rem}
+ tbody th span{font-size:.76rem}
  .how,.legend{grid-template-columns:1fr;gap:0}
  .how dd,.legend dd{margin-bottom:.45rem}
  figure{padding:.6rem .4rem}
