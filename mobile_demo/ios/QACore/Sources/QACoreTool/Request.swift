@@ -11,7 +11,8 @@ struct Request {
         do throws(JSONSyntaxError) {
             value = try JSONReader.parse(line)
         } catch {
-            throw QAError(.badRequest, "the line is not JSON: \(error.message) (byte \(error.byte))")
+            throw QAError(
+                .badRequest, "the line is not JSON: \(error.message) (byte \(error.byte))")
         }
         fields = try Fields(value, at: "", kind: .badRequest)
         operation = try fields.string("op")

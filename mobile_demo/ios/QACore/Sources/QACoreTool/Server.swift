@@ -164,4 +164,3 @@ struct Server {
         return .array(times)
     }
 }
-

@@ -18,7 +18,8 @@ while let argument = arguments.popFirst() {
     case "--cased": lowercase = false
     case "--keep-accents": stripAccents = false
     default:
-        FileHandle.standardError.write(Data("qacore: unknown argument '\(argument)'\n\(usage)".utf8))
+        FileHandle.standardError.write(
+            Data("qacore: unknown argument '\(argument)'\n\(usage)".utf8))
         exit(2)
     }
 }

@@ -63,7 +63,8 @@ final class BundleTests: XCTestCase {
         try FileManager.default.removeItem(at: model)
         assertThrows(.missingFile) { try ModelBundle(directory: place).verify() }
         try FileManager.default.createSymbolicLink(
-            at: model, withDestinationURL: Samples.bundleDirectory.appendingPathComponent("model.bin"))
+            at: model,
+            withDestinationURL: Samples.bundleDirectory.appendingPathComponent("model.bin"))
         assertThrows(.missingFile) { try ModelBundle(directory: place).verify() }
     }
 

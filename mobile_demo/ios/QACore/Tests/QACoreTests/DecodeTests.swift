@@ -14,7 +14,8 @@ final class DecodeTests: XCTestCase {
     ) throws -> [Answer] {
         let options = try QAOptions(maxAnswer: maxAnswer, nBest: nBest)
         return try decode(
-            [WindowLogits(place: place, start: start, end: end)], context: context, options: options)
+            [WindowLogits(place: place, start: start, end: end)], context: context, options: options
+        )
     }
 
     func testChoosesTheBestSpanAndCutsItFromTheText() throws {

@@ -12,7 +12,7 @@ final class JSONTests: XCTestCase {
             try parse("[0, -12, 1.5, 1e2, -0.0, 9223372036854775807, 9223372036854775808, 1e999]"),
             [
                 .integer(0), .integer(-12), .number(1.5), .number(100), .number(-0.0),
-                .integer(.max), .number(9223372036854775808), .number(.infinity),
+                .integer(.max), .number(9_223_372_036_854_775_808), .number(.infinity),
             ])
     }
 
@@ -32,7 +32,8 @@ final class JSONTests: XCTestCase {
     func testRefusesWhatIsNotJSON() {
         let faults = [
             "", " ", "{", "[1,]", "{\"a\" 1}", "{\"a\":1,}", "nul", "+1", "01", "1.", ".5", "1e",
-            "\"a", "\"\\x\"", "\"\\u12g4\"", "\"\\u1", "\"\n\"", "NaN", "-", "-Infinity", "1 2", "'a'",
+            "\"a", "\"\\x\"", "\"\\u12g4\"", "\"\\u1", "\"\n\"", "NaN", "-", "-Infinity", "1 2",
+            "'a'",
         ]
         for text in faults {
             XCTAssertThrowsError(try parse(text), text)
@@ -51,7 +52,8 @@ final class JSONTests: XCTestCase {
 
     func testWritesWhatItReads() throws {
         let value: JSONValue = [
-            "text": .string("é \" \\ \n \u{7F} \u{2028} 😀"), "numbers": [.integer(-1), .number(0.1)],
+            "text": .string("é \" \\ \n \u{7F} \u{2028} 😀"),
+            "numbers": [.integer(-1), .number(0.1)],
             "flags": [.bool(true), .null], "empty": .object([]),
         ]
         let bytes = JSONWriter.bytes(value)

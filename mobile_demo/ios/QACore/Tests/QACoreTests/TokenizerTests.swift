@@ -87,7 +87,8 @@ final class TokenizerTests: XCTestCase {
     func testNothingAndMuch() throws {
         XCTAssertEqual(try tokens("", ["a"]).ids, [])
         XCTAssertEqual(try tokens(" \n\u{0007}\u{0301}", ["a"]).ids, [])
-        XCTAssertEqual(try tokens(String(repeating: "a ", count: 500_000), ["a"]).ids.count, 500_000)
+        XCTAssertEqual(
+            try tokens(String(repeating: "a ", count: 500_000), ["a"]).ids.count, 500_000)
     }
 
     func testAVocabularyNeedsItsSpecialTokens() {

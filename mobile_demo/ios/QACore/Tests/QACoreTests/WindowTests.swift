@@ -62,6 +62,7 @@ final class WindowTests: XCTestCase {
         assertThrows(.badRequest) { _ = try QAOptions(maxLength: .min, maxQuery: .max) }
         XCTAssertNoThrow(try QAOptions(maxLength: 20, maxQuery: 8))
         XCTAssertNoThrow(
-            try QAOptions(maxLength: .max, docStride: .max, maxQuery: 8, maxAnswer: .max, nBest: .max))
+            try QAOptions(
+                maxLength: .max, docStride: .max, maxQuery: 8, maxAnswer: .max, nBest: .max))
     }
 }

@@ -13,7 +13,9 @@ public struct ModelBundle: Sendable {
         self.directory = directory
         let bytes = try Self.read(Self.manifestFile, in: directory)
         manifest = try Manifest(json: bytes)
-        for name in manifest.files.keys.sorted() + [manifest.artifact.file, manifest.tokenizer.file]
+        for name in manifest.files.keys.sorted() + [
+            manifest.artifact.file, manifest.tokenizer.file,
+        ]
         where !Self.staysInside(name) {
             throw QAError(
                 .badManifest, "the manifest names a path outside the bundle: '\(name)'")
@@ -86,8 +88,9 @@ public struct ModelBundle: Sendable {
     }
 
     private static func read(_ name: String, in directory: URL) throws(QAError) -> [UInt8] {
-        guard let data = FileManager.default.contents(
-            atPath: directory.appendingPathComponent(name).path)
+        guard
+            let data = FileManager.default.contents(
+                atPath: directory.appendingPathComponent(name).path)
         else {
             throw QAError(
                 .missingFile, "'\(directory.lastPathComponent)' has no \(name) that can be read")

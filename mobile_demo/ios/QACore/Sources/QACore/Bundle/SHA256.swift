@@ -1,7 +1,8 @@
+import Foundation
+
 #if canImport(CryptoKit)
     import CryptoKit
 #endif
-import Foundation
 
 /// SHA-256 of files: CryptoKit's where there is one, which uses the processor's instructions.
 public enum FileHash {
@@ -77,7 +78,8 @@ struct PortableSHA256 {
     private mutating func compress(_ block: UnsafeRawBufferPointer) {
         schedule.withUnsafeMutableBufferPointer { w in
             for t in 0..<16 {
-                w[t] = UInt32(bigEndian: block.loadUnaligned(fromByteOffset: 4 * t, as: UInt32.self))
+                w[t] = UInt32(
+                    bigEndian: block.loadUnaligned(fromByteOffset: 4 * t, as: UInt32.self))
             }
             for t in 16..<64 {
                 let s0 = rotate(w[t - 15], 7) ^ rotate(w[t - 15], 18) ^ w[t - 15] >> 3

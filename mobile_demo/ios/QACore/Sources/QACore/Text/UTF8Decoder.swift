@@ -35,7 +35,9 @@ enum UTF8Decoder {
             guard byte & 0xC0 == 0x80 else { return nil }
             value = value << 6 | byte & 0x3F
         }
-        guard value >= least, value <= 0x10FFFF, value < 0xD800 || value > 0xDFFF else { return nil }
+        guard value >= least, value <= 0x10FFFF, value < 0xD800 || value > 0xDFFF else {
+            return nil
+        }
         return (value, length)
     }
 }
