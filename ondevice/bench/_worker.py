@@ -21,7 +21,7 @@ from ondevice import bundle
 from ondevice.bench import machine, workload
 from ondevice.errors import OnDeviceError, RuntimeUnavailableError, UserError
 from ondevice.inference import Model
-from ondevice.tasks import qa
+from ondevice.tasks import TASKS, qa
 from ondevice.tokenizer import read_tokenizer
 
 if TYPE_CHECKING:
@@ -64,9 +64,7 @@ class BundleWorker:
 
     def subject(self) -> workload.Subject:
         """Return what answers."""
-        options = qa.QAOptions(**self.manifest.window.model_dump())
-        run = self._model().run_inputs
-        return workload.Subject(self.manifest.task, self.tokenizer, run, options)
+        return workload.Subject(self.manifest.task, self.tokenizer, self._model().run_inputs)
 
     def golden(self) -> dict[str, Any]:
         """Hold the artifact against the bundle's goldens."""
@@ -109,14 +107,18 @@ class TorchWorker:
         from ondevice.errors import require
 
         torch = require("torch", extra="checkpoint")
-        require("transformers", extra="checkpoint")
-        # Its classes are imported lazily, by the module of an architecture.
-        importlib.import_module("ondevice.verify.reference")
+        transformers = require("transformers", extra="checkpoint")
         torch.set_num_threads(int(request["threads"]))
         self.checkpoint: Checkpoint = models.load(request["model"], request["task"])
-        self.longest = int(request["longest"])
         self.version = str(torch.__version__).split("+")[0]
         self.network: Any = None
+        # transformers imports an architecture's code when it is first used: not on the clock.
+        auto = getattr(transformers, TASKS[self.checkpoint.task].auto_class)
+        config = transformers.AutoConfig.from_pretrained(
+            self.checkpoint.directory, local_files_only=True
+        )
+        with torch.device("meta"):
+            auto.from_config(config)
 
     def load(self) -> tuple[str, str]:
         """Load the weights; return "torch" and its version."""
@@ -130,12 +132,10 @@ class TorchWorker:
         from ondevice.verify import reference
 
         network, task = self.network, self.checkpoint.task
-        options = qa.QAOptions.for_length(self.longest)
         return workload.Subject(
             task,
             self.checkpoint.tokenizer,
             lambda inputs: reference.run_model(network, task, inputs),
-            options,
         )
 
 
@@ -168,8 +168,12 @@ class Server:
             peak, method = machine.peak_bytes()
             return {"peak": peak, "method": method}
         if operation == "ask" and self.subject is not None:
-            lengths = tuple(request["lengths"])
-            reply = self.subject.ask(request["question"], request["context"], lengths)
+            reply = self.subject.ask(
+                request["question"],
+                request["context"],
+                qa.QAOptions(**request["window"]),
+                tuple(request["lengths"]),
+            )
             best = reply.answers[0]
             return {
                 "text": best.text,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from ondevice import __version__, bundle, models
+from ondevice import __version__, bundle, contents, models
 from ondevice.bench import BenchOptions
 from ondevice.bench.parts import (
     ArtifactIdentity,
@@ -33,7 +33,7 @@ from ondevice.tasks import qa
 from ondevice.verify.task_gate import spread
 
 if TYPE_CHECKING:
-    from ondevice.manifest import Manifest
+    from ondevice.manifest import Manifest, WindowInfo
 
 BASELINE_TARGET, BASELINE_SCHEME = "torch", "fp32"
 
@@ -55,6 +55,7 @@ class Entry:
     Attributes:
         opening: the request that opens it in a worker.
         lengths: to be timed, ascending.
+        window: how contexts are cut when questions are asked.
         failure: why nothing more will be measured; the artifact drops out, the others go on.
         absent: why it cannot run here at all.
     """
@@ -62,6 +63,7 @@ class Entry:
     identity: ArtifactIdentity
     opening: dict[str, Any]
     lengths: tuple[int, ...]
+    window: WindowInfo
     threads: int | None
     golden: GoldenCheck = field(default_factory=lambda: GoldenCheck(status="not_run"))
     runtime: RuntimeInfo | None = None
@@ -130,6 +132,7 @@ def _read_bundle(path: Path, options: BenchOptions) -> Entry:
         identity=identity_of(manifest),
         opening={"kind": "bundle", "directory": str(path.resolve()), "threads": options.threads},
         lengths=tuple(sorted(chosen)),
+        window=manifest.window,
         # Core ML chooses its threads itself.
         threads=None if artifact.target == "coreml" else options.threads,
     )
@@ -192,13 +195,13 @@ def read_baseline(model: str, entries: Sequence[Entry], options: BenchOptions) -
         "kind": "torch",
         "model": model,
         "task": checkpoint.task,
-        "longest": served[-1],
         "threads": options.threads,
     }
     return Entry(
         identity=identity,
         opening=opening,
         lengths=lengths,
+        window=contents.window_for(served),
         threads=options.threads,
         golden=GoldenCheck(
             status="not_run", reason="the checkpoint itself is what goldens are made from"

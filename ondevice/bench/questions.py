@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
@@ -14,6 +14,7 @@ from ondevice.bench.entries import Entry, Questions
 from ondevice.bench.parts import TrafficInfo, TrafficPolicy, plain
 from ondevice.bench.protocol import Pass, PassError
 from ondevice.bench.score import Answered, make_score
+from ondevice.manifest import WindowInfo
 from ondevice.tasks.qa import QAExample
 
 # Sends a request to the process of an artifact: (number, operation, values) → reply.
@@ -23,11 +24,16 @@ Policy = Literal["shortest_bucket", "longest"]
 
 @dataclass
 class _Run:
-    """One artifact under one rule of padding."""
+    """One artifact with its contexts cut in one way, under one rule of padding.
+
+    Attributes:
+        policy: None for a run that only serves to compare scores.
+    """
 
     number: int
     entry: Entry
-    policy: Policy
+    window: WindowInfo
+    policy: Policy | None
     lengths: tuple[int, ...]
     answers: dict[str, Answered] = field(default_factory=dict)
     samples: list[int] = field(default_factory=list)
@@ -38,26 +44,35 @@ def ask_all(alive: Mapping[int, Entry], request: Request, asked: Questions) -> N
     """Ask every artifact every question, in turn; put score and traffic into the entries.
 
     Each window runs at the shortest length that it fits, and once more at the longest to show
-    what the buckets save. An artifact that fails drops out, the others go on.
+    what the buckets save. The teacher is asked with the windows of each artifact that it is
+    compared with. An artifact that fails drops out, the others go on.
     """
-    runs = [run for number, entry in alive.items() for run in _runs(number, entry)]
+    cuts = list(dict.fromkeys(entry.window for entry in alive.values()))
+    runs = [run for number, entry in alive.items() for run in _runs(number, entry, cuts)]
     for run in runs:
         _attempt(run, partial(_warm, run, request))
     for example in asked.examples:
         for run in runs:
             _attempt(run, partial(_ask, run, request, example))
     done = [run for run in runs if run.entry.runs]
-    teacher = next((run for run in done if run.entry.is_baseline), None)
+    teachers = {
+        run.window: run for run in done if run.entry.is_baseline and run.policy != "longest"
+    }
     for entry in alive.values():
         if entry.runs:
-            _put([run for run in done if run.entry is entry], teacher, asked)
+            # The teacher is not held against itself.
+            teacher = None if entry.is_baseline else teachers.get(entry.window)
+            _put([run for run in done if run.entry is entry and run.policy], teacher, asked)
 
 
-def _runs(number: int, entry: Entry) -> list[_Run]:
+def _runs(number: int, entry: Entry, cuts: Sequence[WindowInfo]) -> list[_Run]:
     lengths = entry.identity.lengths
-    runs = [_Run(number, entry, "shortest_bucket", lengths)]
+    runs = [_Run(number, entry, entry.window, "shortest_bucket", lengths)]
     if len(lengths) > 1:
-        runs.append(_Run(number, entry, "longest", lengths[-1:]))
+        runs.append(_Run(number, entry, entry.window, "longest", lengths[-1:]))
+    if entry.is_baseline:
+        others = [cut for cut in cuts if cut != entry.window]
+        runs += [_Run(number, entry, cut, None, (cut.max_length,)) for cut in others]
     return runs
 
 
@@ -84,6 +99,7 @@ def _ask(run: _Run, request: Request, example: QAExample) -> None:
         "ask",
         question=example.question,
         context=example.context,
+        window=run.window.model_dump(),
         lengths=list(run.lengths),
     )
     start, end = reply["span"]
@@ -93,23 +109,22 @@ def _ask(run: _Run, request: Request, example: QAExample) -> None:
 
 
 def _put(runs: list[_Run], teacher: _Run | None, asked: Questions) -> None:
-    run = runs[0]
+    entry, answers = runs[0].entry, runs[0].answers
     policies = tuple(
         TrafficPolicy(
-            policy=one.policy,
-            samples=tuple(one.samples),
-            windows=tuple(sorted(one.windows.items())),
+            policy=run.policy,
+            samples=tuple(run.samples),
+            windows=tuple(sorted(run.windows.items())),
         )
-        for one in runs
+        for run in runs
+        if run.policy is not None
     )
-    run.entry.traffic = TrafficInfo(data=asked.data, policies=policies)
-    # The teacher is not held against itself.
-    beside = None if teacher is None or teacher.entry is run.entry else teacher
-    run.entry.score = make_score(
+    entry.traffic = TrafficInfo(data=asked.data, policies=policies)
+    entry.score = make_score(
         asked.data,
         asked.examples,
-        run.answers,
-        teacher_name=beside.entry.identity.model if beside else "",
-        teacher_sha256=beside.entry.identity.sha256 if beside else None,
-        teacher_answers=beside.answers if beside else None,
+        answers,
+        teacher_name=teacher.entry.identity.model if teacher else "",
+        teacher_sha256=teacher.entry.identity.sha256 if teacher else None,
+        teacher_answers=teacher.answers if teacher else None,
     )

@@ -22,16 +22,11 @@ REPEATS = 200
 
 @dataclass(frozen=True)
 class Subject:
-    """Something that answers: a tokenizer and a function of model inputs.
-
-    Attributes:
-        options: how contexts are cut (qa).
-    """
+    """Something that answers: a tokenizer and a function of model inputs."""
 
     task: str
     tokenizer: TextTokenizer
     run: RunFunction
-    options: qa.QAOptions
 
     def passes_at(self, length: int) -> Callable[[], Pass]:
         """Return what makes one pass with a text that fills `length`."""
@@ -46,15 +41,15 @@ class Subject:
         text = full_text(self.tokenizer, TASKS[self.task].examples()[0], length)
         return lambda: self._pass(text, length)
 
-    def ask(self, question: str, context: str, lengths: tuple[int, ...]) -> Reply:
+    def ask(
+        self, question: str, context: str, options: qa.QAOptions, lengths: tuple[int, ...]
+    ) -> Reply:
         """Answer a question, each window at the shortest of the lengths that it fits.
 
         Raises:
             DataError: the question or the context is empty, or the outputs are not finite.
         """
-        return answer(
-            self.run, self.tokenizer, question, context, options=self.options, lengths=lengths
-        )
+        return answer(self.run, self.tokenizer, question, context, options=options, lengths=lengths)
 
     def _pass(self, text: str, length: int) -> Pass:
         begin = time.perf_counter_ns()

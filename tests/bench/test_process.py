@@ -56,7 +56,9 @@ def test_however_it_ends_there_is_a_sentence(code, words, monkeypatch):
     assert words in sentence(code)
 
 
-@pytest.mark.parametrize("code", ["time.sleep(600)", "out.write('{'); out.flush(); time.sleep(600)"])
+@pytest.mark.parametrize(
+    "code", ["time.sleep(600)", "out.write('{'); out.flush(); time.sleep(600)"]
+)
 def test_one_that_hangs_is_stopped(code):
     assert sentence(code, seconds=0.5) == "its process did not answer 'pass' in 0.5 s"
 

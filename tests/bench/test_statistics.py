@@ -60,8 +60,9 @@ def test_many_samples_are_drawn_in_parts(monkeypatch):
     monkeypatch.setattr(
         statistics.np,
         "percentile",
-        lambda array, *rest, **named: sizes.append(np.size(array))
-        or percentiles(array, *rest, **named),
+        lambda array, *rest, **named: (
+            sizes.append(np.size(array)) or percentiles(array, *rest, **named)
+        ),
     )
     parts = summarize(values)
     assert max(sizes) <= 5_000
