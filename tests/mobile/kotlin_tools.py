@@ -43,29 +43,34 @@ def kotlin_files(directory: Path) -> list[Path]:
     return sorted(directory.rglob("*.kt"))
 
 
-def compiled(name: str, sources: Sequence[Path], jars: Sequence[Path] = ()) -> Path:
+def compiled(
+    name: str, sources: Sequence[Path], jars: Sequence[Path] = (), flags: Sequence[str] = ()
+) -> Path:
     """Return a jar of the sources, warnings being errors.
 
     Args:
         name: what the jar is called, beside the hash.
         sources: the Kotlin files.
         jars: what they are compiled against, beside Kotlin's own library.
+        flags: of the compiler, beside :data:`FLAGS`.
     """
     CACHE.mkdir(parents=True, exist_ok=True)
-    jar = CACHE / f"{name}-{_key(sources, jars)}.jar"
+    jar = CACHE / f"{name}-{_key(sources, jars, flags)}.jar"
     with (CACHE / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # test processes want the same jar at the same time
         if not jar.is_file():
             for old in CACHE.glob(f"{name}-????????????????.jar"):
                 old.unlink()
             partial = jar.with_suffix(".partial.jar")
-            errors = compile_errors(sources, jars, partial)
+            errors = compile_errors(sources, jars, partial, flags)
             assert not errors, errors
             partial.rename(jar)
     return jar
 
 
-def compile_errors(sources: Sequence[Path], jars: Sequence[Path], target: Path) -> str:
+def compile_errors(
+    sources: Sequence[Path], jars: Sequence[Path], target: Path, flags: Sequence[str] = ()
+) -> str:
     """Compile to a jar or a directory; return what the compiler complained about."""
     command = [
         *JAVA,
@@ -74,7 +79,7 @@ def compile_errors(sources: Sequence[Path], jars: Sequence[Path], target: Path) 
         str(_compiler()),
         "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler",
     ]
-    command += [*FLAGS, "-classpath", ":".join(map(str, [*jars, library()]))]
+    command += [*FLAGS, *flags, "-classpath", ":".join(map(str, [*jars, library()]))]
     command += ["-d", str(target), *map(str, sources)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode == 0:
@@ -100,8 +105,8 @@ def _jar(pattern: str) -> Path:
     return found[-1]
 
 
-def _key(sources: Sequence[Path], jars: Sequence[Path]) -> str:
-    digest = hashlib.sha256(repr((FLAGS, _compiler().name)).encode())
+def _key(sources: Sequence[Path], jars: Sequence[Path], flags: Sequence[str]) -> str:
+    digest = hashlib.sha256(repr((FLAGS, *flags, _compiler().name)).encode())
     for jar in jars:
         digest.update(jar.name.encode())  # ours carry their own hash in the name
     for source in sources:

@@ -4,7 +4,6 @@ import java.io.File
 import java.io.IOException
 import java.io.InputStream
 import java.nio.charset.CharacterCodingException
-import java.security.MessageDigest
 
 /** Where a bundle's files are: a directory, or an app's assets. */
 interface BundleFiles {
@@ -69,18 +68,7 @@ class Bundle private constructor(private val files: BundleFiles, val manifest: M
 
     private fun hash(name: String): FileInfo = try {
         val stream = files.open(name) ?: throw missing(name)
-        val digest = MessageDigest.getInstance("SHA-256")
-        val buffer = ByteArray(BUFFER)
-        var bytes = 0L
-        stream.use {
-            while (true) {
-                val size = it.read(buffer)
-                if (size < 0) break
-                digest.update(buffer, 0, size)
-                bytes += size
-            }
-        }
-        FileInfo(hexadecimal(digest.digest()), bytes)
+        stream.use { FileInfo.of(it) }
     } catch (error: IOException) {
         throw unreadable(name, error)
     }
@@ -89,7 +77,6 @@ class Bundle private constructor(private val files: BundleFiles, val manifest: M
         const val MANIFEST = "manifest.json"
         const val VOCABULARY = "vocab.txt"
         const val GOLDENS = "golden.jsonl"
-        private const val BUFFER = 1 shl 16
 
         /**
          * Read a bundle's manifest; [verify] compares its files.
@@ -107,9 +94,6 @@ class Bundle private constructor(private val files: BundleFiles, val manifest: M
         } catch (error: IOException) {
             throw unreadable(name, error)
         }
-
-        private fun hexadecimal(bytes: ByteArray): String =
-            bytes.joinToString("") { (it.toInt() and 0xFF).toString(16).padStart(2, '0') }
 
         private fun missing(name: String) =
             CoreException(ErrorKind.MISSING_FILE, "'$name' is missing from the bundle")

@@ -1,5 +1,9 @@
 package dev.ondevice.core
 
+import java.io.IOException
+import java.io.InputStream
+import java.security.MessageDigest
+
 /** What a bundle says about itself; the same fields as `ondevice/manifest.py`. */
 data class Manifest(
     val model: ModelInfo,
@@ -86,4 +90,26 @@ data class ArtifactInfo(
 }
 
 /** A file of the bundle. */
-data class FileInfo(val sha256: String, val bytes: Long)
+data class FileInfo(val sha256: String, val bytes: Long) {
+    companion object {
+        private const val BUFFER = 1 shl 16
+
+        /** Read a stream to its end, and pass what was read on to `copy`. */
+        @Throws(IOException::class)
+        fun of(stream: InputStream, copy: (ByteArray, Int) -> Unit = { _, _ -> }): FileInfo {
+            val digest = MessageDigest.getInstance("SHA-256")
+            val buffer = ByteArray(BUFFER)
+            var bytes = 0L
+            while (true) {
+                val size = stream.read(buffer)
+                if (size < 0) return FileInfo(hexadecimal(digest.digest()), bytes)
+                digest.update(buffer, 0, size)
+                copy(buffer, size)
+                bytes += size
+            }
+        }
+
+        private fun hexadecimal(bytes: ByteArray): String =
+            bytes.joinToString("") { (it.toInt() and 0xFF).toString(16).padStart(2, '0') }
+    }
+}

@@ -1,0 +1,135 @@
+package dev.ondevice.core
+
+/** What a benchmark asks of the phone that it runs on. */
+interface Phone {
+    fun state(): DeviceState
+
+    fun device(before: DeviceState, after: DeviceState): Device
+
+    /** The most memory that the process ever held, bytes. */
+    fun peakBytes(): Long?
+}
+
+/** What is measured, and with what text. */
+class BenchmarkSubject(
+    val bundle: Bundle,
+    val openEngine: () -> Engine,
+    val question: String,
+    val passage: String,
+)
+
+/**
+ * Measures one bundle on this phone: cold load, first run, goldens, then timed runs length by
+ * length, and warm loads. A bundle whose goldens fail is not timed; what ends a run early becomes
+ * the result's reason.
+ */
+class Benchmark(
+    private val subject: BenchmarkSubject,
+    private val phone: Phone,
+    private val iterations: Int,
+    private val clock: () -> Long = System::nanoTime,
+    private val pause: (() -> Unit)? = null,
+) {
+    private val manifest = subject.bundle.manifest
+    private var engineInfo: EngineInfo? = null
+    private var check: CheckReport? = null
+    private var coldLoad: Long? = null
+    private var firstInference: Pair<Int, Long>? = null
+    private var warmLoads: List<Long> = emptyList()
+    private val runs = ArrayList<TimedRuns>()
+    private var reason = ""
+
+    /** Run it; `progress` hears what is going on, and how far it is in percent. */
+    fun run(created: String, source: String, progress: (String, Int) -> Unit): BenchmarkRun {
+        val before = phone.state()
+        try {
+            measure(progress)
+        } catch (error: CoreException) {
+            reason = error.message
+        } catch (error: EngineException) {
+            reason = error.message
+        }
+        return BenchmarkRun(
+            created = created,
+            reason = reason,
+            source = source,
+            iterations = iterations,
+            device = phone.device(before, phone.state()),
+            manifest = manifest,
+            engine = engineInfo,
+            check = check,
+            coldLoad = coldLoad,
+            firstInference = firstInference,
+            warmLoads = warmLoads,
+            runs = runs,
+            peakBytes = phone.peakBytes(),
+        )
+    }
+
+    private fun measure(progress: (String, Int) -> Unit) {
+        val tokenizer = subject.bundle.tokenizer()
+        val goldens = subject.bundle.goldens()
+        progress("load", 0)
+        val (engine, load) = timedLoad()
+        coldLoad = load
+        val failed = engine.use {
+            engineInfo = it.info
+            val answering = QuestionAnswering(manifest, tokenizer, it, clock)
+            val passes = manifest.artifact.lengths.sorted().map { length ->
+                length to pass(answering, tokenizer, length)
+            }
+            firstInference = passes[0].first to passes[0].second().infer
+            progress("goldens", 0)
+            val report = ModelCheck(tokenizer, it, answering).run(goldens)
+            check = report
+            if (report.failure == null) time(passes, progress)
+            report.failure != null
+        }
+        if (failed || reason.isNotEmpty()) return
+        progress("loads", ALL)
+        warmLoads = List(BenchmarkProtocol.WARM_LOADS) {
+            val (again, time) = timedLoad()
+            again.close()
+            time
+        }
+    }
+
+    private fun timedLoad(): Pair<Engine, Long> {
+        val begin = clock()
+        val engine = subject.openEngine()
+        return engine to clock() - begin
+    }
+
+    private fun pass(
+        answering: QuestionAnswering,
+        tokenizer: WordPiece,
+        length: Int,
+    ): () -> StageTimes {
+        val (question, passage) = subject
+            .run { Workload.fullPair(tokenizer, question, passage, length) }
+        val options = QAOptions.forLength(length)
+        return { answering.answer(question, passage, options, listOf(length)).times }
+    }
+
+    private fun time(passes: List<Pair<Int, () -> StageTimes>>, progress: (String, Int) -> Unit) {
+        val protocol = pause?.let { BenchmarkProtocol(iterations, it) }
+            ?: BenchmarkProtocol(iterations)
+        for ((place, pass) in passes.withIndex()) {
+            val heat = phone.state().thermal
+            if (heat in TOO_HOT) {
+                reason = "the phone became too hot to go on (thermal status $heat)"
+                return
+            }
+            val (length, run) = pass
+            val share = { done: Int -> ALL * (place * iterations + done) / (passes.size * iterations) }
+            runs += protocol.time(length, { done, _ -> progress("length $length", share(done)) }, run)
+        }
+    }
+
+    private companion object {
+        const val ALL = 100
+
+        // PowerManager's words; from "severe" on the system itself slows everything down.
+        val TOO_HOT = setOf("severe", "critical", "emergency", "shutdown")
+    }
+}

@@ -1,0 +1,102 @@
+package dev.ondevice.core
+
+import kotlin.test.Test
+import kotlin.test.assertEquals
+import kotlin.test.assertFalse
+import kotlin.test.assertTrue
+
+class BenchmarkTest {
+    private fun times(total: Long) = StageTimes(1, total - 2, 1)
+
+    @Test
+    fun countsRunsOnceTheirTimesHaveSettled() {
+        val totals = ArrayDeque(listOf(900L, 700, 500, 300, 110, 105, 101, 100, 100, 100))
+        val runs = BenchmarkProtocol(5, pause = {}).time(LENGTH, { _, _ -> }) {
+            times(totals.removeFirstOrNull() ?: 100)
+        }
+        assertTrue(runs.stable)
+        assertEquals(10, runs.warmup.size)
+        assertEquals(List(5) { 100L }, runs.samples.map { it.total })
+    }
+
+    @Test
+    fun givesUpWaitingAndSaysSo() {
+        var total = 1L
+        val runs = BenchmarkProtocol(1, pause = {}).time(LENGTH, { _, _ -> }) {
+            total *= 2
+            times(total)
+        }
+        assertFalse(runs.stable)
+        assertEquals(30, runs.warmup.size)
+    }
+
+    @Test
+    fun tellsHowFarItIs() {
+        val heard = ArrayList<Int>()
+        BenchmarkProtocol(2, pause = {}).time(LENGTH, { done, _ -> heard += done }) { times(100) }
+        assertEquals(listOf(0, 1, 2), heard)
+    }
+
+    @Test
+    fun fillsAWindow() {
+        val tokenizer = wordPiece()
+        val (question, context) = Workload.fullPair(tokenizer, "ada?", "Rivers met in Rome.", LENGTH)
+        val windows = Windows(tokenizer).cut(
+            CodePoints.of(question),
+            CodePoints.of(context),
+            QAOptions.forLength(LENGTH),
+        )
+        assertEquals(1, windows.size)
+        assertTrue(windows[0].size > LENGTH - 3, "${windows[0].size}")
+    }
+
+    @Test
+    fun failedGoldensAreNotTimed() {
+        val failed = sampleRun(CheckReport(3, 0.5, "outputs differ"), reason = "")
+        val document = JsonReader(BenchmarkDocument.write(failed)).read() as JsonObject
+        assertEquals(JsonArray(emptyList()), document.values["measurements"])
+        assertEquals(JsonString("partial"), document.values["status"])
+        assertEquals(JsonString("not run"), document.values["evidence"])
+    }
+
+    private class FakePhone(private val heat: String = "none") : Phone {
+        override fun state() = DeviceState(thermal = heat)
+
+        override fun device(before: DeviceState, after: DeviceState) =
+            Device("Pixel", false, null, "14", 8, null, before, after)
+
+        override fun peakBytes(): Long? = null
+    }
+
+    private fun run(heat: String = "none", goldens: String = "", engine: () -> Engine): BenchmarkRun {
+        val bundle = Bundle.open(memoryBundle(goldens))
+        val subject = BenchmarkSubject(bundle, engine, "ada?", "Rivers met in Rome.")
+        var now = 0L
+        val benchmark = Benchmark(subject, FakePhone(heat), 3, { now += 100; now }, pause = {})
+        return benchmark.run("2026-01-31T12:00:00Z", "test") { _, percent ->
+            assertTrue(percent in 0..100)
+        }
+    }
+
+    @Test
+    fun measuresFromLoadToLoad() {
+        val done = run { FakeEngine(5) }
+        assertEquals("", done.reason)
+        assertEquals(100L, done.coldLoad)
+        assertEquals(LENGTH to 100L, done.firstInference)
+        assertEquals(BenchmarkProtocol.WARM_LOADS, done.warmLoads.size)
+        assertEquals(listOf(3), done.runs.map { it.samples.size })
+        assertEquals(6, done.runs[0].warmup.size)
+    }
+
+    @Test
+    fun saysWhyItEndsEarly() {
+        assertTrue("too hot" in run(heat = "severe") { FakeEngine(5) }.reason)
+        val none = run { throw EngineException("no such runtime") }
+        assertEquals("no such runtime", none.reason)
+        val wrong = """{"kind": "tokenize", "text": "a", "ids": [], "offsets": [], "utf16_offsets": []}"""
+        val failed = run(goldens = wrong) { FakeEngine(5) }
+        assertTrue("other ids" in failed.check?.failure.orEmpty())
+        assertTrue(failed.runs.isEmpty() && failed.warmLoads.isEmpty())
+    }
+}
