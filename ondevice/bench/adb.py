@@ -207,23 +207,24 @@ class Adb:
             raise self._failure(what, code, stdout, stderr)
         return Output(body, stderr, int(number))
 
-    def push(self, local: Path, remote: str) -> None:
-        """Copy a file to the phone.
+    def push(self, files: Sequence[Path], remote: str) -> None:
+        """Copy files into a directory of the phone, or one file to a path.
 
         Raises:
             DeviceStorageError: the phone's storage is full.
             DeviceError: as :meth:`shell`.
         """
-        limit = self.seconds + local.stat().st_size / BYTES_A_SECOND
-        self._copy(["push", str(local), remote], limit, f"copying '{local.name}' to it")
+        limit = self.seconds + sum(file.stat().st_size for file in files) / BYTES_A_SECOND
+        self._copy(["push", *map(str, files), remote], limit, f"copying {_names(files)} to it")
 
-    def pull(self, remote: str, local: Path) -> None:
-        """Copy a file from the phone.
+    def pull(self, files: Sequence[str], directory: Path) -> None:
+        """Copy files of the phone into a directory.
 
         Raises:
             DeviceError: as :meth:`shell`, or there is no such file.
         """
-        self._copy(["pull", remote, str(local)], self.seconds, f"copying '{remote}' from it")
+        what = f"copying {_names([Path(file) for file in files])} from it"
+        self._copy(["pull", *files, str(directory)], self.seconds, what)
 
     def _copy(self, arguments: list[str], limit: float, what: str) -> None:
         code, stdout, stderr = self._call(arguments, limit, what)
@@ -332,6 +333,11 @@ def _read(stream: IO[bytes]) -> str:
 def _brief(line: str) -> str:
     first = line.split("\n")[0]
     return first if len(first) <= 80 else f"{first[:79]}…"
+
+
+def _names(files: Sequence[Path]) -> str:
+    more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+    return f"'{files[0].name}'{more}"
 
 
 def _printable(text: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import shutil
 import signal
@@ -23,6 +24,8 @@ from pathlib import Path
 VERSION = 0x01000001  # without checksums
 MAX_DATA = 1 << 20
 REMOTE_TMP = "/data/local/tmp"
+# Paths of the phone that stand for paths below the test's directory.
+REMOTE_PATHS = (REMOTE_TMP, "/proc/meminfo", "/sys/devices/system/cpu/possible")
 # Of this machine; the rest of a phone's commands are stubs.
 TOOLS = (
     "cat chmod cp dirname echo head kill ls mkdir mv printf rm rmdir sh sha256sum sleep stat tail"
@@ -46,7 +49,7 @@ class Faults:
         unplug_after: bytes of pushed data after which the connection ends for good.
         full_after: bytes of pushed data after which the storage is full.
         corrupt: flip the first byte of each pushed file.
-        unplug_on: a text; the connection ends when a shell command holds it.
+        unplug_on: a regular expression; the connection ends when a shell command holds it.
         unauthorized: ask for a key and accept none.
         silent: never answer the handshake.
     """
@@ -125,7 +128,8 @@ class AdbDevice:
         for tool in TOOLS:
             found = shutil.which(tool)
             assert found is not None, tool
-            (self._bin / tool).symlink_to(found)
+            # Not a link: what a test writes there must never reach this machine's own program.
+            self.install(tool, f'exec {found} "$@"')
         for name, script in (stubs or {}).items():
             self.install(name, script)
         self._banner = BANNER.format(model=model, features=features)
@@ -142,7 +146,9 @@ class AdbDevice:
 
     def local(self, text: str) -> str:
         """Return a text with the phone's paths as this machine's."""
-        return text.replace(REMOTE_TMP, str(self.tmp))
+        for path in REMOTE_PATHS:
+            text = text.replace(path, f"{self.root}{path}")
+        return text
 
     def path(self, remote: str) -> Path:
         return Path(self.local(remote))
@@ -172,6 +178,8 @@ class AdbDevice:
                 peer, _ = self._listener.accept()
             except OSError:
                 return
+            # Or each small answer waits for the other side's delayed acknowledgement.
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection = Connection(self, peer, self._banner)
             self._connections.append(connection)
             threading.Thread(target=connection.serve, daemon=True).start()
@@ -282,7 +290,7 @@ class Connection:
     def _shell(self, local: int, stream: Stream, command: str, *, v2: bool) -> None:
         device = self._device
         device.commands.append(command)
-        if device.faults.unplug_on is not None and device.faults.unplug_on in command:
+        if device.faults.unplug_on and re.search(device.faults.unplug_on, command):
             device.unplug()
             raise EOFError
         process = subprocess.Popen(

@@ -1,0 +1,359 @@
+"""Benchmark on an Android phone over adb: with programs that are pushed there, or with the app.
+
+Every artifact is pushed and held against its goldens on the phone before any is timed. Each is
+then timed alone: the programs cannot take turns run by run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ondevice import __version__, bundle
+from ondevice.bench import BenchOptions, Keep, android_app, android_goldens, android_state, entries
+from ondevice.bench.adb import Adb, DeviceError, connect
+from ondevice.bench.android_benchmark_model import WARMUP_SECONDS, BenchmarkModel
+from ondevice.bench.android_executor_runner import ExecutorRunner
+from ondevice.bench.android_files import Workplace
+from ondevice.bench.android_programs import (
+    WARMUP_RUNS,
+    Job,
+    NoAnswerError,
+    Program,
+    ProgramError,
+    push_inputs,
+)
+from ondevice.bench.entries import Entry
+from ondevice.bench.parts import (
+    DeviceInfo,
+    DeviceState,
+    GoldenCheck,
+    ProtocolInfo,
+    RuntimeInfo,
+    plain,
+)
+from ondevice.bench.results import SCHEMA_VERSION, BenchmarkResult
+from ondevice.bundle import hash_file
+from ondevice.console import Progress
+from ondevice.errors import GateError, UserError
+from ondevice.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A program that times one target's artifacts.
+
+    Attributes:
+        name: what its file's name holds.
+        make: puts it to work on an artifact.
+        runtime: the library that is in it.
+        warmup: the rule of its warm-up.
+    """
+
+    name: str
+    make: type[BenchmarkModel] | type[ExecutorRunner]
+    runtime: str
+    warmup: str
+
+
+# By target; artifacts of other targets need the app.
+PROGRAMS: dict[str, Kind] = {
+    "tflite": Kind(
+        "benchmark_model",
+        BenchmarkModel,
+        "litert",
+        f"{WARMUP_RUNS} runs, and at least {WARMUP_SECONDS:g} s",
+    ),
+    "executorch": Kind("executor_runner", ExecutorRunner, "executorch", f"{WARMUP_RUNS} runs"),
+}
+LOAD_COLD = (
+    "the first load in a fresh process; the file had just been copied and read, so it may be in the"
+    " system's page cache"
+)
+# Thermal states in which nothing is throttled.
+COOL = (None, "none", "light")
+
+
+def run(
+    bundles: Sequence[Path],
+    options: BenchOptions,
+    *,
+    identifier: str | None,
+    keep: Keep,
+    progress: Progress,
+) -> list[BenchmarkResult]:
+    """Measure bundles on a phone; see :class:`ondevice.bench.RunOnDevice`."""
+    _refuse(options)
+    measured = entries.read_bundles(bundles, options)
+    programs = sort_programs(options.runners)
+    if options.app is None and not any(one.identity.target in programs for one in measured):
+        raise UserError(_nothing_to_run(measured))
+    adb = connect(identifier, options.seconds)
+    device = android_state.read_device(adb)
+    if options.app is not None:
+        return android_app.run(adb, options.app, bundles, options, keep, progress)
+    items = [
+        Item(entry, path, bundle.read_manifest(path), programs.get(entry.identity.target))
+        for entry, path in zip(measured, bundles, strict=True)
+    ]
+    return _Session(adb, device, items, options, keep, progress).run()
+
+
+def _refuse(options: BenchOptions) -> None:
+    if options.baseline is not None:
+        raise UserError(
+            "--baseline runs in PyTorch, on this machine only; to compare on the phone, build a"
+            " bundle of the teacher and give both"
+        )
+    if options.data is not None:
+        raise UserError(
+            "--data asks questions on this machine only (--device host); on a phone the app asks"
+            " its own"
+        )
+    if options.app is not None and options.runners:
+        raise UserError("give --runner or --app, not both: each would measure the same bundles")
+
+
+def sort_programs(files: Sequence[Path]) -> dict[str, Path]:
+    """Return the programs by the target that they run, told apart by their names.
+
+    Raises:
+        UserError: one is neither, or there are two of a kind.
+    """
+    found: dict[str, Path] = {}
+    for path in files:
+        target = next((name for name, kind in PROGRAMS.items() if kind.name in path.name), None)
+        if target is None:
+            names = " or ".join(kind.name for kind in PROGRAMS.values())
+            raise UserError(f"'{path}' is no program for phones; its name must hold {names}")
+        if target in found:
+            raise UserError(f"'{found[target]}' and '{path}' are the same program; give one")
+        if not path.is_file():
+            raise UserError(f"no file '{path}'")
+        found[target] = path
+    return found
+
+
+def _nothing_to_run(measured: Sequence[Entry]) -> str:
+    targets = sorted({one.identity.target for one in measured})
+    ways = [f"--runner {PROGRAMS[name].name}" for name in targets if name in PROGRAMS]
+    pushed = (
+        f"give {' and '.join(ways)} (the program's file, built for Android), or "
+        if ways
+        else f"no program times {' or '.join(targets)} artifacts there; "
+    )
+    return (
+        "there is nothing on the phone to run the bundles with: "
+        f"{pushed}install the demo app with the bundles in it and give --app {android_app.APP}"
+    )
+
+
+@dataclass
+class Item:
+    """A bundle on its way through a run; `file` is its program here, None if there is none."""
+
+    entry: Entry
+    path: Path
+    manifest: Manifest
+    file: Path | None
+    program: Program | None = None
+    job: Job | None = None
+    records: android_goldens.Records = field(default_factory=dict)
+
+    @property
+    def kind(self) -> Kind | None:
+        """What would time it."""
+        return PROGRAMS.get(self.entry.identity.target)
+
+
+class _Session:
+    """One run over all bundles on one phone."""
+
+    def __init__(
+        self,
+        adb: Adb,
+        device: DeviceInfo,
+        items: list[Item],
+        options: BenchOptions,
+        keep: Keep,
+        progress: Progress,
+    ) -> None:
+        self.adb = adb
+        self.device = device
+        self.items = items
+        self.options = options
+        self.keep = keep
+        self.progress = progress
+        self.created = entries.now()
+        self.before = DeviceState()
+        self.after = DeviceState()
+
+    def run(self) -> list[BenchmarkResult]:
+        """Run the protocol; return a finished result for each bundle."""
+        try:
+            with Workplace(self.adb, self.progress) as place:
+                self._push(place)
+                self._check_goldens()
+                self.before = android_state.read_state(self.adb)
+                for item in self._alive():
+                    self._time(item)
+        except DeviceError as error:
+            for item in self._alive():
+                if item.entry.golden.status != "not_run" or item.entry.measurements:
+                    self.keep(self._document(item, str(error)))
+            raise
+        results = [self._document(item) for item in self.items]
+        for result in results:
+            self.keep(result)
+        return results
+
+    def _alive(self) -> list[Item]:
+        return [item for item in self.items if item.entry.runs]
+
+    def _push(self, place: Workplace) -> None:
+        for item in self.items:
+            kind = item.kind
+            if item.file is None:
+                way = f"--runner {kind.name}, or --app" if kind else "--app"
+                item.entry.absent = (
+                    f"nothing to run it with was given: {item.entry.identity.target} artifacts"
+                    f" take {way}"
+                )
+        alive = self._alive()
+        files = {item.file for item in alive if item.file is not None}
+        models = [item.path / item.manifest.artifact.file for item in alive]
+        place.check_space(sum(path.stat().st_size for path in [*files, *models]))
+        there: dict[Path, str] = {}
+        for number, (item, model) in enumerate(zip(alive, models, strict=True)):
+            assert item.file is not None
+            assert item.kind is not None
+            with self.progress.step(f"{item.entry.label}: to the phone"):
+                if item.file not in there:
+                    there[item.file] = place.push(item.file, item.kind.name, executable=True)
+                pushed = place.push(model, f"{number}{model.suffix}")
+            item.records = android_goldens.read_records(item.path, item.entry.lengths)
+            inputs = {
+                length: [android_goldens.ordered_inputs(one, item.manifest) for one in records]
+                for length, records in item.records.items()
+            }
+            item.job = Job(
+                place=place,
+                program=there[item.file],
+                artifact=item.manifest.artifact,
+                model=pushed,
+                threads=self.options.threads,
+                prepared={
+                    length: push_inputs(place, f"{number}-{length}", cases)
+                    for length, cases in inputs.items()
+                },
+            )
+            item.program = item.kind.make(item.job)
+
+    # --- goldens ---
+
+    def _check_goldens(self) -> None:
+        """Refuse the whole run if one artifact is wrong: nothing has been timed yet."""
+        for item in self._alive():
+            with self.progress.step(f"{item.entry.label}: goldens on the phone"):
+                self._check_golden(item)
+        wrong = [item for item in self.items if item.entry.golden.status == "failed"]
+        for item in wrong:
+            self.keep(self._document(item, item.entry.golden.reason))
+        if wrong:
+            first = wrong[0].entry
+            more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+            raise GateError(
+                f"{first.label} does not give its goldens' answers on the phone, so nothing was"
+                f" timed: {first.golden.reason}{more}"
+            )
+
+    def _check_golden(self, item: Item) -> None:
+        assert item.program is not None
+        assert item.job is not None
+        entry = item.entry
+        try:
+            entry.golden = android_goldens.check(
+                item.program, item.manifest, item.records, item.job.prepared
+            )
+        except NoAnswerError as error:
+            entry.golden = GoldenCheck(status="not_run", reason=plain(str(error)))
+        except ProgramError as error:
+            entry.absent = plain(str(error))
+            entry.golden = GoldenCheck(status="not_run", reason=entry.absent)
+        entry.memory = item.program.memory()
+
+    # --- times ---
+
+    def _time(self, item: Item) -> None:
+        assert item.program is not None
+        entry = item.entry
+        for length in entry.lengths:
+            what = f"{entry.label}: length {length}"
+            self.keep(self._document(item, f"interrupted during: {what}"))
+            try:
+                with self.progress.step(what):
+                    note = item.program.time(length, self.options.iterations)
+            except ProgramError as error:
+                entry.failure = plain(f"at length {length}: {error}")
+            else:
+                entry.notes = tuple(dict.fromkeys([*entry.notes, *([note] if note else [])]))
+            entry.measurements = item.program.measurements()
+            entry.placements = item.program.placements()[0]
+            self.after = android_state.read_state(self.adb)
+            if entry.failure:
+                return
+
+    # --- documents ---
+
+    def _document(self, item: Item, reason: str = "") -> BenchmarkResult:
+        entry, kind = item.entry, item.kind
+        why = plain(entry.absent or entry.failure or reason)
+        fallback = item.program.placements()[1] if item.program else None
+        ran = not entry.absent and (entry.golden.status != "not_run" or entry.measurements)
+        tools = {"ondevice": __version__}
+        if kind and item.file:
+            tools[kind.name] = f"sha256 {hash_file(item.file)[:16]}"
+        return BenchmarkResult(
+            schema_version=SCHEMA_VERSION,
+            created=self.created,
+            status="partial" if why else "complete",
+            reason=why,
+            evidence=("host" if self.device.virtual else "phone") if ran else "not run",
+            source=f"ondevice {__version__}",
+            tools=tools,
+            device=self.device.model_copy(update={"before": self.before, "after": self.after}),
+            artifact=entry.identity,
+            runtime=RuntimeInfo(
+                name=kind.runtime if kind else entry.identity.target,
+                accelerator="xnnpack" if kind else "cpu",
+            ),
+            protocol=self._protocol(kind) if kind else None,
+            golden=entry.golden,
+            measurements=tuple(entry.measurements) if ran else (),
+            memory=entry.memory if ran else None,
+            placements=entry.placements if ran else (),
+            cpu_fallback=fallback if ran else None,
+            notes=(*entry.notes, *_warnings(self.before, self.after)),
+        )
+
+    def _protocol(self, kind: Kind) -> ProtocolInfo:
+        return ProtocolInfo(
+            threads=self.options.threads,
+            warmup=kind.warmup,
+            iterations=self.options.iterations,
+            order="alone",
+            timer=f"the clock of {kind.name}",
+            load_cold=LOAD_COLD,
+        )
+
+
+def _warnings(before: DeviceState, after: DeviceState) -> list[str]:
+    """Say what of the phone's state a reader of the figures should know."""
+    hot = [
+        f"the phone was throttling {when} the runs: thermal status {state.thermal}"
+        for when, state in (("before", before), ("after", after))
+        if state.thermal not in COOL
+    ]
+    saving = "low_power" in (before.power_mode, after.power_mode)
+    return hot + (["the phone was in its power saving mode"] if saving else [])

@@ -1,0 +1,153 @@
+"""Run the demo app's own benchmark on an Android phone and fetch its result.
+
+The app must be a debuggable build (``run-as`` reads its files) with the bundles embedded. Its
+``BenchmarkActivity`` takes ``--ei iterations N --es bundle NAME`` and leaves
+``files/benchmark.json``: a document as :mod:`ondevice.bench.results` describes it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from ondevice import bundle
+from ondevice.bench import BenchOptions, Keep
+from ondevice.bench.adb import Adb, DeviceError, DeviceTimeoutError
+from ondevice.bench.android_output import am_start_failure, error_line
+from ondevice.bench.importing import check_identity
+from ondevice.bench.results import BenchmarkResult, ResultError, parse_result
+from ondevice.console import Progress
+from ondevice.errors import GateError, UserError
+
+APP = "dev.ondevice.qa"
+ACTIVITY = ".BenchmarkActivity"
+RESULT = "files/benchmark.json"
+POLL_SECONDS = 2.0
+
+
+def run(
+    adb: Adb,
+    app: str,
+    bundles: Sequence[Path],
+    options: BenchOptions,
+    keep: Keep,
+    progress: Progress,
+) -> list[BenchmarkResult]:
+    """Run the app's benchmark for each bundle, one after another.
+
+    Raises:
+        GateError: the app says that an artifact fails its goldens.
+        UserError: the app is not there, not debuggable, or gives no result that fits.
+    """
+    _check_app(adb, app)
+    results = []
+    for path in bundles:
+        manifest = bundle.open_bundle(path)
+        with progress.step(f"{path.name}: in the app"):
+            content = _run_once(adb, app, path.name, options)
+        result = parse_result(content, f"{app}/{RESULT}", manifest.artifact.sha256)
+        check_identity(result, manifest, f"{app}/{RESULT}")
+        if result.device.kind != "android":
+            raise ResultError(f"'{app}/{RESULT}' is of a device of the kind {result.device.kind}")
+        keep(result)
+        if result.golden.status == "failed":
+            raise GateError(
+                f"'{path.name}' does not give its goldens' answers in the app, so it was not timed:"
+                f" {result.golden.reason}"
+            )
+        results.append(result)
+    return results
+
+
+def _check_app(adb: Adb, app: str) -> None:
+    if not all(part.isidentifier() for part in app.split(".")) or not app.isascii():
+        raise UserError(f"'{app}' is no app's id; the demo app's is {APP}")
+    if not adb.shell(["pm", "path", app]).stdout.strip().startswith("package:"):
+        raise DeviceError(
+            f"the app '{app}' is not on '{adb.serial}'; embed the bundles and install it"
+            " (mobile_demo/android), or give --runner"
+        )
+    # An old result must not be taken for the new one.
+    removed = adb.shell(["run-as", app, "rm", "-f", RESULT])
+    if removed.code != 0:
+        raise DeviceError(
+            f"the files of '{app}' cannot be read ({error_line(removed.text) or 'run-as failed'});"
+            " install its debug build"
+        )
+
+
+def _run_once(adb: Adb, app: str, name: str, options: BenchOptions) -> bytes:
+    """Start the activity and wait for its document; return it, complete or partial."""
+    adb.shell(["run-as", app, "rm", "-f", RESULT])
+    start = ["am", "start", "-W", "-S", "-n", f"{app}/{ACTIVITY}"]
+    extras = ["--ei", "iterations", str(options.iterations), "--es", "bundle", name]
+    failure = am_start_failure(adb.shell([*start, *extras], seconds=options.seconds).text)
+    if failure:
+        raise DeviceError(f"the benchmark of '{app}' did not start: {failure}")
+    deadline = time.monotonic() + options.seconds
+    try:
+        return _wait(adb, app, name, deadline, options.seconds)
+    finally:
+        _stop(adb, app)
+
+
+def _wait(adb: Adb, app: str, name: str, deadline: float, seconds: float) -> bytes:
+    while True:
+        # Asked before the document: an app that ends in between has written it.
+        running = adb.shell(["pidof", app]).code == 0
+        content = _fetch(adb, app)
+        if content is not None and (_is_complete(content) or not running):
+            return content
+        if not running:
+            raise DeviceError(
+                f"'{app}' ended without a result for '{name}'{_crash(adb)}; is the bundle embedded"
+                " under that name?"
+            )
+        if time.monotonic() > deadline:
+            if content is not None and _is_document(content):
+                return content  # partial, with the app's own reason
+            raise DeviceTimeoutError(f"'{app}' gave no result for '{name}' within {seconds:g} s")
+        time.sleep(POLL_SECONDS)
+
+
+def _fetch(adb: Adb, app: str) -> bytes | None:
+    """Return the app's document, or None while there is none.
+
+    The exit code is the shell's own: adb's says nothing.
+    """
+    said = adb.shell(["run-as", app, "cat", RESULT], seconds=adb.seconds)
+    return said.stdout.encode() if said.code == 0 and said.stdout.strip() else None
+
+
+def _is_document(content: bytes) -> bool:
+    try:
+        parse_result(content, RESULT)
+    except ResultError:
+        return False
+    return True
+
+
+def _is_complete(content: bytes) -> bool:
+    """Say whether the app is done; while it writes, the document is cut off."""
+    try:
+        return parse_result(content, RESULT).status == "complete"
+    except ResultError:
+        return False
+
+
+def _crash(adb: Adb) -> str:
+    try:
+        log = adb.shell(["logcat", "-d", "-b", "crash", "-t", "200"])
+    except DeviceError:
+        return ""
+    lines = [line for line in log.stdout.splitlines() if "Exception" in line or "Error" in line]
+    return f" ({error_line(lines[-1]) or lines[-1].strip()[:200]})" if lines else ""
+
+
+def _stop(adb: Adb, app: str) -> None:
+    """Leave no benchmark running: it would heat the next one."""
+    try:
+        adb.shell(["am", "force-stop", app])
+    except DeviceError:
+        return

@@ -1,0 +1,99 @@
+"""An artifact on the phone held against its goldens, by the program that will time it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ondevice import bundle, golden_records
+from ondevice.bench.android_programs import Inputs, Outputs, Prepared, Program
+from ondevice.bench.parts import GoldenCheck, plain
+from ondevice.errors import BundleError
+from ondevice.golden_records import RunRecord
+from ondevice.schemes import ParityLimit
+from ondevice.verify import parity
+from ondevice.verify.golden_check import inputs_of
+from ondevice.verify.reference import Case
+
+if TYPE_CHECKING:
+    from ondevice.manifest import Manifest
+
+Records = Mapping[int, Sequence[RunRecord]]
+
+
+def read_records(path: Path, lengths: Sequence[int]) -> dict[int, list[RunRecord]]:
+    """Return a bundle's model inputs and outputs of each length.
+
+    Raises:
+        BundleError: there are none of a length, so there is nothing real to run it on.
+    """
+    read = golden_records.read(path / bundle.GOLDEN_FILE)
+    runs = [record for record in read if isinstance(record, RunRecord)]
+    found = {length: [one for one in runs if one.length == length] for length in lengths}
+    missing = [length for length, records in found.items() if not records]
+    if missing:
+        raise BundleError(f"'{path}' has no golden of length {missing[0]}; build it again")
+    return found
+
+
+def ordered_inputs(record: RunRecord, manifest: Manifest) -> Inputs:
+    """Return a record's inputs in the order in which the artifact takes them."""
+    given = inputs_of(record)
+    return {tensor.name: given[tensor.name] for tensor in manifest.artifact.inputs}
+
+
+class _PhoneRunner:
+    """What parity asks of a loaded artifact, answered on the phone, case by case in order."""
+
+    version = ""
+
+    def __init__(self, program: Program, prepared: Sequence[Prepared]) -> None:
+        self.runtime = program.title
+        self._program = program
+        self._prepared: Iterator[Prepared] = iter(prepared)
+
+    def run(self, inputs: Inputs) -> Outputs:
+        prepared = next(self._prepared)
+        assert all(np.array_equal(inputs[name], one) for name, one in prepared.inputs.items())
+        return self._program.answer(prepared)
+
+
+def check(
+    program: Program,
+    manifest: Manifest,
+    records: Records,
+    prepared: Mapping[int, Sequence[Prepared]],
+) -> GoldenCheck:
+    """Run every golden, each in a process of its own.
+
+    Raises:
+        ProgramError: the program does not run, or cannot say what the artifact answers.
+    """
+    checked, worst = 0, 0.0
+    names = [tensor.name for tensor in manifest.artifact.inputs]
+    for length, rows in records.items():
+        runner = _PhoneRunner(program, prepared[length])
+        limit = ParityLimit(rows[0].max_abs, rows[0].min_cosine)
+        cases = [_case(record) for record in rows]
+        (found,) = parity.check(runner, cases, names, manifest.task, limit)
+        checked += len(cases)
+        worst = max(worst, found.max_abs or 0.0)
+        if found.status != "passed":
+            return GoldenCheck(
+                status="failed",
+                checked=checked,
+                max_abs=found.max_abs,
+                reason=plain(f"at length {length}: {found.reason}"),
+            )
+    return GoldenCheck(status="passed", checked=checked, max_abs=worst)
+
+
+def _case(record: RunRecord) -> Case:
+    return Case(
+        length=record.length,
+        inputs=inputs_of(record),
+        outputs={role: np.asarray(rows, np.float32) for role, rows in record.outputs.items()},
+    )

@@ -1,0 +1,471 @@
+"""Benchmarks on a phone: the real ``adb``, a device end on loopback, programs that answer."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ondevice.bench import BenchOptions, android
+from ondevice.bench.adb import DeviceError, DeviceLostError, DeviceStorageError, DeviceTimeoutError
+from ondevice.bench.results import BenchmarkResult, Measurement, parse_result
+from ondevice.console import Progress
+from ondevice.errors import GateError, UserError
+from tests.bench.adb_device import AdbDevice
+from tests.bench.phone import (  # noqa: F401
+    MODEL_BYTES,
+    AdbServer,
+    adb_server,
+    is_running,
+    make_bundle,
+    make_program,
+    module_server,
+    phone,
+)
+from tests.requirements import need
+
+need("adb")
+
+OPTIONS = BenchOptions(iterations=50, threads=2, seconds=20)
+
+
+@pytest.fixture
+def device(tmp_path: Path, adb_server: AdbServer):  # noqa: F811
+    with phone(tmp_path / "phone") as one:
+        adb_server.connect(one)
+        yield one
+
+
+class Bench:
+    """Runs the benchmark and keeps what it kept and said."""
+
+    def __init__(self, device: AdbDevice) -> None:
+        self.device = device
+        self.kept: list[BenchmarkResult] = []
+        self.said = io.StringIO()
+
+    def __call__(
+        self, bundles: Sequence[Path], options: BenchOptions = OPTIONS
+    ) -> list[BenchmarkResult]:
+        return android.run(
+            bundles,
+            options,
+            identifier=self.device.serial,
+            keep=self.keep,
+            progress=Progress(self.said),
+        )
+
+    def keep(self, result: BenchmarkResult) -> None:
+        # Everything that is kept must be readable again.
+        assert parse_result(result.model_dump_json().encode(), "kept") == result
+        self.kept.append(result)
+
+    def left(self) -> list[str]:
+        return [path.name for path in self.device.tmp.iterdir()]
+
+
+@pytest.fixture
+def bench(device: AdbDevice) -> Bench:
+    return Bench(device)
+
+
+@pytest.fixture
+def with_runner(tmp_path: Path) -> Callable[..., BenchOptions]:
+    def get(*names: str, mode: str = "right", **options: float) -> BenchOptions:
+        files = tuple(make_program(tmp_path / mode, name, mode) for name in names)
+        return replace(OPTIONS, runners=files, **options)
+
+    return get
+
+
+def find(result: BenchmarkResult, kind: str, length: int | None = None) -> Measurement:
+    (found,) = [one for one in result.measurements if (one.kind, one.length) == (kind, length)]
+    return found
+
+
+class TestBenchmarkModel:
+    def test_a_whole_run(
+        self, bench: Bench, tmp_path: Path, with_runner: Callable[..., BenchOptions]
+    ):
+        (result,) = bench([make_bundle(tmp_path / "b")], with_runner("benchmark_model"))
+        assert (result.status, result.evidence) == ("complete", "phone")
+        assert result.golden.status == "passed"
+        assert result.golden.checked == 3
+        assert result.golden.max_abs is not None
+        assert result.golden.max_abs < 1e-6
+        times = find(result, "model_only", 8)
+        assert times.samples == ()
+        assert times.reported is not None
+        assert times.reported.count == 50
+        assert times.reported.median == 8 * 99 * 1000
+        assert times.reported.mean == 8 * 100 * 1000 + 500
+        assert times.reported.p95 == 8 * 120 * 1000
+        assert times.reported.p90 is None
+        assert times.warmup_runs == 10
+        assert find(result, "model_only", 16).reported is not None
+        # Each process loads once; the first of them is watched for its memory, and left out.
+        assert find(result, "load_cold").samples == (61_234_000,) * 4
+        assert find(result, "first_inference", 16).samples == (16 * 200 * 1000,) * 3
+        assert result.memory is not None
+        assert result.memory.peak_bytes == 66.5 * 2**20
+        assert [(one.nodes, one.total) for one in result.placements] == [(30, 34)]
+        assert result.cpu_fallback is True
+        assert result.protocol is not None
+        assert (result.protocol.threads, result.protocol.order) == (2, "alone")
+        assert "statistics, not samples" in result.notes[0]
+        assert bench.left() == []
+
+    def test_the_phone_describes_itself(
+        self, bench: Bench, tmp_path: Path, with_runner: Callable[..., BenchOptions]
+    ):
+        (result,) = bench([make_bundle(tmp_path / "b")], with_runner("benchmark_model"))
+        about = result.device
+        assert (about.kind, about.name, about.virtual) == ("android", "Pixel 8", False)
+        assert about.soc == "Google Tensor G3, arm64-v8a"
+        assert (about.os, about.os_version) == ("Android", "14 (API 34)")
+        assert (about.cores, about.memory_bytes) == (9, 7812345 * 1024)
+        for state in (about.before, about.after):
+            assert (state.thermal, state.temperature_celsius) == ("none", 30.1)
+            assert (state.battery_percent, state.charging) == (87, True)
+            assert state.power_mode == "normal"
+
+    def test_flags(self, bench: Bench, tmp_path: Path, with_runner: Callable[..., BenchOptions]):
+        bench([make_bundle(tmp_path / "b")], with_runner("benchmark_model"))
+        timed = [one for one in bench.device.commands if "--num_runs=50" in one]
+        assert len(timed) == 2
+        for flag in (
+            "--signature_to_run_for=length_8",
+            "--num_threads=2",
+            "--use_xnnpack=true",
+            "--input_layer=input_ids,attention_mask",
+            "--input_layer_shape=1,8:1,8",
+            "--input_layer_value_files=input_ids:0-8-",
+            "--min_secs=0",
+        ):
+            assert flag in timed[0]
+        # Ids and masks of a build that takes no files lie in the goldens' own ranges.
+        low, high = timed[0].split("--input_layer_value_range=input_ids,")[1].split(",")[:2]
+        assert 0 <= int(low) <= int(high.split(":")[0]) < 100
+        assert ":attention_mask,1,1" in timed[0]
+        assert "report_peak_memory_footprint" not in "".join(timed)
+
+    def test_one_that_answers_wrongly_is_never_timed(
+        self, bench: Bench, tmp_path: Path, with_runner: Callable[..., BenchOptions]
+    ):
+        with pytest.raises(GateError, match="does not give its goldens' answers on the phone"):
+            bench([make_bundle(tmp_path / "b")], with_runner("benchmark_model", mode="wrong"))
+        assert not any("--num_runs=50" in one for one in bench.device.commands)
+        (kept,) = bench.kept
+        assert (kept.status, kept.golden.status, kept.measurements) == ("partial", "failed", ())
+        assert kept.golden.max_abs == pytest.approx(1.0, abs=1e-5)
+        assert bench.left() == []
+
+    def test_an_old_build_cannot_be_asked(
+        self, bench: Bench, tmp_path: Path, with_runner: Callable[..., BenchOptions]
+    ):
+        one = make_bundle(tmp_path / "b", lengths=(16,))
+        (result,) = bench([one], with_runner("benchmark_model", mode="old"))
+        assert result.golden.status == "not_run"
+        assert "has no --input_layer_value_files" in result.golden.reason
+        assert (result.status, result.evidence) == ("complete", "phone")
+        assert find(result, "model_only", 16).reported is not None
+
+    def test_an_old_build_runs_the_longest_length_only(
+        self, bench: Bench, tmp_path: Path, with_runner: Callable[..., BenchOptions]
+    ):
+        (result,) = bench([make_bundle(tmp_path / "b")], with_runner("benchmark_model", mode="old"))
+        assert result.evidence == "not run"
+        assert "has no --signature_to_run_for: it runs length 16 only" in result.reason
+        assert result.measurements == ()
+
+    def test_fewer_runs_than_asked(
+        self, bench: Bench, tmp_path: Path, with_runner: Callable[..., BenchOptions]
+    ):
+        (result,) = bench([make_bundle(tmp_path / "b")], with_runner("benchmark_model", mode="few"))
+        assert result.status == "partial"
+        assert result.reason == "at length 8: benchmark_model made 7 of 50 runs"
+        assert find(result, "model_only", 8).reported is not None
+
+    @pytest.mark.parametrize(
+        ("mode", "reason"),
+        [
+            ("crash", "Didn't find op for builtin opcode 'FULLY_CONNECTED' version '12'"),
+            ("garbage", "benchmark_model failed: exit code 0, its last line: "),
+            ("short", "the program wrote 15 values, the artifact's outputs have 16"),
+        ],
+    )
+    def test_programs_that_do_not_work(
+        self,
+        mode: str,
+        reason: str,
+        bench: Bench,
+        tmp_path: Path,
+        with_runner: Callable[..., BenchOptions],
+    ):
+        (result,) = bench([make_bundle(tmp_path / "b")], with_runner("benchmark_model", mode=mode))
+        assert (result.status, result.evidence) == ("partial", "not run")
+        assert reason in result.reason
+        assert result.golden.status == "not_run"
+        assert bench.left() == []
+
+
+class TestExecutorRunner:
+    @pytest.mark.parametrize("mode", ["right", "logcat"])
+    def test_each_run_is_a_sample(
+        self, mode: str, bench: Bench, tmp_path: Path, with_runner: Callable[..., BenchOptions]
+    ):
+        one = make_bundle(tmp_path / "b", "executorch")
+        (result,) = bench([one], with_runner("executor_runner", mode=mode))
+        assert (result.status, result.evidence, result.golden.status) == (
+            "complete",
+            "phone",
+            "passed",
+        )
+        times = find(result, "model_only", 8)
+        assert len(times.samples) == 50
+        assert times.warmup_runs == 10
+        assert max(times.samples) == 24_250_000
+        assert find(result, "load_cold").samples == (41_250_000,) * 5
+        assert find(result, "first_inference", 8).samples == (30_000_000,) * 2
+        assert result.cpu_fallback is None
+        assert result.notes == ()
+        assert any("--method_name=forward_16" in one for one in bench.device.commands)
+
+    def test_a_total_only(
+        self, bench: Bench, tmp_path: Path, with_runner: Callable[..., BenchOptions]
+    ):
+        one = make_bundle(tmp_path / "b", "executorch", lengths=(16,))
+        (result,) = bench([one], with_runner("executor_runner", mode="total"))
+        times = find(result, "model_only", 16)
+        assert times.samples == ()
+        assert times.reported is not None
+        assert times.reported.count == 60
+        assert times.reported.median is None
+        assert times.warmup_runs == 0
+        assert "the mean is of all 60 runs" in result.notes[0]
+        assert find(result, "first_inference", 16).samples == (30_000_000,) * 2
+
+    def test_a_single_length_runs_on_a_build_without_names_of_methods(
+        self, bench: Bench, tmp_path: Path, with_runner: Callable[..., BenchOptions]
+    ):
+        options = with_runner("executor_runner", mode="old")
+        single = make_bundle(tmp_path / "one", "executorch", lengths=(16,))
+        several = make_bundle(tmp_path / "two", "executorch", seed=1)
+        first, second = bench([single, several], options)
+        assert first.status == "complete"
+        assert second.evidence == "not run"
+        assert "too old: unknown command line flag 'method_name'" in second.reason
+
+
+class TestSeveral:
+    def test_all_are_checked_before_any_is_timed(
+        self, bench: Bench, tmp_path: Path, with_runner: Callable[..., BenchOptions]
+    ):
+        bundles = [make_bundle(tmp_path / "t"), make_bundle(tmp_path / "e", "executorch")]
+        results = bench(bundles, with_runner("benchmark_model", "executor_runner"))
+        assert [one.status for one in results] == ["complete", "complete"]
+        commands = bench.device.commands
+        timed = [at for at, one in enumerate(commands) if "--num_runs=50" in one or "=60" in one]
+        checked = [
+            at for at, one in enumerate(commands) if "--num_runs=1 " in one or "ons=1 " in one
+        ]
+        assert len(timed) == 4
+        assert len(checked) == 6
+        assert max(checked) < min(timed)
+
+    def test_without_a_program_for_it(
+        self, bench: Bench, tmp_path: Path, with_runner: Callable[..., BenchOptions]
+    ):
+        bundles = [
+            make_bundle(tmp_path / "t"),
+            make_bundle(tmp_path / "e", "executorch"),
+            make_bundle(tmp_path / "o", "onnx"),
+        ]
+        first, second, third = bench(bundles, with_runner("benchmark_model"))
+        assert first.status == "complete"
+        assert second.evidence == third.evidence == "not run"
+        assert "take --runner executor_runner, or --app" in second.reason
+        assert "onnx artifacts take --app" in third.reason
+
+
+class TestRefusals:
+    """One sentence each; none of them reaches the phone."""
+
+    def run(self, bundles: Sequence[Path], options: BenchOptions) -> None:
+        android.run(
+            bundles, options, identifier=None, keep=lambda _: None, progress=Progress(io.StringIO())
+        )
+
+    def test_nothing_to_run_with(self, tmp_path: Path):
+        with pytest.raises(UserError) as caught:
+            self.run([make_bundle(tmp_path / "b")], OPTIONS)
+        assert str(caught.value) == (
+            "there is nothing on the phone to run the bundles with: give --runner benchmark_model"
+            " (the program's file, built for Android), or install the demo app with the bundles in"
+            " it and give --app dev.ondevice.qa"
+        )
+        with pytest.raises(UserError, match="no program times onnx artifacts there; install"):
+            self.run([make_bundle(tmp_path / "o", "onnx")], OPTIONS)
+
+    def test_programs_by_name(self, tmp_path: Path):
+        for name in ("android_arm64_benchmark_model", "executor_runner", "other"):
+            (tmp_path / name).touch()
+        known = [tmp_path / "android_arm64_benchmark_model", tmp_path / "executor_runner"]
+        assert android.sort_programs(known) == {"tflite": known[0], "executorch": known[1]}
+        with pytest.raises(UserError, match="is no program for phones; its name must hold"):
+            android.sort_programs([tmp_path / "other"])
+        with pytest.raises(UserError, match="are the same program"):
+            android.sort_programs([known[0], known[0]])
+        with pytest.raises(UserError, match="no file"):
+            android.sort_programs([tmp_path / "benchmark_model"])
+
+    @pytest.mark.parametrize(
+        ("options", "sentence"),
+        [
+            (replace(OPTIONS, baseline="teacher"), "--baseline runs in PyTorch"),
+            (replace(OPTIONS, data=Path("dev.json")), "--data asks questions on this machine"),
+            (
+                replace(OPTIONS, app="a.b", runners=(Path("benchmark_model"),)),
+                "give --runner or --app, not both",
+            ),
+        ],
+    )
+    def test_options(self, options: BenchOptions, sentence: str, tmp_path: Path):
+        with pytest.raises(UserError, match=sentence):
+            self.run([make_bundle(tmp_path / "b")], options)
+
+
+class TestFailures:
+    def test_storage_full_is_seen_before(
+        self,
+        tmp_path: Path,
+        adb_server: AdbServer,  # noqa: F811
+        with_runner: Callable[..., BenchOptions],
+    ):
+        from tests.bench.phone import stubs
+
+        with phone(tmp_path / "phone", stubs(free=1000)) as one:
+            adb_server.connect(one)
+            bench = Bench(one)
+            with pytest.raises(DeviceStorageError, match="has 1 MB free, and 16 MB are needed"):
+                bench([make_bundle(tmp_path / "b")], with_runner("benchmark_model"))
+            assert one.pushed == 0
+            assert bench.left() == []
+
+    def test_storage_full_on_the_way(
+        self, bench: Bench, tmp_path: Path, with_runner: Callable[..., BenchOptions]
+    ):
+        bench.device.faults.full_after = MODEL_BYTES // 2
+        with pytest.raises(DeviceStorageError, match=r"no space left: copying 'model\.tflite'"):
+            bench([make_bundle(tmp_path / "b")], with_runner("benchmark_model"))
+        assert bench.left() == []
+        assert bench.kept == []
+
+    def test_a_damaged_file(
+        self, bench: Bench, tmp_path: Path, with_runner: Callable[..., BenchOptions]
+    ):
+        bench.device.faults.corrupt = True
+        with pytest.raises(DeviceError, match=r"did not arrive .* as it was sent: its SHA-256"):
+            bench([make_bundle(tmp_path / "b")], with_runner("benchmark_model"))
+        assert bench.left() == []
+
+    def test_sizes_are_compared_where_there_is_no_sha256sum(
+        self, bench: Bench, tmp_path: Path, with_runner: Callable[..., BenchOptions]
+    ):
+        (bench.device.root / "bin" / "sha256sum").unlink()
+        (result,) = bench([make_bundle(tmp_path / "b")], with_runner("benchmark_model"))
+        assert result.status == "complete"
+        bench.device.install("wc", "echo 5")
+        with pytest.raises(DeviceError, match="it has 5 bytes of"):
+            bench([make_bundle(tmp_path / "c")], with_runner("benchmark_model"))
+
+    def test_unplugged_during_the_push(
+        self, bench: Bench, tmp_path: Path, with_runner: Callable[..., BenchOptions]
+    ):
+        bench.device.faults.unplug_after = MODEL_BYTES // 2
+        with pytest.raises(DeviceLostError, match=r"went away .*: copying 'model\.tflite' to it"):
+            bench([make_bundle(tmp_path / "b")], with_runner("benchmark_model"))
+        # The phone keeps what it has; the user is told where, and how to remove it.
+        (left,) = bench.left()
+        assert f"'/data/local/tmp/{left}' may be left on the phone" in bench.said.getvalue()
+        assert f"shell rm -rf /data/local/tmp/{left}" in bench.said.getvalue()
+
+    def test_unplugged_between_two_lengths_keeps_the_first(
+        self, bench: Bench, tmp_path: Path, with_runner: Callable[..., BenchOptions]
+    ):
+        bench.device.faults.unplug_on = "--signature_to_run_for=length_16 .*--num_runs=50"
+        with pytest.raises(DeviceLostError, match="went away"):
+            bench([make_bundle(tmp_path / "b")], with_runner("benchmark_model"))
+        last = bench.kept[-1]
+        assert last.status == "partial"
+        assert "went away" in last.reason
+        assert find(last, "model_only", 8).reported is not None
+        assert [one.length for one in last.measurements if one.kind == "model_only"] == [8]
+
+    def test_a_program_that_hangs_is_ended(
+        self, bench: Bench, tmp_path: Path, with_runner: Callable[..., BenchOptions]
+    ):
+        options = with_runner("benchmark_model", mode="hang", seconds=3)
+        with pytest.raises(DeviceTimeoutError, match="did not answer within 3 s"):
+            bench([make_bundle(tmp_path / "b")], options)
+        pid = int((bench.device.root / "hanging").read_text())
+        for _ in range(100):
+            if not is_running(pid):
+                break
+            time.sleep(0.05)
+        assert not is_running(pid)
+        assert bench.left() == []
+        assert bench.kept[-1].status == "partial"
+        assert "did not answer" in bench.kept[-1].reason
+
+    def test_an_interruption_cleans_up_and_leaves_a_partial_result(
+        self,
+        bench: Bench,
+        tmp_path: Path,
+        with_runner: Callable[..., BenchOptions],
+        monkeypatch: pytest.MonkeyPatch,
+    ):
+        def interrupt(*_: object) -> str:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(android.BenchmarkModel, "time", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            bench([make_bundle(tmp_path / "b")], with_runner("benchmark_model"))
+        assert bench.left() == []
+        assert bench.kept[-1].reason.startswith("interrupted during: ")
+
+    def test_garbage_about_itself(
+        self, bench: Bench, tmp_path: Path, with_runner: Callable[..., BenchOptions]
+    ):
+        for name in ("getprop", "dumpsys", "settings", "df"):
+            bench.device.install(name, "head -c 3000 /dev/urandom")
+        (result,) = bench([make_bundle(tmp_path / "b")], with_runner("benchmark_model"))
+        assert result.status == "complete"
+        assert result.device.name == f"Android device {bench.device.serial}"
+        assert result.device.before.thermal is None
+
+    def test_a_hot_phone_that_saves_power(
+        self,
+        tmp_path: Path,
+        adb_server: AdbServer,  # noqa: F811
+        with_runner: Callable[..., BenchOptions],
+    ):
+        from tests.bench.phone import stubs
+
+        with phone(tmp_path / "phone", stubs(thermal=3, low_power="1")) as one:
+            adb_server.connect(one)
+            (result,) = Bench(one)([make_bundle(tmp_path / "b")], with_runner("benchmark_model"))
+        assert "the phone was throttling before the runs: thermal status severe" in result.notes
+        assert "the phone was in its power saving mode" in result.notes
+
+    def test_an_emulator_is_no_phone(
+        self, bench: Bench, tmp_path: Path, with_runner: Callable[..., BenchOptions]
+    ):
+        bench.device.install("getprop", "echo '[ro.hardware]: [ranchu]'")
+        (result,) = bench([make_bundle(tmp_path / "b")], with_runner("benchmark_model"))
+        assert result.device.virtual
+        assert result.evidence == "host"
