@@ -14,7 +14,7 @@ from ondevice.errors import GateError, UserError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ondevice.report.cells import Cell
+    from ondevice.report.cells import Table
     from ondevice.report.content import Report
     from ondevice.report.study import Study
 
@@ -127,11 +127,22 @@ def _text(report: Report, place: Path) -> str:
     for section in report.sections:
         for table in section.tables:
             if table.key in {"study", "changes"} and table.rows:
-                rows = [[_cell(cell) for cell in row] for row in table.rows]
-                parts += [section.title, console.table(table.headers, rows), ""]
+                parts += [section.title, _table(table), ""]
     parts += [*report.headlines, ""] if report.headlines else []
     return "\n".join([*parts, f"{place / 'report.html'}", f"{place / 'report.md'}", ""])
 
 
-def _cell(cell: Cell) -> str:
-    return "not run" if cell.evidence == "not run" else cell.text
+def _table(table: Table) -> str:
+    """Return a table for a terminal; columns with figures to the right, whatever is missing."""
+    columns = []
+    for header, cells in zip(table.headers, zip(*table.rows, strict=True), strict=True):
+        texts = [
+            header,
+            *("not run" if cell.evidence == "not run" else cell.text for cell in cells),
+        ]
+        if any(cell.number for cell in cells):
+            width = max(map(len, texts))
+            texts = [text.rjust(width) for text in texts]
+        columns.append(texts)
+    headers, *rows = zip(*columns, strict=True)
+    return console.table(headers, rows)

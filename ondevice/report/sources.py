@@ -88,10 +88,12 @@ def _walk(directory: Path) -> Iterator[Path]:
 def _content(path: Path, name: str) -> bytes:
     try:
         # A pipe or a device among the files would be read for ever.
-        if not stat.S_ISREG(path.stat().st_mode):
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
             raise ResultError(f"'{name}' is not a regular file")
         with path.open("rb") as stream:
-            content = stream.read(MAX_DOCUMENT_BYTES + 1)
+            # No more than there is: a buffer of the largest size would be made for each.
+            content = stream.read(min(status.st_size, MAX_DOCUMENT_BYTES) + 1)
     except OSError as error:
         raise ResultError(f"'{name}' cannot be read: {error.strerror or error}") from error
     return content

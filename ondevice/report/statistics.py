@@ -6,6 +6,7 @@ several runs of one figure need.
 
 from __future__ import annotations
 
+import bisect
 import hashlib
 import math
 from dataclasses import dataclass, field
@@ -81,9 +82,13 @@ class Timings:
     def _keep(self, run: Run) -> None:
         self.runs += 1
         self._intervals.clear()
-        self._kept = sorted([*self._kept, run], key=lambda one: one.key)[:MAX_RUNS]
+        bisect.insort(self._kept, run, key=lambda one: one.key)
+        if len(self._kept) > MAX_RUNS and self._kept.pop() is run:
+            return
         share = MAX_SAMPLES // len(self._kept)
-        self._kept = [Run(one.key, one.quantiles, thin(one.samples, share)) for one in self._kept]
+        for place, one in enumerate(self._kept):
+            if len(one.samples) > share:
+                self._kept[place] = Run(one.key, one.quantiles, thin(one.samples, share))
 
     @property
     def no_samples(self) -> bool:

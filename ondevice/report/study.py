@@ -208,9 +208,10 @@ class Study:
             self.skipped.append(skipped)
 
     def sorted_devices(self) -> list[Device]:
-        """Return the devices: measured before published, then by how much is known of each."""
+        """Return the devices: phones, hosts, then published; of each the most measured first."""
         return sorted(
-            self.devices.values(), key=lambda one: (one.key.published, -one.documents, one.key)
+            self.devices.values(),
+            key=lambda one: (one.key.published, one.key.kind == "host", -one.documents, one.key),
         )
 
 

@@ -1,0 +1,188 @@
+"""Tables say what the results say, and every figure says where it comes from."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ondevice.bench import parts
+from ondevice.report import tables
+from ondevice.report.content import EVIDENCE
+from ondevice.report.speedup import find_teacher
+from tests.report import made
+from tests.report.conftest import gather
+
+
+def device_of(*results):
+    (device,) = gather(*results).devices.values()
+    return device
+
+
+def column(table, header):
+    return [row[table.headers.index(header)] for row in table.rows]
+
+
+def value(cell):
+    return float(cell.text.replace(",", "").rstrip(" ×"))
+
+
+def median(result, kind, length):
+    (found,) = [one for one in result.measurements if (one.kind, one.length) == (kind, length)]
+    return np.median(found.samples) / 1e6
+
+
+def test_the_paper_s_table_equals_the_results():
+    teacher = made.result(made.TEACHER, "torch", questions=200)
+    student = made.result(made.STUDENT, "tflite", "int8", questions=200)
+    table = tables.study_table(device_of(student, teacher))
+    assert [cell.text for cell in column(table, "model")] == [made.TEACHER, made.STUDENT]
+    for place, result in enumerate((teacher, student)):
+        for length in made.LENGTHS:
+            cell = column(table, f"{length} tokens, ms")[place]
+            assert value(cell) == pytest.approx(median(result, "model_only", length), rel=5e-3)
+        load = column(table, "load, ms")[place]
+        assert value(load) == pytest.approx(median(result, "load_cold", None), rel=5e-3)
+        assert value(column(table, "MB")[place]) == pytest.approx(
+            result.artifact.bytes / 1e6, abs=0.05
+        )
+        peak = column(table, "peak MB")[place]
+        assert value(peak) == pytest.approx(result.memory.peak_bytes / 1e6, abs=0.5)
+        f1, whole = np.array(result.score.artifact.f1), np.array(result.score.teacher.f1)
+        assert value(column(table, "F1")[place]) == pytest.approx(100 * f1.mean(), abs=0.05)
+        kept = 100 * f1.mean() / whole.mean()
+        assert value(column(table, "retention, %")[place]) == pytest.approx(kept, abs=0.05)
+    assert [cell.text for cell in column(table, "parameters, M")] == ["109.5", "66.4"]
+
+
+def test_every_figure_has_its_evidence_and_every_gap_its_reason(report):
+    seen = set()
+    for section in report.sections:
+        for table in (*section.tables, *section.details):
+            for row in table.rows:
+                assert len(row) == len(table.headers)
+                for cell in row:
+                    if cell.number:
+                        assert cell.evidence in EVIDENCE, (table.title, cell)
+                        seen.add(cell.evidence)
+                    if cell.evidence == "not run":
+                        assert cell.reason
+                        assert not any(char.isdigit() for char in cell.text)
+    assert seen == {"phone", "host", "published", "not run"}
+
+
+def test_an_interpreter_s_result_has_scores_and_never_times():
+    interpreted = made.result(
+        target="coreml", scheme="fp16", evidence="reference", score=made.score(made.STUDENT, "fp16")
+    )
+    table = tables.study_table(device_of(interpreted, made.result()))
+    row = [cell.text for cell in column(table, "artifact")].index("coreml fp16")
+    assert column(table, "F1")[row].evidence == "reference"
+    gap = column(table, "384 tokens, ms")[row]
+    assert (gap.evidence, gap.reason) == ("not run", "an interpreter is never timed")
+
+
+def test_a_failed_golden_check_is_never_timed_and_says_so():
+    failed = parts.GoldenCheck(status="failed", checked=3, max_abs=9.0, reason="differs by 9.0")
+    table = tables.study_table(
+        device_of(made.result(golden=failed, measurements=(), memory=None), made.result(salt="x"))
+    )
+    # The same artifact, once broken and once timed, is one row: the failure is told with it.
+    (runtime,) = column(table, "runtime")
+    assert "failed its golden check: differs by 9.0" in runtime.reason
+
+
+def test_lengths_that_an_artifact_does_not_serve_are_not_run():
+    short = made.result(
+        scheme="int8",
+        artifact=made.identity(scheme="int8", lengths=(64,)),
+        measurements=made.measurements(made.STUDENT, "tflite", "int8", lengths=(64,)),
+    )
+    table = tables.study_table(device_of(short, made.result()))
+    row = [cell.text for cell in column(table, "artifact")].index("tflite int8")
+    assert column(table, "64 tokens, ms")[row].evidence == "host"
+    assert column(table, "384 tokens, ms")[row].reason == "the artifact serves 64 tokens"
+
+
+def test_files_of_one_name_are_told_apart_by_hash():
+    other = made.result(artifact=made.identity(sha256=made.sha("other")))
+    table = tables.study_table(device_of(made.result(), other))
+    names = [cell.text for cell in column(table, "artifact")]
+    assert set(names) == {
+        f"tflite fp32 {made.sha(made.STUDENT, 'tflite', 'fp32')[:8]}",
+        f"tflite fp32 {made.sha('other')[:8]}",
+    }
+
+
+def test_speed_up_is_the_ratio_at_equal_lengths_on_the_same_runtime():
+    teacher = made.result(made.TEACHER)
+    student = made.result(made.STUDENT)
+    baseline = made.result(made.TEACHER, "torch")
+    device = device_of(teacher, student, baseline)
+    same, torch = tables.speedup_tables(device, made.TEACHER)
+    for table, other in ((same, teacher), (torch, baseline)):
+        row = [cell.text for cell in column(table, "model")].index(made.STUDENT)
+        for length in made.LENGTHS:
+            cell = column(table, f"{length} tokens")[row]
+            expected = median(other, "model_only", length) / median(student, "model_only", length)
+            assert value(cell) == pytest.approx(expected, abs=0.006)
+            low, high = map(float, cell.detail.split("–"))
+            assert low <= value(cell) <= high
+            assert cell.evidence == "host"
+
+
+def test_no_speed_up_across_threads_or_unequal_lengths():
+    teacher = made.result(
+        made.TEACHER, measurements=made.measurements(made.TEACHER, "tflite", "fp32", lengths=(64,))
+    )
+    four = made.PROTOCOL.model_copy(update={"threads": 4})
+    (table,) = tables.speedup_tables(
+        device_of(teacher, made.result(), made.result(protocol=four)), made.TEACHER
+    )
+    (row,) = table.rows
+    assert [cell.evidence for cell in row[3:]] == ["host", "not run", "not run", "not run"]
+    assert row[-1].reason == "the teacher was not timed at 384 tokens"
+
+
+@pytest.mark.parametrize(
+    ("results", "teacher"),
+    [
+        ([("a", "tflite", {"score": "b"}), ("b", "tflite", {})], "b"),
+        ([("a", "torch", {}), ("a", "tflite", {})], "a"),
+        ([(made.STUDENT, "tflite", {}), (made.TEACHER, "tflite", {})], made.TEACHER),
+        ([("a", "tflite", {})], None),
+    ],
+    ids=["named by the score", "run by PyTorch", "the largest", "none"],
+)
+def test_the_teacher_is_found(results, teacher):
+    made_of = []
+    for model, target, more in results:
+        changes = {}
+        if "score" in more:
+            scored = made.score(made.STUDENT, "fp32", 20)
+            changes["score"] = scored.model_copy(update={"teacher_sha256": made.sha(more["score"])})
+        times = made.measurements(made.STUDENT, target, "fp32")
+        identity = made.identity(model, target)
+        made_of.append(
+            made.result(made.STUDENT, target, artifact=identity, measurements=times, **changes)
+        )
+    assert find_teacher(device_of(*made_of)) == teacher
+
+
+def test_figures_without_samples_have_no_interval():
+    told = parts.Measurement(
+        kind="model_only", length=64, reported=parts.ReportedTimes(count=9, median=5_000_000)
+    )
+    table = tables.study_table(device_of(made.result(measurements=(told,))))
+    (cell,) = column(table, "64 tokens, ms")
+    assert (cell.text, cell.detail) == ("5.00", "")
+    (times,) = tables.times_table(device_of(made.result(measurements=(told,)))).rows
+    assert [cell.evidence for cell in times[-3:]] == ["host", "not run", "not run"]
+
+
+def test_reported_scores_have_no_retention():
+    score = parts.ScoreInfo(reported_f1=88.5, reported_em=81.2)
+    table = tables.score_table(device_of(made.result(score=score)))
+    (row,) = table.rows
+    told = dict(zip(table.headers, row, strict=True))
+    assert (told["F1"].text, told["EM"].text) == ("88.5", "81.2")
+    assert told["retention, %"].evidence == told["questions"].evidence == "not run"
