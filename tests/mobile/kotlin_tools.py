@@ -18,6 +18,7 @@ ANDROID = ROOT / "mobile_demo/android"
 CACHE = ROOT / "build/mobile/kotlin"
 # A compiler that starts a thread for each processor is no faster here, and crowds the others out.
 JAVA = ("java", "-XX:+UseSerialGC", "-XX:ActiveProcessorCount=1")
+COMPILER = "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"
 # The language of the Kotlin in gradle/libs.versions.toml, whatever this compiler's own is.
 FLAGS = ("-no-stdlib", "-no-reflect", "-Werror", "-jvm-target", "17", "-language-version", "2.2")
 
@@ -50,7 +51,7 @@ def compiled(
 
     Args:
         name: what the jar is called, beside the hash.
-        sources: the Kotlin files.
+        sources: the Kotlin files, and Java files with declarations that they use.
         jars: what they are compiled against, beside Kotlin's own library.
         flags: of the compiler, beside :data:`FLAGS`.
     """
@@ -72,13 +73,8 @@ def compile_errors(
     sources: Sequence[Path], jars: Sequence[Path], target: Path, flags: Sequence[str] = ()
 ) -> str:
     """Compile to a jar or a directory; return what the compiler complained about."""
-    command = [
-        *JAVA,
-        "-Xmx1g",
-        "-cp",
-        str(_compiler()),
-        "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler",
-    ]
+    # For half a minute of work, the optimizing compiler costs more than it saves.
+    command = [*JAVA, "-XX:TieredStopAtLevel=1", "-Xmx1g", "-cp", str(_compiler()), COMPILER]
     command += [*FLAGS, *flags, "-classpath", ":".join(map(str, [*jars, library()]))]
     command += ["-d", str(target), *map(str, sources)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -110,6 +106,7 @@ def _key(sources: Sequence[Path], jars: Sequence[Path], flags: Sequence[str]) ->
     for jar in jars:
         digest.update(jar.name.encode())  # ours carry their own hash in the name
     for source in sources:
-        digest.update(source.relative_to(ROOT).as_posix().encode() + b"\0")
+        place = source.relative_to(ROOT) if source.is_relative_to(ROOT) else Path(source.name)
+        digest.update(place.as_posix().encode() + b"\0")
         digest.update(hashlib.sha256(source.read_bytes()).digest())
     return digest.hexdigest()[:16]

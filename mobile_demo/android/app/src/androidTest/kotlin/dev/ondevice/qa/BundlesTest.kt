@@ -1,0 +1,64 @@
+package dev.ondevice.qa
+
+import android.content.pm.PackageManager
+import androidx.test.ext.junit.runners.AndroidJUnit4
+import androidx.test.platform.app.InstrumentationRegistry
+import dev.ondevice.core.Benchmark
+import dev.ondevice.core.BenchmarkSubject
+import dev.ondevice.core.ModelCheck
+import dev.ondevice.core.QuestionAnswering
+import org.junit.Assert.assertEquals
+import org.junit.Assert.assertFalse
+import org.junit.Assert.assertNull
+import org.junit.Test
+import org.junit.runner.RunWith
+
+/** On a phone or an emulator: every embedded bundle gives its goldens' answers. */
+@RunWith(AndroidJUnit4::class)
+class BundlesTest {
+    private val context = InstrumentationRegistry.getInstrumentation().targetContext
+    private val store = BundleStore(context.assets)
+
+    @Test
+    fun everyBundlePassesItsGoldens() {
+        val names = store.names()
+        assertFalse("no bundle is embedded: run ondevice embed first", names.isEmpty())
+        for (name in names) {
+            val bundle = store.open(name)
+            val tokenizer = bundle.tokenizer()
+            Engines.load(context, store, name, bundle).use { engine ->
+                val answering = QuestionAnswering(bundle.manifest, tokenizer, engine)
+                val report = ModelCheck(tokenizer, engine, answering).run(bundle.goldens())
+                assertNull("$name: ${report.failure}", report.failure)
+            }
+        }
+    }
+
+    @Test
+    fun benchmarkRunsToItsEnd() {
+        val name = store.names().first()
+        val bundle = store.open(name)
+        val subject = BenchmarkSubject(
+            bundle,
+            { Engines.load(context, store, name, bundle) },
+            context.resources.getStringArray(R.array.passage_questions)[0],
+            context.resources.getStringArray(R.array.passage_texts)[0],
+        )
+        val run = Benchmark(subject, AndroidPhone(context), ITERATIONS)
+            .run("2026-01-01T00:00:00Z", "test") { _, _ -> }
+        assertEquals("", run.reason)
+        assertEquals(bundle.manifest.artifact.lengths.size, run.runs.size)
+    }
+
+    @Test
+    fun theAppCannotReachTheNetwork() {
+        val packages = context.packageManager
+        val info = packages.getPackageInfo(context.packageName, PackageManager.GET_PERMISSIONS)
+        val asked = info.requestedPermissions.orEmpty().toList()
+        assertFalse("$asked", "android.permission.INTERNET" in asked)
+    }
+
+    private companion object {
+        const val ITERATIONS = 3
+    }
+}

@@ -1,0 +1,75 @@
+package dev.ondevice.qa
+
+import dev.ondevice.core.Engine
+import dev.ondevice.core.EngineException
+import dev.ondevice.core.EngineInfo
+import dev.ondevice.core.ModelInputs
+import java.io.IOException
+import org.pytorch.executorch.EValue
+import org.pytorch.executorch.Module
+import org.pytorch.executorch.Tensor
+
+/**
+ * ExecuTorch with XNNPACK on the CPU; each length is a method.
+ *
+ * The format names neither inputs nor outputs, so the program's constant methods say their order.
+ */
+class ExecuTorchEngine(private val request: EngineRequest) : Engine {
+    private val artifact = request.bundle.manifest.artifact
+    private val module: Module = load()
+    private val inputs: List<String> = constant("get_inputs").toStr().split(',')
+    private val outputs: List<String> = constant("get_outputs").toStr().split(',')
+    private val vocabularySize: Long = constant("get_vocab_size").toInt()
+
+    override val info = EngineInfo(
+        name = "executorch",
+        version = BuildVersions.EXECUTORCH,
+        accelerator = "xnnpack",
+        threads = request.threads,
+    )
+
+    override fun run(inputs: ModelInputs): Map<String, FloatArray> {
+        // An id beyond the table would end the process inside the lookup's kernel.
+        if (inputs.row("input_ids").any { it < 0 || it >= vocabularySize }) {
+            throw EngineException("an id is not in the model's vocabulary of $vocabularySize pieces")
+        }
+        val shape = longArrayOf(1, inputs.length.toLong())
+        val values = this.inputs.map { EValue.from(Tensor.fromBlob(inputs.row(it), shape)) }
+        val method = if (artifact.lengths.size == 1) "forward" else "forward_${inputs.length}"
+        val results = guarded("cannot run") { module.execute(method, *values.toTypedArray()) }
+        if (results.size != outputs.size) {
+            throw EngineException("the model gave ${results.size} outputs instead of ${outputs.size}")
+        }
+        return outputs.indices.associate { outputs[it] to results[it].toTensor().dataAsFloatArray }
+    }
+
+    override fun close() = module.destroy()
+
+    private fun load(): Module {
+        val file = try {
+            ModelFile(request.context).place(request.asset, request.bundle)
+        } catch (error: IOException) {
+            throw EngineException("the model cannot be copied: ${error.message}", error)
+        }
+        return guarded("cannot load") {
+            Module.load(file.path, Module.LOAD_MODE_MMAP, request.threads)
+        }
+    }
+
+    private fun constant(name: String): EValue =
+        guarded("cannot read $name of") { module.execute(name) }.first()
+
+    // The binding throws its own RuntimeException, and others of Java's.
+    @Suppress("TooGenericExceptionCaught")
+    private fun <T> guarded(what: String, action: () -> T): T = try {
+        action()
+    } catch (error: RuntimeException) {
+        throw EngineException("ExecuTorch $what the model: ${error.message}", error)
+    }
+}
+
+/** What the app was built with, where a runtime does not say so itself. */
+object BuildVersions {
+    /** As in gradle/libs.versions.toml. */
+    const val EXECUTORCH = "1.5.1"
+}

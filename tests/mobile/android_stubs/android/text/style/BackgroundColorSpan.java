@@ -1,0 +1,5 @@
+package android.text.style;
+
+public class BackgroundColorSpan {
+    public BackgroundColorSpan(int color) {}
+}

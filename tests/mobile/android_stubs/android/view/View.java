@@ -1,0 +1,23 @@
+package android.view;
+
+import android.os.IBinder;
+
+public class View {
+    public static final int VISIBLE = 0;
+    public static final int INVISIBLE = 4;
+
+    public interface OnClickListener {
+        void onClick(View view);
+    }
+
+    public void setOnClickListener(OnClickListener listener) {}
+    public void setEnabled(boolean enabled) {}
+    public boolean isEnabled() { return false; }
+    public void setVisibility(int visibility) {}
+    public int getVisibility() { return 0; }
+    public final int getTop() { return 0; }
+    public final int getHeight() { return 0; }
+    public final int getScrollY() { return 0; }
+    public boolean post(Runnable action) { return false; }
+    public IBinder getWindowToken() { return null; }
+}
