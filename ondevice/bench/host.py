@@ -60,6 +60,23 @@ def run(
         asked = entries.read_questions(options.data, task, options.questions)
     if options.baseline is not None:
         measured.insert(0, entries.read_baseline(options.baseline, measured, options))
+    return measure(measured, asked, options, keep=keep, progress=progress)
+
+
+def measure(
+    measured: Sequence[Entry],
+    asked: Questions | None,
+    options: BenchOptions,
+    *,
+    keep: Keep,
+    progress: Progress,
+) -> list[BenchmarkResult]:
+    """Measure what was looked over already; all of it takes turns.
+
+    Raises:
+        GateError: an artifact fails its goldens; nothing was timed.
+        UserError: a baseline cannot be run.
+    """
     return _Session(measured, asked, options, keep, progress).run()
 
 
@@ -68,7 +85,7 @@ class _Session:
 
     def __init__(
         self,
-        measured: list[Entry],
+        measured: Sequence[Entry],
         asked: Questions | None,
         options: BenchOptions,
         keep: Keep,

@@ -121,7 +121,7 @@ class ArtifactIdentity(Documented):
     """Sequence lengths that the artifact serves, tokens."""
     sha256: Sha256 | None = None
     """Hash of the artifact (manifest: artifact.sha256; torch: of the weights); null only for
-    published figures."""
+    published figures, and for what was not run because it was never made."""
     bytes: Bytes | None = None
     """Size of the artifact, bytes."""
     params: Annotated[int, Field(gt=0)] | None = None

@@ -102,7 +102,7 @@ class BenchmarkResult(Documented):
     evidence: Evidence
     """phone: on a device; host: on this computer's CPU or an emulator; reference: an interpreter,
     which is never timed; published: someone else's figure; not run."""
-    source: Name
+    source: Annotated[Text, Field(min_length=1)]
     """What wrote the document ("ondevice 0.1.0", "OnDeviceDemo 1.0"); for published figures the
     citation, caveat included."""
     tools: Annotated[dict[Name, Text], Field(max_length=100, default_factory=dict)]
@@ -162,7 +162,10 @@ class BenchmarkResult(Documented):
             (self.evidence == "host" and on_phone, "the evidence is 'host', the device is a phone"),
             (len(set(places)) != len(places), "a kind and length is measured twice"),
             (timed and not published and self.protocol is None, "times without a protocol"),
-            (not published and self.artifact.sha256 is None, "the artifact has no hash"),
+            (
+                self.artifact.sha256 is None and self.evidence not in {"published", "not run"},
+                "the artifact has no hash",
+            ),
         )
 
 
@@ -241,7 +244,7 @@ def result_name(result: BenchmarkResult) -> str:
         artifact.task,
         artifact.target,
         artifact.scheme,
-        (artifact.sha256 or "published")[:8],
+        artifact.sha256[:8] if artifact.sha256 else result.evidence,
         result.device.kind,
         result.device.name,
         f"t{threads}",

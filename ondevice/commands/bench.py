@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ondevice.bench import RunOnDevice
-    from ondevice.bench.results import BenchmarkResult, Kind
+    from ondevice.bench.results import BenchmarkResult, Kind, Measurement
     from ondevice.bench.statistics import Summary
 
 DEFAULT_OUT = Path("results")
 NOTHING = "–"
+# A line of the table for each length at which one of these was timed.
+SHOWN = ("model_only", "end_to_end")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -134,7 +136,7 @@ def run(arguments: argparse.Namespace) -> int:
         }
         sys.stdout.write(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
     else:
-        sys.stdout.write(_text(written) + "\n")
+        sys.stdout.write(render(written) + "\n")
     broken = [one for one in written.values() if one.reason and one.evidence != "not run"]
     return GateError.exit_code if broken else 0
 
@@ -178,7 +180,8 @@ def _lengths(given: str | None) -> tuple[int, ...] | None:
 # --- the table ---
 
 
-def _text(written: dict[Path, BenchmarkResult]) -> str:
+def render(written: dict[Path, BenchmarkResult]) -> str:
+    """Return the table of results, with what is to be said about them."""
     results = list(written.values())
     headers = (
         *("model", "target", "scheme", "MB", "cold load ms", "peak MB", "length"),
@@ -213,16 +216,15 @@ def _iterations(result: BenchmarkResult) -> int:
 
 def _rows(result: BenchmarkResult, results: Sequence[BenchmarkResult]) -> list[tuple[str, ...]]:
     artifact = result.artifact
-    load = _summary(result, "load_cold", None)
     head = (
         artifact.model,
         artifact.target,
         artifact.scheme,
         NOTHING if artifact.bytes is None else f"{artifact.bytes / 1e6:.1f}",
-        NOTHING if load is None else _ms(load.median.value),
+        _ms(_middle(_find(result, "load_cold", None))),
         NOTHING if result.memory is None else f"{result.memory.peak_bytes / 1e6:.0f}",
     )
-    lengths = [one.length for one in result.measurements if one.kind == "model_only"]
+    lengths = {one.length: None for one in result.measurements if one.kind in SHOWN}
     tail = (_f1(result), result.evidence)
     if not lengths:
         return [(*head, *[NOTHING] * 5, *tail)]
@@ -232,29 +234,46 @@ def _rows(result: BenchmarkResult, results: Sequence[BenchmarkResult]) -> list[t
 def _times(
     result: BenchmarkResult, results: Sequence[BenchmarkResult], length: int | None
 ) -> tuple[str, ...]:
-    model = _summary(result, "model_only", length)
-    whole = _summary(result, "end_to_end", length)
+    model = _find(result, "model_only", length)
     baseline = next((one for one in results if one.artifact.target == "torch"), None)
-    theirs = None if baseline is None else _summary(baseline, "model_only", length)
-    faster = NOTHING
-    if theirs is not None and model is not None:
-        faster = f"{theirs.median.value / model.median.value:.2f}"
-    return (
-        str(length),
-        _interval(model),
-        NOTHING if model is None else _ms(model.p90.value),
-        _interval(whole),
-        faster,
-    )
+    theirs = None if baseline is None else _middle(_find(baseline, "model_only", length))
+    ours = _middle(model)
+    faster = NOTHING if theirs is None or ours is None else f"{theirs / ours:.2f}"
+    whole = _find(result, "end_to_end", length)
+    return (str(length), _interval(model), _ms(_p90(model)), _interval(whole), faster)
 
 
-def _summary(result: BenchmarkResult, kind: Kind, length: int | None) -> Summary | None:
+def _find(result: BenchmarkResult, kind: Kind, length: int | None) -> Measurement | None:
+    found = (one for one in result.measurements if (one.kind, one.length) == (kind, length))
+    return next(found, None)
+
+
+def _middle(measurement: Measurement | None) -> float | None:
+    """Return the median in ns, or what a source without samples gives in its place."""
+    if measurement is None:
+        return None
+    if measurement.reported is not None:
+        return measurement.reported.median or measurement.reported.mean
+    return _summary(measurement).median.value
+
+
+def _p90(measurement: Measurement | None) -> float | None:
+    if measurement is None:
+        return None
+    return measurement.reported.p90 if measurement.reported else _summary(measurement).p90.value
+
+
+def _interval(measurement: Measurement | None) -> str:
+    if measurement is None or not measurement.samples:
+        return _ms(_middle(measurement))
+    found = _summary(measurement).median
+    return f"{_ms(found.value)} [{_ms(found.low)}, {_ms(found.high)}]"
+
+
+def _summary(measurement: Measurement) -> Summary:
     from ondevice.bench.statistics import summarize
 
-    for one in result.measurements:
-        if (one.kind, one.length) == (kind, length) and one.samples:
-            return summarize(one.samples)
-    return None
+    return summarize(measurement.samples)
 
 
 def _f1(result: BenchmarkResult) -> str:
@@ -268,13 +287,8 @@ def _f1(result: BenchmarkResult) -> str:
     return NOTHING if found.f1 is None else f"{found.f1.value:.2f}{share}"
 
 
-def _interval(summary: Summary | None) -> str:
-    if summary is None:
+def _ms(nanoseconds: float | None) -> str:
+    if nanoseconds is None:
         return NOTHING
-    found = summary.median
-    return f"{_ms(found.value)} [{_ms(found.low)}, {_ms(found.high)}]"
-
-
-def _ms(nanoseconds: float) -> str:
     milliseconds = nanoseconds / 1e6
     return f"{milliseconds:.3f}" if milliseconds < 1 else f"{milliseconds:.1f}"

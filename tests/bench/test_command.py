@@ -11,6 +11,7 @@ import pytest
 
 from ondevice import bench, cli
 from ondevice.bench import host
+from ondevice.bench.parts import Measurement, ReportedTimes
 from ondevice.bench.results import read_result
 from ondevice.errors import GateError
 from tests.requirements import need
@@ -90,6 +91,18 @@ def test_the_table_shows_medians_speed_up_and_score(device, capsys, tmp_path):
     assert "phone" in rows[2]
     assert "raw samples in" in rows[-1]
     assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+def test_figures_without_samples_are_shown_without_an_interval(device, capsys, tmp_path):
+    reported = (
+        Measurement(kind="model_only", length=384, reported=ReportedTimes(mean=1_118_000_000)),
+        Measurement(
+            kind="end_to_end", length=384, reported=ReportedTimes(median=7_000_000, p90=8_000_000)
+        ),
+    )
+    device.results = (changed(EXAMPLE, measurements=reported, memory=None, score=None),)
+    cells = run(capsys, tmp_path)[1].splitlines()[1].split()
+    assert cells[4:] == ["–", "–", "384", "1118.0", "–", "7.0", "–", "–", "phone"]
 
 
 def test_json_is_one_document_and_nothing_else(device, capsys, tmp_path):
