@@ -49,6 +49,7 @@ COMMANDS: dict[str, Command] = {
     "verify": Command("ondevice.commands.verify", "prove that a bundle is right, with evidence"),
     "bench": Command("ondevice.commands.bench", "measure latency, memory and score of bundles"),
     "report": Command("ondevice.commands.report", "turn results into tables and pictures"),
+    "embed": Command("ondevice.commands.embed", "put bundles into the demo apps"),
     "doctor": Command("ondevice.commands.doctor", "say what is installed and what can run here"),
 }
 
