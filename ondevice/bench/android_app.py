@@ -1,8 +1,9 @@
 """Run the demo app's own benchmark on an Android phone and fetch its result.
 
 The app must be a debuggable build (``run-as`` reads its files) with the bundles embedded. Its
-``BenchmarkActivity`` takes ``--ei iterations N --es bundle NAME`` and leaves
-``files/benchmark.json``: a document as :mod:`ondevice.bench.results` describes it.
+``BenchmarkActivity`` takes ``--ei iterations N --es bundle NAME`` and leaves, whole and only when
+it is done, ``files/benchmark.json``, a document as :mod:`ondevice.bench.results` describes it, or
+``files/benchmark.error`` when it could not begin.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from pathlib import Path
 from ondevice import bundle
 from ondevice.bench import BenchOptions, Keep
 from ondevice.bench.adb import Adb, DeviceError, DeviceTimeoutError
-from ondevice.bench.android_output import am_start_failure, error_line
+from ondevice.bench.android_output import am_start_failure, error_line, messages
 from ondevice.bench.importing import check_identity
+from ondevice.bench.parts import plain
 from ondevice.bench.results import BenchmarkResult, ResultError, parse_result
 from ondevice.console import Progress
 from ondevice.errors import GateError, UserError
@@ -23,6 +25,7 @@ from ondevice.errors import GateError, UserError
 APP = "dev.ondevice.qa"
 ACTIVITY = ".BenchmarkActivity"
 RESULT = "files/benchmark.json"
+ERROR = "files/benchmark.error"
 POLL_SECONDS = 2.0
 
 
@@ -69,7 +72,7 @@ def _check_app(adb: Adb, app: str) -> None:
             " (mobile_demo/android), or give --runner"
         )
     # An old result must not be taken for the new one.
-    removed = adb.shell(["run-as", app, "rm", "-f", RESULT])
+    removed = adb.shell(["run-as", app, "rm", "-f", RESULT, ERROR])
     if removed.code != 0:
         raise DeviceError(
             f"the files of '{app}' cannot be read ({error_line(removed.text) or 'run-as failed'});"
@@ -78,8 +81,8 @@ def _check_app(adb: Adb, app: str) -> None:
 
 
 def _run_once(adb: Adb, app: str, name: str, options: BenchOptions) -> bytes:
-    """Start the activity and wait for its document; return it, complete or partial."""
-    adb.shell(["run-as", app, "rm", "-f", RESULT])
+    """Start the activity and wait for its document."""
+    adb.shell(["run-as", app, "rm", "-f", RESULT, ERROR])
     start = ["am", "start", "-W", "-S", "-n", f"{app}/{ACTIVITY}"]
     extras = ["--ei", "iterations", str(options.iterations), "--es", "bundle", name]
     failure = am_start_failure(adb.shell([*start, *extras], seconds=options.seconds).text)
@@ -94,46 +97,25 @@ def _run_once(adb: Adb, app: str, name: str, options: BenchOptions) -> bytes:
 
 def _wait(adb: Adb, app: str, name: str, deadline: float, seconds: float) -> bytes:
     while True:
-        # Asked before the document: an app that ends in between has written it.
+        # Asked first: an app that ends in between has written its document.
         running = adb.shell(["pidof", app]).code == 0
-        content = _fetch(adb, app)
-        if content is not None and (_is_complete(content) or not running):
-            return content
+        content = _read(adb, app, RESULT)
+        if content:
+            return content.encode()
+        problem = _read(adb, app, ERROR)
+        if problem:
+            raise DeviceError(f"'{app}' could not measure '{name}': {plain(problem)}")
         if not running:
-            raise DeviceError(
-                f"'{app}' ended without a result for '{name}'{_crash(adb)}; is the bundle embedded"
-                " under that name?"
-            )
+            raise DeviceError(f"'{app}' ended without a result for '{name}'{_crash(adb)}")
         if time.monotonic() > deadline:
-            if content is not None and _is_document(content):
-                return content  # partial, with the app's own reason
             raise DeviceTimeoutError(f"'{app}' gave no result for '{name}' within {seconds:g} s")
         time.sleep(POLL_SECONDS)
 
 
-def _fetch(adb: Adb, app: str) -> bytes | None:
-    """Return the app's document, or None while there is none.
-
-    The exit code is the shell's own: adb's says nothing.
-    """
-    said = adb.shell(["run-as", app, "cat", RESULT], seconds=adb.seconds)
-    return said.stdout.encode() if said.code == 0 and said.stdout.strip() else None
-
-
-def _is_document(content: bytes) -> bool:
-    try:
-        parse_result(content, RESULT)
-    except ResultError:
-        return False
-    return True
-
-
-def _is_complete(content: bytes) -> bool:
-    """Say whether the app is done; while it writes, the document is cut off."""
-    try:
-        return parse_result(content, RESULT).status == "complete"
-    except ResultError:
-        return False
+def _read(adb: Adb, app: str, name: str) -> str:
+    """Return a file of the app, or "" while there is none: each is written whole."""
+    said = adb.shell(["run-as", app, "cat", name], seconds=adb.seconds)
+    return said.stdout if said.code == 0 else ""
 
 
 def _crash(adb: Adb) -> str:
@@ -141,8 +123,8 @@ def _crash(adb: Adb) -> str:
         log = adb.shell(["logcat", "-d", "-b", "crash", "-t", "200"])
     except DeviceError:
         return ""
-    lines = [line for line in log.stdout.splitlines() if "Exception" in line or "Error" in line]
-    return f" ({error_line(lines[-1]) or lines[-1].strip()[:200]})" if lines else ""
+    lines = [line for line in messages(log.stdout) if "Exception" in line or "Error" in line]
+    return f": {plain(lines[-1], 200)}" if lines else ""
 
 
 def _stop(adb: Adb, app: str) -> None:

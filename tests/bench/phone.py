@@ -388,3 +388,51 @@ def is_running(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+# --- what the demo app writes ---
+
+
+def app_document(path: Path, kind: str = "android", **changes: object) -> dict[str, object]:
+    """Return a result of the demo app for a bundle; `changes` replace fields of it."""
+    manifest = bundle.read_manifest(path)
+    length = manifest.artifact.lengths[-1]
+    document: dict[str, object] = {
+        "schema_version": 1,
+        "created": "2026-01-31T12:00:00Z",
+        "status": "complete",
+        "evidence": "phone",
+        "source": "dev.ondevice.qa 1.0",
+        "device": {
+            "kind": kind,
+            "name": "Pixel 8" if kind == "android" else "iPhone15,4",
+            "os": "Android" if kind == "android" else "iOS",
+        },
+        "artifact": {
+            "model": manifest.model.name,
+            "task": manifest.task,
+            "target": manifest.artifact.target,
+            "scheme": manifest.artifact.scheme,
+            "lengths": list(manifest.artifact.lengths),
+            "sha256": manifest.artifact.sha256,
+            "bytes": manifest.artifact.bytes,
+        },
+        "runtime": {"name": "litert", "version": "1.4.0", "accelerator": "xnnpack"},
+        "protocol": {
+            "threads": 2,
+            "warmup": "until stable",
+            "iterations": 50,
+            "order": "alone",
+            "timer": "System.nanoTime",
+            "load_cold": "fresh process",
+        },
+        "golden": {"status": "passed", "checked": 4},
+        "measurements": [
+            {
+                "kind": "model_only",
+                "length": length,
+                "samples": [20_000_000 + at for at in range(50)],
+            }
+        ],
+    }
+    return document | changes

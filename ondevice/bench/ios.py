@@ -1,0 +1,98 @@
+"""Benchmark on an iPhone, from a Mac: the demo app, launched and waited for with devicectl.
+
+The app takes its orders from the launch environment (``ONDEVICE_BENCHMARK=1``,
+``ONDEVICE_BUNDLE``, ``ONDEVICE_ITERATIONS``), leaves ``Documents/benchmark.json`` in its container
+and exits. Without a Mac the app measures all the same: share its result and import it
+(:mod:`ondevice.bench.importing`).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from ondevice import bundle
+from ondevice.bench import BenchOptions, Keep
+from ondevice.bench.importing import check_identity
+from ondevice.bench.ios_devicectl import Devicectl, Phone, PhoneError, choose, find_xcrun
+from ondevice.bench.parts import plain
+from ondevice.bench.results import BenchmarkResult, ResultError, read_result
+from ondevice.console import Progress
+from ondevice.errors import GateError, UserError
+
+APP = "dev.ondevice.qa"
+RESULT = "Documents/benchmark.json"
+COPY_SECONDS = 120.0
+# The app's own words on its standard error.
+SAYS = "OnDeviceQA benchmark: "
+
+
+def run(
+    bundles: Sequence[Path],
+    options: BenchOptions,
+    *,
+    identifier: str | None,
+    keep: Keep,
+    progress: Progress,
+) -> list[BenchmarkResult]:
+    """Measure bundles on an iPhone; see :class:`ondevice.bench.RunOnDevice`."""
+    xcrun = find_xcrun()
+    _refuse(options)
+    manifests = [bundle.open_bundle(path) for path in bundles]
+    control = Devicectl(xcrun)
+    phone = choose(control.list(), identifier)
+    app = options.app or APP
+    results = []
+    for path, manifest in zip(bundles, manifests, strict=True):
+        with progress.step(f"{path.name}: in the app on {phone.name}"):
+            result = _measure(control, phone, app, path.name, options, manifest.artifact.sha256)
+        check_identity(result, manifest, f"{app}/{RESULT}")
+        if result.device.kind != "ios":
+            raise ResultError(f"'{app}/{RESULT}' is of a device of the kind {result.device.kind}")
+        keep(result)
+        if result.golden.status == "failed":
+            raise GateError(
+                f"'{path.name}' does not give its goldens' answers in the app, so it was not timed:"
+                f" {result.golden.reason}"
+            )
+        results.append(result)
+    return results
+
+
+def _refuse(options: BenchOptions) -> None:
+    if options.baseline is not None:
+        raise UserError(
+            "--baseline runs in PyTorch, on this machine only; to compare on the phone, embed a"
+            " bundle of the teacher too and give both"
+        )
+    if options.data is not None:
+        raise UserError("--data asks questions on this machine only (--device host)")
+    if options.runners:
+        raise UserError("--runner is for Android; an iPhone runs the benchmark of the app (--app)")
+
+
+def _measure(
+    control: Devicectl, phone: Phone, app: str, name: str, options: BenchOptions, sha256: str
+) -> BenchmarkResult:
+    """Run the app for one bundle and read what it left; it removes an older result itself.
+
+    Raises:
+        PhoneError: the app is not there, does not end, or left nothing.
+        ResultError: what it left does not fit.
+    """
+    variables = {
+        "ONDEVICE_BENCHMARK": "1",
+        "ONDEVICE_BUNDLE": name,
+        "ONDEVICE_ITERATIONS": str(options.iterations),
+    }
+    code, said = control.launch(phone, app, variables, options.seconds)
+    words = [line.partition(SAYS)[2] for line in said.splitlines() if SAYS in line]
+    with tempfile.TemporaryDirectory(prefix="ondevice-bench-") as directory:
+        place = Path(directory) / "benchmark.json"
+        try:
+            control.copy_from(phone, app, RESULT, place, COPY_SECONDS)
+        except PhoneError as error:
+            why = plain(words[-1]) if words else f"it ended with exit code {code}; {error}"
+            raise PhoneError(f"'{app}' left no result for '{name}': {why}") from error
+        return read_result(place, sha256)

@@ -1,0 +1,491 @@
+"""The iPhone's side, replayed: a stub ``xcrun`` on PATH answers with canned documents.
+
+STUB REPLAYS. No Mac took part: the documents are made up after the forms that public projects
+show of devicectl (Xcode 15 to 16) and xcresulttool (Xcode 16); none was recorded for this one.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import importlib.util
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from ondevice.bench import BenchOptions, ios, ios_coreml, ios_devicectl, ios_xctest
+from ondevice.bench.ios_devicectl import PhoneError, choose, error_text, parse_devices
+from ondevice.bench.results import BenchmarkResult, ResultError
+from ondevice.console import Progress
+from ondevice.errors import GateError, RuntimeUnavailableError, UserError
+from tests.bench.phone import app_document, make_bundle
+from tests.requirements import need
+
+OPTIONS = BenchOptions(iterations=50, seconds=20)
+
+# Answers by the words of the subcommand: {"exit", "stdout", "stderr", "json", "copy"}.
+XCRUN = """\
+#!{python} -SE
+import json, os, shutil, sys, time
+place = os.path.dirname(os.path.abspath(sys.argv[0]))
+words = sys.argv[1:]
+with open(os.path.join(place, "calls"), "a") as log:
+    log.write(json.dumps(words) + "\\n")
+with open(os.path.join(place, "answers.json")) as stream:
+    answers = json.load(stream)
+said = " ".join(words)
+answer = next((one for key, one in answers.items() if said.startswith(key)), None)
+if answer is None:
+    sys.stderr.write("error: unexpected: " + said + "\\n")
+    sys.exit(64)
+time.sleep(answer.get("sleep", 0))
+def value(flag):
+    return words[words.index(flag) + 1]
+if "json" in answer:
+    with open(value("--json-output"), "w") as out:
+        json.dump(answer["json"], out)
+if "copy" in answer:
+    assert not os.path.exists(value("--destination")), "devicectl does not overwrite"
+    with open(value("--destination"), "w") as out:
+        out.write(answer["copy"])
+sys.stdout.write(answer.get("stdout", ""))
+sys.stderr.write(answer.get("stderr", ""))
+sys.exit(answer.get("exit", 0))
+"""
+
+SUCCESS = {"info": {"outcome": "success", "jsonVersion": 2}, "result": {}}
+
+
+def listed(*devices: dict[str, object]) -> dict[str, object]:
+    return {"info": {"outcome": "success"}, "result": {"devices": list(devices)}}
+
+
+def device(
+    number: int = 1, *, pairing: str = "paired", tunnel: str = "disconnected", mode: str = "enabled"
+) -> dict[str, object]:
+    return {
+        "identifier": f"AAAAAAAA-0000-0000-0000-00000000000{number}",
+        "connectionProperties": {
+            "pairingState": pairing,
+            "tunnelState": tunnel,
+            "transportType": "wired",
+        },
+        "deviceProperties": {
+            "name": f"Phone {number}",
+            "osVersionNumber": "18.1.1",
+            "developerModeStatus": mode,
+        },
+        "hardwareProperties": {
+            "deviceType": "iPhone",
+            "marketingName": "iPhone 15",
+            "platform": "iOS",
+            "productType": "iPhone15,4",
+            "reality": "physical",
+            "udid": f"00008120-00000000000000{number}",
+        },
+    }
+
+
+def failed(*descriptions: str) -> dict[str, object]:
+    """A chain of errors, outermost first."""
+    error: dict[str, object] | None = None
+    for text in reversed(descriptions):
+        info: dict[str, object] = {"NSLocalizedDescription": {"string": text}}
+        if error is not None:
+            info["NSUnderlyingError"] = {"error": error}
+        error = {"code": 10002, "domain": "com.apple.dt.CoreDeviceError", "userInfo": info}
+    return {"info": {"outcome": "failed"}, "error": error}
+
+
+class Mac:
+    """A stub ``xcrun`` with its answers."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        directory.mkdir()
+        xcrun = directory / "xcrun"
+        xcrun.write_text(XCRUN.format(python=sys.executable), encoding="utf-8")
+        xcrun.chmod(0o755)
+        self.answers: dict[str, dict[str, object]] = {
+            "devicectl list devices": {"json": listed(device())},
+            "devicectl device process launch": {
+                "json": SUCCESS,
+                "stderr": "OnDeviceQA benchmark: complete\n",
+            },
+        }
+        self.save()
+
+    def save(self, **_: object) -> None:
+        path = self.directory / "answers.json"
+        path.write_text(json.dumps(self.answers), encoding="utf-8")
+
+    def answer(self, words: str, **answer: object) -> None:
+        self.answers[words] = answer
+        self.save()
+
+    def calls(self) -> list[list[str]]:
+        lines = (self.directory / "calls").read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines]
+
+
+@pytest.fixture
+def mac(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mac:
+    stub = Mac(tmp_path / "mac")
+    monkeypatch.setenv("PATH", str(stub.directory))
+    monkeypatch.setattr(ios_devicectl.platform, "system", lambda: "Darwin")
+    return stub
+
+
+COPY = "devicectl device copy from"
+LAUNCH = "devicectl device process launch"
+
+
+class Kept(list[BenchmarkResult]):
+    def run(
+        self, *bundles: Path, options: BenchOptions = OPTIONS, identifier: str | None = None
+    ) -> list[BenchmarkResult]:
+        return ios.run(
+            bundles, options, identifier=identifier, keep=self.append, progress=Progress()
+        )
+
+
+@pytest.fixture
+def kept() -> Kept:
+    return Kept()
+
+
+def test_off_a_mac_the_import_is_named(kept: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(ios_devicectl.platform, "system", lambda: "Linux")
+    with pytest.raises(UserError, match=r"from a Mac only; .* ondevice bench --import FILE BUNDLE"):
+        kept.run(make_bundle(tmp_path / "b"))
+
+
+def test_a_mac_without_xcode(kept: Kept, mac: Mac, tmp_path: Path):
+    (mac.directory / "xcrun").unlink()
+    with pytest.raises(UserError, match="xcrun was not found; install Xcode"):
+        kept.run(make_bundle(tmp_path / "b"))
+
+
+class TestRun:
+    def test_stub_replay_of_a_whole_run(self, kept: Kept, mac: Mac, tmp_path: Path):
+        one = make_bundle(tmp_path / "student")
+        mac.answer(COPY, json=SUCCESS, copy=json.dumps(app_document(one, "ios")))
+        (result,) = kept.run(one)
+        assert (result.status, result.evidence) == ("complete", "phone")
+        assert result.device.name == "iPhone15,4"
+        assert kept == [result]
+        launch = next(call for call in mac.calls() if call[1:4] == ["device", "process", "launch"])
+        variables = json.loads(launch[launch.index("--environment-variables") + 1])
+        assert variables == {
+            "ONDEVICE_BENCHMARK": "1",
+            "ONDEVICE_BUNDLE": "student",
+            "ONDEVICE_ITERATIONS": "50",
+        }
+        assert launch[launch.index("--device") + 1] == "00008120-000000000000001"
+        assert launch[-1] == "dev.ondevice.qa"
+        assert "--console" in launch
+        copy = next(call for call in mac.calls() if call[1:4] == ["device", "copy", "from"])
+        assert copy[copy.index("--domain-type") + 1] == "appDataContainer"
+        assert copy[copy.index("--domain-identifier") + 1] == "dev.ondevice.qa"
+        assert copy[copy.index("--source") + 1] == "Documents/benchmark.json"
+
+    def test_a_locked_phone(self, kept: Kept, mac: Mac, tmp_path: Path):
+        reasons = ("The operation failed.", "The device has not been unlocked recently")
+        mac.answer(LAUNCH, json=failed(*reasons), exit=1)
+        with pytest.raises(PhoneError, match=r"failed: The operation failed\. The device has not"):
+            kept.run(make_bundle(tmp_path / "b"))
+
+    def test_the_apps_own_error(self, kept: Kept, mac: Mac, tmp_path: Path):
+        words = "OnDeviceQA benchmark: failed: there is no bundle 'b'; the app has: student\n"
+        mac.answer(LAUNCH, json=SUCCESS, stderr=words, exit=2)
+        mac.answer(COPY, json=failed("Failed to retrieve the file node"), exit=1)
+        with pytest.raises(PhoneError, match="left no result for 'b': failed: there is no bundle"):
+            kept.run(make_bundle(tmp_path / "b"))
+
+    def test_an_app_that_crashed(self, kept: Kept, mac: Mac, tmp_path: Path):
+        mac.answer(LAUNCH, json=SUCCESS, exit=9)
+        mac.answer(COPY, json=failed("Failed to retrieve the file node"), exit=1)
+        with pytest.raises(
+            PhoneError, match=r"it ended with exit code 9; copying .* failed: Failed"
+        ):
+            kept.run(make_bundle(tmp_path / "b"))
+
+    def test_one_that_hangs(self, kept: Kept, mac: Mac, tmp_path: Path):
+        mac.answer(LAUNCH, sleep=60)
+        with pytest.raises(PhoneError, match=r"running 'dev\.ondevice\.qa' took more than 0\.5 s"):
+            kept.run(make_bundle(tmp_path / "b"), options=replace(OPTIONS, seconds=0.5))
+
+    def test_a_partial_result_is_kept(self, kept: Kept, mac: Mac, tmp_path: Path):
+        one = make_bundle(tmp_path / "b")
+        document = app_document(one, "ios", status="partial", reason="thermal state: critical")
+        mac.answer(LAUNCH, json=SUCCESS, exit=3)
+        mac.answer(COPY, json=SUCCESS, copy=json.dumps(document))
+        (result,) = kept.run(one)
+        assert result.reason == "thermal state: critical"
+
+    def test_goldens_that_fail(self, kept: Kept, mac: Mac, tmp_path: Path):
+        one = make_bundle(tmp_path / "b")
+        wrong = {"status": "failed", "reason": "differs by 3"}
+        document = app_document(
+            one, "ios", golden=wrong, measurements=[], status="partial", reason="wrong"
+        )
+        mac.answer(COPY, json=SUCCESS, copy=json.dumps(document))
+        with pytest.raises(GateError, match="does not give its goldens' answers in the app"):
+            kept.run(one)
+        assert len(kept) == 1
+
+    @pytest.mark.parametrize("kind", ["android", "other artifact", "garbage"])
+    def test_what_does_not_fit(self, kind: str, kept: Kept, mac: Mac, tmp_path: Path):
+        one, other = make_bundle(tmp_path / "b"), make_bundle(tmp_path / "c", seed=1)
+        content = {
+            "android": json.dumps(app_document(one)),
+            "other artifact": json.dumps(app_document(other, "ios")),
+            "garbage": "\x00",
+        }
+        mac.answer(COPY, json=SUCCESS, copy=content[kind])
+        with pytest.raises(ResultError):
+            kept.run(one)
+        assert kept == []
+
+    def test_devicectl_that_says_nothing(self, kept: Kept, mac: Mac, tmp_path: Path):
+        mac.answer("devicectl list devices", stderr="error: unable to find utility\n", exit=72)
+        with pytest.raises(PhoneError, match="listing devices failed: error: unable to find"):
+            kept.run(make_bundle(tmp_path / "b"))
+
+    @pytest.mark.parametrize(
+        ("options", "sentence"),
+        [
+            (replace(OPTIONS, baseline="teacher"), "--baseline runs in PyTorch"),
+            (replace(OPTIONS, data=Path("x")), "--data asks questions on this machine"),
+            (replace(OPTIONS, runners=(Path("benchmark_model"),)), "--runner is for Android"),
+        ],
+    )
+    def test_options(
+        self, options: BenchOptions, sentence: str, kept: Kept, mac: Mac, tmp_path: Path
+    ):
+        with pytest.raises(UserError, match=sentence):
+            kept.run(make_bundle(tmp_path / "b"), options=options)
+
+
+class TestDevices:
+    def test_what_is_read(self):
+        (one,) = parse_devices(listed(device()))
+        assert (one.udid, one.name, one.model) == (
+            "00008120-000000000000001",
+            "Phone 1",
+            "iPhone15,4",
+        )
+        assert (one.title, one.os_version, one.problem) == ("iPhone 15", "18.1.1", "")
+
+    def test_watches_and_simulators_are_left_out(self):
+        watch, simulator = device(1), device(2)
+        watch["hardwareProperties"] = {"deviceType": "appleWatch", "productType": "Watch6,1"}
+        simulator["hardwareProperties"] = {"deviceType": "iPhone", "reality": "virtual"}
+        assert parse_devices(listed(watch, simulator)) == []
+
+    @pytest.mark.parametrize(
+        "document", [{}, {"result": 5}, {"result": {"devices": 5}}, listed(5, {}, {"x": []})]
+    )
+    def test_garbage(self, document: dict[str, object]):
+        assert parse_devices(document) == []
+
+    @pytest.mark.parametrize(
+        ("broken", "sentence"),
+        [
+            (device(pairing="unpaired"), "is not paired with this Mac"),
+            (device(mode="disabled"), "Developer Mode is off"),
+            (device(tunnel="unavailable"), "is not reachable: plug it in"),
+        ],
+    )
+    def test_one_that_is_not_ready(self, broken: dict[str, object], sentence: str):
+        with pytest.raises(PhoneError, match=sentence):
+            choose(parse_devices(listed(broken)), None)
+
+    def test_the_only_one_that_is_ready(self):
+        phones = parse_devices(listed(device(1, tunnel="unavailable"), device(2)))
+        assert choose(phones, None).name == "Phone 2"
+
+    def test_none_and_several(self):
+        with pytest.raises(PhoneError, match="no iPhone is known to this Mac"):
+            choose([], None)
+        phones = parse_devices(listed(device(1), device(2)))
+        with pytest.raises(
+            PhoneError, match=r"name one with --device ios:UDID: 00008120-.*01 .*02"
+        ):
+            choose(phones, None)
+        with pytest.raises(PhoneError, match="no iPhone 'X' is known to this Mac; known: "):
+            choose(phones, "X")
+        assert choose(phones, "00008120-000000000000002").name == "Phone 2"
+        assert choose(phones, "AAAAAAAA-0000-0000-0000-000000000001").name == "Phone 1"
+
+    def test_errors(self):
+        assert error_text(failed("a", "b", "b")) == "a b"
+        assert error_text({"error": {"domain": "D", "code": 7}}) == "D 7"
+        assert error_text({"error": 5}) == "no reason was given"
+
+
+METRICS = [
+    {
+        "testIdentifier": "AnswerPerformanceTests/testAnswer()",
+        "testRuns": [
+            {
+                "testPlanConfiguration": {"configurationId": "1", "configurationName": "Default"},
+                "device": {"deviceId": "00008120-1", "deviceName": "Phone 1"},
+                "metrics": [
+                    {
+                        "displayName": "Clock Monotonic Time",
+                        "identifier": "com.apple.dt.XCTMetric_Clock.time.monotonic",
+                        "measurements": [0.0251, 0.0249, 0.025],
+                        "unitOfMeasurement": "s",
+                    },
+                    {
+                        "displayName": "Memory Peak Physical",
+                        "identifier": "com.apple.dt.XCTMetric_Memory.physical_peak",
+                        "measurements": [123.0],
+                        "unitOfMeasurement": "kB",
+                    },
+                ],
+            }
+        ],
+    }
+]
+
+
+class TestPerformanceTests:
+    def run(self, mac: Mac) -> list[ios_xctest.TestTimes]:
+        return ios_xctest.run_tests(
+            Path("OnDeviceQA.xcodeproj"), "OnDeviceQA", "UDID", mac.directory / "xcrun", 20, "Perf"
+        )
+
+    def test_stub_replay(self, mac: Mac):
+        mac.answer("xcodebuild test", stdout="** TEST SUCCEEDED **\n")
+        mac.answer("xcresulttool get test-results metrics", stdout=json.dumps(METRICS))
+        (found,) = self.run(mac)
+        assert found.test == "AnswerPerformanceTests/testAnswer()"
+        assert found.device == "Phone 1"
+        assert found.samples == (25_100_000, 24_900_000, 25_000_000)
+        build = mac.calls()[0]
+        assert build[build.index("-destination") + 1] == "platform=iOS,id=UDID"
+        assert "-only-testing:Perf" in build
+        result = build[build.index("-resultBundlePath") + 1]
+        assert mac.calls()[1][-2:] == ["--path", result]
+
+    def test_a_failure(self, mac: Mac):
+        said = (
+            "x\nTests.swift:5: error: -[T testAnswer] : XCTAssertEqual failed\n** TEST FAILED **\n"
+        )
+        mac.answer("xcodebuild test", stdout=said, exit=65)
+        with pytest.raises(
+            PhoneError, match=r"testing 'OnDeviceQA' failed: Tests\.swift:5: error: "
+        ):
+            self.run(mac)
+
+    def test_nothing_timed(self, mac: Mac):
+        mac.answer("xcodebuild test")
+        mac.answer("xcresulttool get test-results metrics", stdout="[]")
+        with pytest.raises(PhoneError, match="timed nothing"):
+            self.run(mac)
+
+    @pytest.mark.parametrize("text", ["", "{}", "usage: xcresulttool"])
+    def test_no_document(self, text: str):
+        with pytest.raises(PhoneError, match="xcresulttool gave no"):
+            ios_xctest.parse_metrics(text)
+
+    @pytest.mark.parametrize("values", [[0.1, -0.1], [0.0], ["0.1"], [True, None], 5, []])
+    def test_what_is_no_time(self, values: object):
+        document = json.loads(json.dumps(METRICS))
+        document[0]["testRuns"][0]["metrics"][0]["measurements"] = values
+        assert ios_xctest.parse_metrics(json.dumps(document)) == []
+
+
+class TestCoreML:
+    def test_off_a_mac_it_says_not_run(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(ios_coreml.platform, "system", lambda: "Linux")
+        with pytest.raises(RuntimeUnavailableError, match="runs on macOS only; not run here"):
+            ios_coreml.measure(Path("x"), {"input_ids": np.ones((1, 8), np.int32)}, 50)
+
+    def test_samples_become_measurements(self):
+        class Benchmarker:
+            """The two methods of coremltools' class that are used; times in ms."""
+
+            def __init__(self) -> None:
+                self.predicted: list[tuple[object, int]] = []
+
+            async def benchmark_load(self, iterations: int = 1):
+                return SimpleNamespace(samples=[100.5] * iterations)
+
+            async def benchmark_predict(self, inputs=None, iterations: int = 1, warmup=False):
+                self.predicted.append((inputs, iterations))
+                return SimpleNamespace(samples=[3.47] * iterations)
+
+        stub = Benchmarker()
+        inputs = {"input_ids": np.ones((1, 8), np.int32)}
+        load, model = asyncio.run(ios_coreml._measure(stub, inputs, 8, 50, 5, 10))
+        assert (load.kind, load.samples) == ("load_warm", (100_500_000,) * 5)
+        assert (model.kind, model.length, model.warmup_runs) == ("model_only", 8, 10)
+        assert model.samples == (3_470_000,) * 50
+        # Never with inputs of the benchmarker's own.
+        assert stub.predicted == [(inputs, 10), (inputs, 50)]
+
+    def test_placements(self):
+        class MLCPUComputeDevice: ...
+
+        class MLNeuralEngineComputeDevice: ...
+
+        class Plan:
+            operations = ("const", "linear", "linear", "gather")
+            model_structure = SimpleNamespace(
+                program=SimpleNamespace(
+                    functions={
+                        "main": SimpleNamespace(block=SimpleNamespace(operations=operations))
+                    }
+                )
+            )
+
+            def get_compute_device_usage_for_mlprogram_operation(self, operation: str):
+                kinds = {"linear": MLNeuralEngineComputeDevice, "gather": MLCPUComputeDevice}
+                kind = kinds.get(operation)
+                return kind and SimpleNamespace(preferred_compute_device=kind())
+
+        found = ios_coreml.placements_of(Plan(), "main")
+        assert [(one.delegate, one.nodes, one.total) for one in found] == [
+            ("cpu", 1, 3),
+            ("neuralEngine", 2, 3),
+        ]
+        assert ios_coreml.placements_of(Plan(), "length_8") == ()
+
+    def test_coremltools_has_what_is_used(self):
+        """Against the installed package's source; Core ML itself is on Macs only."""
+        need("coreml")
+        load = arguments_of("ml_program/experimental/perf_utils.py", "benchmark_load")
+        predict = arguments_of("ml_program/experimental/perf_utils.py", "benchmark_predict")
+        assert "iterations" in load
+        assert {"inputs", "iterations"} <= predict
+        assert "path" in arguments_of("compute_plan.py", "load_from_path")
+        usage = "get_compute_device_usage_for_mlprogram_operation"
+        assert "operation" in arguments_of("compute_plan.py", usage)
+        assert "self" in arguments_of("model.py", "get_compiled_model_path")
+        assert "function_name" in arguments_of("model.py", "__init__")
+        names = {node.name for node in nodes("compute_device.py") if isinstance(node, ast.ClassDef)}
+        assert set(ios_coreml.DEVICES) <= names
+
+
+def nodes(file: str) -> list[ast.AST]:
+    """Return a module of coremltools.models without the seconds that importing it takes."""
+    spec = importlib.util.find_spec("coremltools")
+    assert spec is not None
+    assert spec.origin is not None
+    path = Path(spec.origin).parent / "models" / file
+    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+def arguments_of(file: str, function: str) -> set[str]:
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    found = [node for node in nodes(file) if isinstance(node, kinds) and node.name == function]
+    assert found, function
+    return {one.arg for node in found for one in [*node.args.args, *node.args.kwonlyargs]}
