@@ -89,9 +89,11 @@ final class BenchmarkTests: XCTestCase {
 
     func testWarmUpEndsWhenTimesSettle() throws {
         var times = [900, 500, 300, 200, 110, 104, 102, 100, 101, 100, 100, 100, 100]
-        let runs = try BenchmarkProtocol.time(length: 16, iterations: 2, pause: {}) {
-            StageTimes(tokenize: 0, infer: times.removeFirst(), decode: 0)
-        }
+        let runs = try BenchmarkProtocol.time(
+            length: 16, iterations: 2, pause: {},
+            run: {
+                StageTimes(tokenize: 0, infer: times.removeFirst(), decode: 0)
+            })
         XCTAssertTrue(runs.stable)
         // The medians of the runs 5 to 7 and 8 to 10 are 104 and 100.
         XCTAssertEqual(runs.warmup.count, 10)
@@ -100,10 +102,12 @@ final class BenchmarkTests: XCTestCase {
 
     func testWarmUpEndsAtItsLimit() throws {
         var time = 1
-        let runs = try BenchmarkProtocol.time(length: 16, iterations: 1, pause: {}) {
-            time *= 2
-            return StageTimes(tokenize: 0, infer: time, decode: 0)
-        }
+        let runs = try BenchmarkProtocol.time(
+            length: 16, iterations: 1, pause: {},
+            run: {
+                time *= 2
+                return StageTimes(tokenize: 0, infer: time, decode: 0)
+            })
         XCTAssertFalse(runs.stable)
         XCTAssertEqual(runs.warmup.count, 30)
     }

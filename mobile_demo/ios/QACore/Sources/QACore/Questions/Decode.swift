@@ -9,6 +9,14 @@ public struct Answer: Sendable, Equatable {
     public let score: Float
     /// Softmax over the n best.
     public let probability: Double
+
+    public init(text: String, start: Int, end: Int, score: Float, probability: Double) {
+        self.text = text
+        self.start = start
+        self.end = end
+        self.score = score
+        self.probability = probability
+    }
 }
 
 /// A window's logits, at least one for each of its tokens; padding beyond them is ignored.

@@ -3,7 +3,16 @@ import QACore
 
 /// The benchmark result, as `mobile_demo/contract/benchmark.schema.json` wants it.
 public struct BenchmarkDocument: Sendable {
+    /// A row for the Benchmark screen, in ns.
+    public struct Row: Sendable, Hashable {
+        public let name: String
+        public let length: Int?
+        public let median: Int
+        public let p90: Int
+    }
+
     public let json: JSONValue
+    public let summary: [Row]
 
     public var bytes: [UInt8] { JSONWriter.bytes(json) + [UInt8(ascii: "\n")] }
 
@@ -16,6 +25,7 @@ public struct BenchmarkDocument: Sendable {
         isComplete = run.failure == nil
         reason = run.failure ?? ""
         let timed = run.check?.passed == true
+        summary = timed ? Self.summary(run) : []
         json = Self.object([
             "schema_version": .integer(1),
             "created": .string(Self.timestamp(run.created)),
@@ -138,6 +148,21 @@ public struct BenchmarkDocument: Sendable {
             "warmup_runs": .integer(warmup),
             "stable": stable.map { .bool($0) },
         ])
+    }
+
+    private static func summary(_ run: BenchmarkRun) -> [Row] {
+        func row(_ name: String, _ length: Int?, _ samples: [Int]) -> Row? {
+            Statistics(samples.map(Double.init)).map {
+                Row(name: name, length: length, median: Int($0.median), p90: Int($0.p90))
+            }
+        }
+        let lengths = run.runs.flatMap { runs in
+            [
+                row("Text to answer", runs.length, runs.samples.map(\.total)),
+                row("Model only", runs.length, runs.samples.map(\.infer)),
+            ]
+        }
+        return (lengths + [row("Load", nil, run.coldLoads)]).compactMap(\.self)
     }
 
     // MARK: - Values

@@ -29,6 +29,11 @@ public struct BenchmarkProgress: Sendable, Equatable {
     public let step: String
     /// 0 to 1.
     public let share: Double
+
+    public init(step: String, share: Double) {
+        self.step = step
+        self.share = share
+    }
 }
 
 /// Measures one bundle: load, goldens, and each length from text to answer.
@@ -99,7 +104,7 @@ public struct BenchmarkRunner: Sendable {
             run.failure = "\(error)"
         }
         run.after = await environment.state()
-        run.memory = environment.memory()
+        run.memory = run.memory ?? environment.memory()
         return BenchmarkDocument(run)
     }
 
@@ -145,14 +150,18 @@ public struct BenchmarkRunner: Sendable {
                         BenchmarkProgress(
                             step: "\(length) tokens: run \(done) of \(iterations)",
                             share: 0.05 + 0.85 * (Double(place) + part) / Double(workloads.count)))
-                }, pause: environment.pause
-            ) {
-                try pipeline.answer(
-                    question: pair.question, context: pair.context, options: options, at: length
-                ).times
-            }
+                },
+                pause: environment.pause,
+                run: {
+                    try pipeline.answer(
+                        question: pair.question, context: pair.context, options: options,
+                        at: length
+                    ).times
+                })
             run.runs.append(runs)
         }
+        // Before it is loaded again: for a moment there are then two in memory.
+        run.memory = environment.memory()
         progress(BenchmarkProgress(step: "Loading again", share: 0.92))
         for _ in 0..<BenchmarkProtocol.warmLoads {
             try Task.checkCancellation()

@@ -16,20 +16,24 @@ public enum DeviceProbe {
             cores: process.processorCount, memoryBytes: Int(process.physicalMemory))
     }
 
-    #if canImport(UIKit)
-        @MainActor
-        public static func state() -> DeviceState {
+    @MainActor
+    public static func state() -> DeviceState {
+        var state = DeviceState()
+        #if canImport(Darwin)
+            state.thermal = thermal
+            state.lowPower = ProcessInfo.processInfo.isLowPowerModeEnabled
+        #endif
+        #if canImport(UIKit)
             let device = UIDevice.current
             device.isBatteryMonitoringEnabled = true
-            let level = Double(device.batteryLevel)
-            return DeviceState(
-                thermal: thermal,
-                // −1 where it is unknown, as in the simulator.
-                batteryPercent: level < 0 ? nil : level * 100,
-                charging: device.batteryState == .unknown ? nil : device.batteryState != .unplugged,
-                lowPower: ProcessInfo.processInfo.isLowPowerModeEnabled)
-        }
-    #endif
+            // −1 where it is unknown, as in the simulator.
+            state.batteryPercent = device.batteryLevel < 0 ? nil : Double(device.batteryLevel) * 100
+            if device.batteryState != .unknown {
+                state.charging = device.batteryState != .unplugged
+            }
+        #endif
+        return state
+    }
 
     #if canImport(Darwin)
         private static var thermal: String? {

@@ -5,30 +5,38 @@ public enum Engines {
     /// Load a bundle's artifact. The caller has verified its files.
     public typealias Loader = @Sendable (ModelBundle) throws(EngineError) -> any QAModel
 
-    /// By the manifest's `artifact.target`.
-    public static let loaders: [String: Loader] = {
-        var loaders: [String: Loader] = [:]
+    /// The targets, as the manifest's `artifact.target` names them.
+    public static var targets: [String] {
+        var targets: [String] = []
         #if canImport(CoreML)
-            loaders["coreml"] = { (bundle) throws(EngineError) in try CoreMLModel(bundle) }
+            targets.append("coreml")
         #endif
         #if canImport(ExecuTorch)
-            loaders["executorch"] = { (bundle) throws(EngineError) in try ExecuTorchModel(bundle) }
+            targets.append("executorch")
         #endif
         #if canImport(TensorFlowLite)
-            loaders["tflite"] = { (bundle) throws(EngineError) in try LiteRTModel(bundle) }
+            targets.append("tflite")
         #endif
-        return loaders
-    }()
+        return targets
+    }
 
-    public static func load(_ bundle: ModelBundle) throws(EngineError) -> any QAModel {
+    @Sendable public static func load(_ bundle: ModelBundle) throws(EngineError) -> any QAModel {
         let target = bundle.manifest.artifact.target
-        guard let loader = loaders[target] else {
-            let known = loaders.keys.sorted().joined(separator: ", ")
+        switch target {
+        #if canImport(CoreML)
+            case "coreml": return try CoreMLModel(bundle)
+        #endif
+        #if canImport(ExecuTorch)
+            case "executorch": return try ExecuTorchModel(bundle)
+        #endif
+        #if canImport(TensorFlowLite)
+            case "tflite": return try LiteRTModel(bundle)
+        #endif
+        default:
+            let known = targets.isEmpty ? "none" : targets.joined(separator: ", ")
             throw EngineError(
-                "this app was built without a runtime for '\(target)'; it has: "
-                    + (known.isEmpty ? "none" : known))
+                "this app was built without a runtime for '\(target)'; it has: \(known)")
         }
-        return try loader(bundle)
     }
 
     /// The name of what serves a length, in artifacts of several lengths.

@@ -1,0 +1,48 @@
+import Foundation
+import Observation
+import QACore
+import QARuntime
+
+/// One question about one text, and what came of it.
+@MainActor
+@Observable
+final class QuestionModel {
+    enum State {
+        case idle
+        case working
+        case answered(Reply)
+        case failed(String)
+    }
+
+    var question = ""
+    private(set) var state = State.idle
+    /// The text that was asked about: it may have been edited since.
+    private(set) var context = ""
+    private var task: Task<Void, Never>?
+
+    var canAsk: Bool {
+        !question.trimmingCharacters(in: .whitespacesAndNewlines).isEmpty
+    }
+
+    /// Ask; an earlier question that is still being answered is forgotten.
+    func ask(about context: String, with id: String?, in app: AppModel) {
+        guard let id else {
+            state = .failed("There is no model.")
+            return
+        }
+        task?.cancel()
+        state = .working
+        self.context = context
+        let question = question
+        task = Task {
+            let found: State
+            do {
+                found = .answered(
+                    try await app.answer(question: question, context: context, with: id))
+            } catch {
+                found = .failed("\(error)")
+            }
+            if !Task.isCancelled { state = found }
+        }
+    }
+}

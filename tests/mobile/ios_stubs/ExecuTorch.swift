@@ -1,0 +1,18 @@
+// What the ExecuTorch engine uses of ExecuTorch's Swift package (1.x).
+
+public protocol ValueConvertible {}
+
+public struct Tensor<Scalar>: ValueConvertible {
+    public init(_ scalars: [Scalar], shape: [Int] = []) {}
+    public func scalars() -> [Scalar] { [] }
+}
+
+open class Value: ValueConvertible {
+    public func tensor<Scalar>() -> Tensor<Scalar>? { nil }
+}
+
+open class Module {
+    public init(filePath: String) {}
+    public func load(_ method: String) throws {}
+    public func execute(_ method: String, _ inputs: [ValueConvertible]) throws -> [Value] { [] }
+}
