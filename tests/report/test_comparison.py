@@ -1,0 +1,167 @@
+"""What changed between two sets of results, and what of it is noise."""
+
+from __future__ import annotations
+
+import pytest
+
+from ondevice.bench import parts
+from ondevice.errors import DataError, UserError
+from ondevice.report.comparison import compare, comparison_table, parse_threshold
+from tests.report import made
+from tests.report.conftest import gather
+
+OLD = made.result(salt="old", questions=200)
+
+
+def changes(new, old=OLD):
+    found = compare(gather(new), gather(old))
+    return {change.what: change for change in found.changes}
+
+
+def test_a_slower_artifact_is_outside_the_noise():
+    found = changes(made.result(salt="new", factor=1.10))["model only, 384 tokens"]
+    assert found.percent == pytest.approx(10, abs=1.5)
+    assert found.verdict == "worse"
+    assert found.regressed(5.0)
+    assert not found.regressed(15.0)
+
+
+def test_a_faster_artifact_is_no_regression():
+    found = changes(made.result(salt="new", factor=0.90))["model only, 384 tokens"]
+    assert found.verdict == "better"
+    assert not found.regressed(0.0)
+
+
+def test_another_run_of_the_same_is_within_the_noise_mostly():
+    found = changes(made.result(salt="new", questions=200)).values()
+    timed = [one for one in found if one.unit == "ms"]
+    assert len(timed) == 2 + 4 * len(made.LENGTHS)
+    # 95 % intervals: of 18 figures one or two lie outside by chance.
+    assert sum(one.outside_noise for one in timed) <= 4
+    assert not any(one.regressed(5.0) for one in found)
+
+
+def test_a_large_change_of_few_samples_is_not_judged():
+    def once(ms):
+        sample = (int(ms * 1e6),)
+        return made.result(measurements=(parts.Measurement(kind="load_cold", samples=sample),))
+
+    found = changes(once(200.0), once(100.0))["load, cold"]
+    assert found.verdict == "noise unknown"
+    assert found.percent == pytest.approx(100.0)
+    assert not found.regressed(5.0)
+
+
+def test_size_has_no_noise():
+    bigger = made.result(
+        artifact=made.identity(sha256=made.sha("new"), bytes=OLD.artifact.bytes * 2)
+    )
+    found = changes(bigger)["size"]
+    assert found.verdict == "worse"
+    assert found.regressed(99.0)
+
+
+def test_a_lower_score_on_the_same_questions_is_a_regression():
+    worse = made.score(made.STUDENT, "int8", 200)
+    found = changes(made.result(salt="new", score=worse))["F1"]
+    assert found.new < found.old
+    assert found.verdict == "worse"
+    assert found.regressed(1.0)
+    higher = changes(OLD, made.result(salt="new", score=worse))["F1"]
+    assert higher.verdict == "better"
+
+
+def test_scores_on_other_questions_do_not_compare():
+    found = changes(made.result(salt="new", questions=100))["F1"]
+    assert found.verdict == "noise unknown"
+
+
+def test_a_broken_golden_is_a_regression_whatever_the_threshold():
+    failed = parts.GoldenCheck(status="failed", checked=3, reason="differs by 9.0")
+    new = made.result(golden=failed, measurements=(), memory=None)
+    found = compare(gather(new, made.result("bert-teacher")), gather(OLD))
+    (sentence,) = found.regressions(1000.0)
+    assert "bert-student tflite fp32" in sentence
+    assert "differs by 9.0" in sentence
+
+
+def test_a_new_version_of_a_runtime_or_file_is_compared():
+    runtime = parts.RuntimeInfo(name="ai-edge-litert", version="9.9")
+    artifact = made.identity(sha256=made.sha("rebuilt"))
+    found = changes(made.result(salt="new", runtime=runtime, artifact=artifact))
+    assert "model only, 384 tokens" in found
+
+
+def test_a_new_version_of_the_system_is_compared():
+    new = made.result(device=made.PHONE.model_copy(update={"os_version": "15"}))
+    found = compare(gather(new), gather(made.result(device=made.PHONE)))
+    assert {change.device for change in found.changes} == {"Example Phone 8, Android"}
+
+
+@pytest.mark.parametrize(
+    ("new", "words"),
+    [
+        (
+            made.result(protocol=made.PROTOCOL.model_copy(update={"threads": 4})),
+            ["4 threads) is in the new", "2 threads) is in the old"],
+        ),
+        (
+            made.result(device=made.PHONE),
+            ["Example Phone 8, Android 14 is in the new", "Example CPU @ 2.0 GHz, Linux 6.1 is in"],
+        ),
+        (made.result(made.TEACHER), ["bert-teacher tflite fp32", "bert-student tflite fp32"]),
+        (
+            made.result(
+                artifact=made.identity(bytes=None),
+                memory=None,
+                measurements=made.measurements(made.STUDENT, "tflite", "fp32", lengths=(32,))[2:],
+            ),
+            ["lengths differ: 32 in the new results, 64, 128, 256, 384 in the old"],
+        ),
+    ],
+    ids=["threads", "devices", "models", "lengths"],
+)
+def test_nothing_comparable_is_said_clearly(new, words):
+    with pytest.raises(DataError, match="there is nothing to compare: ") as told:
+        compare(gather(new), gather(made.result()))
+    for word in words:
+        assert word in str(told.value)
+
+
+def test_several_candidates_are_left_out_not_guessed():
+    new = [
+        made.result(runtime=parts.RuntimeInfo(name="ai-edge-litert", version=one)) for one in "34"
+    ]
+    found = compare(
+        gather(*new, made.result(scheme="int8")), gather(OLD, made.result(scheme="int8"))
+    )
+    assert {change.row.key.scheme for change in found.changes} == {"int8"}
+    (sentence,) = found.left_out
+    assert "2 of that kind in the new results, 1 in the old" in sentence
+
+
+def test_the_table_has_the_worst_first_and_says_what_is_noise():
+    new = gather(made.result(salt="new", factor=1.2, questions=200))
+    table = comparison_table(compare(new, gather(OLD)))
+    verdicts = [row[table.headers.index("verdict")].text for row in table.rows]
+    assert verdicts[0] == "worse"
+    assert verdicts == sorted(
+        verdicts, key=["worse", "better", "noise unknown", "within noise"].index
+    )
+    unknown = table.rows[verdicts.index("noise unknown")][-1]
+    assert unknown.reason
+
+
+@pytest.mark.parametrize(
+    ("text", "percent"), [("5%", 5.0), ("0.5 %", 0.5), (" 0% ", 0.0), ("1000%", 1000.0)]
+)
+def test_thresholds(text, percent):
+    assert parse_threshold(text) == percent
+
+
+@pytest.mark.parametrize(
+    "text", ["5", "0.05", "-1%", "1001%", "nan%", "", "%", "5%%", "1e3%", "٥%"]
+)
+def test_bad_thresholds_are_refused_with_an_example(text):
+    with pytest.raises(UserError, match="from 0% to 1000%, for example 5%"):
+        parse_threshold(text)
