@@ -7,24 +7,19 @@ then timed alone: the programs cannot take turns run by run.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from ondevice import __version__, bundle
 from ondevice.bench import BenchOptions, Keep, android_app, android_goldens, android_state, entries
 from ondevice.bench.adb import Adb, DeviceError, connect
-from ondevice.bench.android_benchmark_model import WARMUP_SECONDS, BenchmarkModel
-from ondevice.bench.android_executor_runner import ExecutorRunner
 from ondevice.bench.android_files import Workplace
+from ondevice.bench.android_plan import Item, Kind, nothing_to_run, refuse, sort_programs
 from ondevice.bench.android_programs import (
-    WARMUP_RUNS,
     Job,
     NoAnswerError,
-    Program,
     ProgramError,
     push_inputs,
 )
-from ondevice.bench.entries import Entry
 from ondevice.bench.parts import (
     DeviceInfo,
     DeviceState,
@@ -34,39 +29,9 @@ from ondevice.bench.parts import (
     plain,
 )
 from ondevice.bench.results import SCHEMA_VERSION, BenchmarkResult
-from ondevice.bundle import hash_file
 from ondevice.console import Progress
 from ondevice.errors import GateError, UserError
-from ondevice.manifest import Manifest
 
-
-@dataclass(frozen=True)
-class Kind:
-    """A program that times one target's artifacts.
-
-    Attributes:
-        name: what its file's name holds.
-        make: puts it to work on an artifact.
-        runtime: the library that is in it.
-        warmup: the rule of its warm-up.
-    """
-
-    name: str
-    make: type[BenchmarkModel] | type[ExecutorRunner]
-    runtime: str
-    warmup: str
-
-
-# By target; artifacts of other targets need the app.
-PROGRAMS: dict[str, Kind] = {
-    "tflite": Kind(
-        "benchmark_model",
-        BenchmarkModel,
-        "litert",
-        f"{WARMUP_RUNS} runs, and at least {WARMUP_SECONDS:g} s",
-    ),
-    "executorch": Kind("executor_runner", ExecutorRunner, "executorch", f"{WARMUP_RUNS} runs"),
-}
 LOAD_COLD = (
     "the first load in a fresh process; the file had just been copied and read, so it may be in the"
     " system's page cache"
@@ -84,11 +49,11 @@ def run(
     progress: Progress,
 ) -> list[BenchmarkResult]:
     """Measure bundles on a phone; see :class:`ondevice.bench.RunOnDevice`."""
-    _refuse(options)
+    refuse(options)
     measured = entries.read_bundles(bundles, options)
     programs = sort_programs(options.runners)
     if options.app is None and not any(one.identity.target in programs for one in measured):
-        raise UserError(_nothing_to_run(measured))
+        raise UserError(nothing_to_run(measured))
     adb = connect(identifier, options.seconds)
     device = android_state.read_device(adb)
     if options.app is not None:
@@ -98,73 +63,6 @@ def run(
         for entry, path in zip(measured, bundles, strict=True)
     ]
     return _Session(adb, device, items, options, keep, progress).run()
-
-
-def _refuse(options: BenchOptions) -> None:
-    if options.baseline is not None:
-        raise UserError(
-            "--baseline runs in PyTorch, on this machine only; to compare on the phone, build a"
-            " bundle of the teacher and give both"
-        )
-    if options.data is not None:
-        raise UserError(
-            "--data asks questions on this machine only (--device host); on a phone the app asks"
-            " its own"
-        )
-    if options.app is not None and options.runners:
-        raise UserError("give --runner or --app, not both: each would measure the same bundles")
-
-
-def sort_programs(files: Sequence[Path]) -> dict[str, Path]:
-    """Return the programs by the target that they run, told apart by their names.
-
-    Raises:
-        UserError: one is neither, or there are two of a kind.
-    """
-    found: dict[str, Path] = {}
-    for path in files:
-        target = next((name for name, kind in PROGRAMS.items() if kind.name in path.name), None)
-        if target is None:
-            names = " or ".join(kind.name for kind in PROGRAMS.values())
-            raise UserError(f"'{path}' is no program for phones; its name must hold {names}")
-        if target in found:
-            raise UserError(f"'{found[target]}' and '{path}' are the same program; give one")
-        if not path.is_file():
-            raise UserError(f"no file '{path}'")
-        found[target] = path
-    return found
-
-
-def _nothing_to_run(measured: Sequence[Entry]) -> str:
-    targets = sorted({one.identity.target for one in measured})
-    ways = [f"--runner {PROGRAMS[name].name}" for name in targets if name in PROGRAMS]
-    pushed = (
-        f"give {' and '.join(ways)} (the program's file, built for Android), or "
-        if ways
-        else f"no program times {' or '.join(targets)} artifacts there; "
-    )
-    return (
-        "there is nothing on the phone to run the bundles with: "
-        f"{pushed}install the demo app with the bundles in it and give --app {android_app.APP}"
-    )
-
-
-@dataclass
-class Item:
-    """A bundle on its way through a run; `file` is its program here, None if there is none."""
-
-    entry: Entry
-    path: Path
-    manifest: Manifest
-    file: Path | None
-    program: Program | None = None
-    job: Job | None = None
-    records: android_goldens.Records = field(default_factory=dict)
-
-    @property
-    def kind(self) -> Kind | None:
-        """What would time it."""
-        return PROGRAMS.get(self.entry.identity.target)
 
 
 class _Session:
@@ -313,7 +211,7 @@ class _Session:
         ran = not entry.absent and (entry.golden.status != "not_run" or entry.measurements)
         tools = {"ondevice": __version__}
         if kind and item.file:
-            tools[kind.name] = f"sha256 {hash_file(item.file)[:16]}"
+            tools[kind.name] = f"sha256 {item.file_sha256[:16]}"
         return BenchmarkResult(
             schema_version=SCHEMA_VERSION,
             created=self.created,

@@ -14,13 +14,11 @@ from ondevice.bench.adb import (
     DeviceLostError,
     DeviceStorageError,
     DeviceTimeoutError,
-    Listed,
-    choose,
     connect,
     find_adb,
     list_devices,
-    parse_devices,
 )
+from ondevice.bench.adb_devices import Listed, choose, parse_devices
 from ondevice.errors import UserError
 from tests.bench.adb_device import AdbDevice, Faults
 from tests.bench.phone import AdbServer, adb_server, module_server, phone  # noqa: F401

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ondevice.bench import BenchOptions, android
+from ondevice.bench import BenchOptions, android, android_plan
 from ondevice.bench.adb import DeviceError, DeviceLostError, DeviceStorageError, DeviceTimeoutError
 from ondevice.bench.results import BenchmarkResult, Measurement, parse_result
 from ondevice.console import Progress
@@ -315,13 +316,13 @@ class TestRefusals:
         for name in ("android_arm64_benchmark_model", "executor_runner", "other"):
             (tmp_path / name).touch()
         known = [tmp_path / "android_arm64_benchmark_model", tmp_path / "executor_runner"]
-        assert android.sort_programs(known) == {"tflite": known[0], "executorch": known[1]}
+        assert android_plan.sort_programs(known) == {"tflite": known[0], "executorch": known[1]}
         with pytest.raises(UserError, match="is no program for phones; its name must hold"):
-            android.sort_programs([tmp_path / "other"])
+            android_plan.sort_programs([tmp_path / "other"])
         with pytest.raises(UserError, match="are the same program"):
-            android.sort_programs([known[0], known[0]])
+            android_plan.sort_programs([known[0], known[0]])
         with pytest.raises(UserError, match="no file"):
-            android.sort_programs([tmp_path / "benchmark_model"])
+            android_plan.sort_programs([tmp_path / "benchmark_model"])
 
     @pytest.mark.parametrize(
         ("options", "sentence"),
@@ -432,7 +433,7 @@ class TestFailures:
         def interrupt(*_: object) -> str:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(android.BenchmarkModel, "time", interrupt)
+        monkeypatch.setattr(android_plan.BenchmarkModel, "time", interrupt)
         with pytest.raises(KeyboardInterrupt):
             bench([make_bundle(tmp_path / "b")], with_runner("benchmark_model"))
         assert bench.left() == []
@@ -469,3 +470,39 @@ class TestFailures:
         (result,) = bench([make_bundle(tmp_path / "b")], with_runner("benchmark_model"))
         assert result.device.virtual
         assert result.evidence == "host"
+
+
+class TestCommand:
+    def test_from_the_command_line(
+        self, bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ):
+        from ondevice.cli import main
+
+        program = make_program(tmp_path / "bin", "executor_runner")
+        bundle = make_bundle(tmp_path / "b", "executorch", lengths=(16,))
+        command = ["bench", str(bundle), "--device", f"android:{bench.device.serial}"]
+        command += ["--runner", str(program), "--out", str(tmp_path / "results"), "--json"]
+        assert main(command) == 0
+        document = json.loads(capsys.readouterr().out)
+        (entry,) = document["results"]
+        assert entry["result"]["evidence"] == "phone"
+        assert entry["result"]["device"]["name"] == "Pixel 8"
+        assert Path(entry["file"]).is_file()
+
+    def test_an_unplugged_phone_is_one_sentence(
+        self, bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ):
+        from ondevice.cli import main
+
+        bench.device.faults.unplug_on = "--num_executions=60"
+        program = make_program(tmp_path / "bin", "executor_runner")
+        bundle = make_bundle(tmp_path / "b", "executorch", lengths=(16,))
+        command = ["bench", str(bundle), "--device", f"android:{bench.device.serial}"]
+        command += ["--runner", str(program), "--out", str(tmp_path / "results")]
+        assert main(command) == 2
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        last = captured.err.splitlines()[-1]
+        assert last.startswith(f"ondevice: the Android device '{bench.device.serial}' went away")
+        (kept,) = (tmp_path / "results").iterdir()
+        assert parse_result(kept.read_bytes(), "kept").status == "partial"
