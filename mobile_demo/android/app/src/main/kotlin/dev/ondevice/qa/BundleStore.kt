@@ -20,7 +20,9 @@ class AssetFiles(private val assets: AssetManager, val directory: String) : Bund
 /** The bundles that `ondevice embed` put into the app; there is no other place for models. */
 class BundleStore(private val assets: AssetManager) {
     /** Names of the bundles, in the order of the alphabet. */
-    fun names(): List<String> = assets.list(DIRECTORY).orEmpty().sorted()
+    fun names(): List<String> = assets.list(DIRECTORY).orEmpty().sorted().filter {
+        Bundle.MANIFEST in assets.list(directory(it)).orEmpty()
+    }
 
     /** Where a bundle's files are among the assets. */
     fun directory(name: String): String = "$DIRECTORY/$name"
