@@ -13,7 +13,7 @@ PIP := -m pip install --quiet --disable-pip-version-check
 build: $(VENV)/.coreml
 	$(BIN)/python -m ondevice.build --target coreml
 
-test: $(VENV)/.all $(OLD)/.done
+test: $(VENV)/.all $(OLD)/.done $(VENV)/.system
 	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_ARGS)
 
 lint: $(VENV)/.all
@@ -47,6 +47,20 @@ $(OLD)/.done: pyproject.toml
 	then $(OLD)/bin/python $(PIP) 'tflite-runtime==2.14.0' 'numpy<2' pydantic tokenizers \
 		&& $(OLD)/bin/python $(PIP) --no-deps -e .; \
 	else echo "no tflite-runtime for this Python: its tests will be skipped" >&2; fi
+	touch $@
+
+# The phone tests drive the real adb, aapt and a Java virtual machine (for Kotlin's compiler). On
+# Debian they are installed; elsewhere, and without the right to, their tests are skipped.
+SYSTEM := adb aapt java
+MISSING = for program in $(SYSTEM) swift; do command -v $$program >/dev/null || echo $$program; done
+$(VENV)/.system: $(VENV)/.venv
+	if [ -n "$$($(MISSING) | grep -v swift)" ] && command -v apt-get >/dev/null \
+		&& [ "$$(id -u)" = 0 ]; \
+	then apt-get update -qq && apt-get install -y -qq --no-install-recommends \
+		adb aapt android-framework-res \
+		$$(command -v java >/dev/null || echo default-jre-headless) >/dev/null; fi
+	@for program in $$($(MISSING)); \
+	do echo "$$program is not installed: its tests will be skipped" >&2; done
 	touch $@
 
 clean:

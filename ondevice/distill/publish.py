@@ -79,6 +79,8 @@ def publish(options: PublishOptions) -> dict[str, Any]:
         )
         card = render(found, history, options.licence)
         (directory / CARD_FILE).write_text(card, encoding="utf-8")
+        for path in directory.iterdir():
+            path.chmod(0o644)  # safetensors writes for its owner alone
     logger.info("published %s", options.out)
     return dict(scores)
 

@@ -9,7 +9,7 @@ from typing import Any
 from ondevice.models import Checkpoint
 
 # What a reader wants to know of the training's settings; the rest is in training.json.
-_SETTINGS = ("epochs", "batch_size", "learning_rate", "warmup", "schedule", "dropout", "seed")
+_SETTINGS = ("batch_size", "learning_rate", "warmup", "schedule", "dropout", "seed")
 
 
 def render(checkpoint: Checkpoint, history: Mapping[str, Any], licence: str) -> str:
@@ -51,7 +51,7 @@ def render(checkpoint: Checkpoint, history: Mapping[str, Any], licence: str) -> 
         f"| data | {_names(history, 'train')} |",
         f"| scored on | {_names(history, 'eval')} (never trained on) |",
         *(f"| {name.replace('_', ' ')} | {options['training'][name]} |" for name in _SETTINGS),
-        f"| steps | {history['scores']['steps']} in"
+        f"| steps | {history['scores']['steps']} ({_epochs(history)}) in"
         f" {history['scores']['seconds'] / 60:.0f} minutes |",
         *_distillation(options),
     ]
@@ -109,6 +109,13 @@ def _rows(who: str, scores: Mapping[str, Any]) -> list[str]:
         between = "–" if spread is None else f"{spread['low']:.1f} to {spread['high']:.1f}"
         rows.append(f"| {who} | {scores['examples']} | {name} | {value:.1f} | {between} |")
     return rows
+
+
+def _epochs(history: Mapping[str, Any]) -> str:
+    training = history["options"]["training"]
+    done = max((float(entry.get("epoch", 0.0)) for entry in history["curve"]), default=0.0)
+    limit = f", ended by --minutes {training['minutes']:g}" if training["minutes"] else ""
+    return f"{done:.1f} of {training['epochs']:g} epochs{limit}"
 
 
 def _distillation(options: Mapping[str, Any]) -> list[str]:
