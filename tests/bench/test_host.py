@@ -14,6 +14,7 @@ from ondevice import bundle, contents, golden_records, samples
 from ondevice.bench import BenchOptions, entries, host, protocol
 from ondevice.bench.parts import ArtifactIdentity
 from ondevice.bench.process import Process
+from ondevice.bench.protocol import PassError
 from ondevice.bench.results import read_result, write_result
 from ondevice.bench.score import summarize_score
 from ondevice.console import Progress
@@ -290,6 +291,18 @@ def test_the_teacher_runs_beside_in_torch(pair, tiny, recorder):
     found = summarize_score(student.score)
     assert found.flips == 0
     assert found.drop.value == 0
+
+
+def test_a_baseline_that_cannot_be_run_is_the_user_s_to_mend(pair, tiny, recorder):
+    def fail(process, operation, count):
+        if recorder.processes.index(process) == 1:
+            raise PassError("the package 'torch' is not installed")
+
+    recorder.before = fail
+    options = dataclasses.replace(OPTIONS, baseline=str(tiny("bert", "qa")), data=None)
+    with pytest.raises(UserError, match="the baseline cannot be run: the package 'torch'"):
+        measure(pair[:1], options)
+    assert no_process_left()
 
 
 @pytest.mark.slow
