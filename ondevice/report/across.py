@@ -6,7 +6,8 @@ from collections import Counter
 
 from ondevice.report import wording
 from ondevice.report.cells import Cell, Table, decimals_for, figure, label, not_run
-from ondevice.report.study import Device, Row, Study
+from ondevice.report.rows import Device, Row
+from ondevice.report.study import Study
 
 # Wider tables are not read; the devices' own tables have the rest.
 MAX_COLUMNS = 8

@@ -16,9 +16,10 @@ from ondevice.distill.retention import Interval
 from ondevice.errors import DataError, UserError
 from ondevice.report import wording
 from ondevice.report.cells import Cell, Table, between, decimals_for, figure, label
+from ondevice.report.rows import MB, Device, DeviceKey, Row, RowKey
 from ondevice.report.scores import f1_change
 from ondevice.report.statistics import ratio
-from ondevice.report.study import MB, Device, DeviceKey, Row, RowKey, Study
+from ondevice.report.study import Study
 from ondevice.report.tables import KINDS
 from ondevice.report.text import listing
 

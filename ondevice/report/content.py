@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ondevice.distill.retention import Interval
-from ondevice.report import tables, wording
+from ondevice.report import questions, tables, wording
 from ondevice.report.across import across_table
 from ondevice.report.cells import Table, between, decimals_for, label, number
 from ondevice.report.comparison import Comparison, comparison_table
 from ondevice.report.drawing import Plot
 from ondevice.report.published import published_table
+from ondevice.report.rows import MB, Device, Row, Words
 from ondevice.report.speedup import find_teacher, references, speed_up
-from ondevice.report.study import MB, Device, Row, Study, Words
+from ondevice.report.study import Study
 from ondevice.report.text import listing, plural
 
 # Plots and full times are given for so many devices; all have their main tables.
@@ -154,7 +155,7 @@ def _device(key: str, device: Device, teacher: str | None, detailed: bool, draw:
     from ondevice.report import plots
 
     main = [tables.study_table(device), *tables.speedup_tables(device, teacher)]
-    main += [one for one in (tables.score_table(device), tables.traffic_table(device)) if one]
+    main += [one for one in (questions.score_table(device), questions.traffic_table(device)) if one]
     return Section(
         key,
         device.key.title,

@@ -2,49 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
 from ondevice.distill.retention import Interval
-from ondevice.report import drawing, wording
+from ondevice.report import drawing, scenes, wording
 from ondevice.report.cells import decimals_for, number
-from ondevice.report.drawing import GRID, INK, MUTED, PAPER, SERIES, Plot
+from ondevice.report.drawing import INK, MUTED, PAPER, SERIES, Plot
+from ondevice.report.rows import MB, Device, Row
+from ondevice.report.scenes import Scene
 from ondevice.report.speedup import references, speed_up
-from ondevice.report.study import MB, Device, Row
-
-# More rows than this make a plot longer than a screen; the table has them all.
-MAX_ROWS = 30
-MAX_DOTS = 200
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h")
-ROW_INCHES = 0.25
-LABEL = 34  # characters of a row's label
-
-
-@dataclass(frozen=True)
-class Scene:
-    """A device as its plots see it: what is timed, at which length, in which colours.
-
-    Attributes:
-        key: begins the names of the plots' files.
-    """
-
-    key: str
-    device: Device
-    teacher: str | None
-    kind: str
-    length: int | None
-    rows: list[Row]
-    colours: dict[str, str]
-    labels: dict[int, str]
-
-    @property
-    def what(self) -> str:
-        """What was timed, for an axis."""
-        words = "model only" if self.kind == "model_only" else "text to answer"
-        return f"ms at {self.length} tokens, {words}"
 
 
 def draw(device: Device, key: str, teacher: str | None) -> list[Plot]:
@@ -76,28 +44,28 @@ def draw(device: Device, key: str, teacher: str | None) -> list[Plot]:
 
 def _latency(scene: Scene) -> Plot | None:
     """Draw how the times of each row are spread, from zero."""
-    timed = [(row, _timings(scene, row)) for row in scene.rows]
+    timed = [(row, scenes.timings(scene, row)) for row in scene.rows]
     known = sorted(
         ((row, one) for row, one in timed if one is not None), key=lambda pair: pair[1].value()
-    )[:MAX_ROWS]
+    )[: scenes.MAX_ROWS]
     if not known:
         return None
-    with drawing.drawing(0.85 + ROW_INCHES * len(known)) as (figure, axes):
+    with drawing.drawing(0.85 + scenes.ROW_INCHES * len(known)) as (figure, axes):
         decimals = decimals_for(one.value() for _, one in known)
         for place, (row, one) in enumerate(known):
             colour, median = scene.colours[row.key.model], one.value()
             axes.barh(place, median, height=0.62, color=colour, alpha=0.16, linewidth=0)
             if not one.no_samples:
-                _spread(axes, place, one.pooled(), colour)
+                scenes.spread(axes, place, one.pooled(), colour)
             axes.plot([median] * 2, [place - 0.31, place + 0.31], color=colour, linewidth=2)
-        highest = max(_top(one) for _, one in known)
+        highest = max(scenes.top(one) for _, one in known)
         for place, (_, one) in enumerate(known):
             text = number(one.value(), decimals)
-            axes.text(_top(one) + 0.02 * highest, place, text, va="center", color=INK)
+            axes.text(scenes.top(one) + 0.02 * highest, place, text, va="center", color=INK)
         axes.set_xlim(0, highest * 1.14)
-        _row_labels(scene, axes, [row for row, _ in known])
+        scenes.row_labels(scene, axes, [row for row, _ in known])
         axes.set_xlabel(scene.what)
-        _legend(scene, figure, [row for row, _ in known])
+        scenes.legend(scene, figure, [row for row, _ in known])
         alt = f"Median latency at {scene.length} tokens: " + "; ".join(
             f"{scene.labels[id(row)]} {number(one.value(), decimals)} ms" for row, one in known
         )
@@ -118,12 +86,12 @@ def _speed_up(scene: Scene) -> Plot | None:
         if gain is not None:
             known = gain if isinstance(gain, Interval) else Interval(gain, gain, gain)
             found.append((row, known))
-    found = sorted(found, key=lambda pair: -pair[1].value)[:MAX_ROWS]
+    found = sorted(found, key=lambda pair: -pair[1].value)[: scenes.MAX_ROWS]
     if not found:
         return None
     against = "on the same runtime" if same else "in PyTorch"
     title = f"Speed-up against {scene.teacher} {against}"
-    with drawing.drawing(0.85 + ROW_INCHES * len(found)) as (figure, axes):
+    with drawing.drawing(0.85 + scenes.ROW_INCHES * len(found)) as (figure, axes):
         for place, (row, gain) in enumerate(found):
             colour = scene.colours[row.key.model]
             axes.plot([gain.low, gain.high], [place] * 2, color=colour, linewidth=3, alpha=0.45)
@@ -133,9 +101,9 @@ def _speed_up(scene: Scene) -> Plot | None:
             axes.text(gain.high + 0.03 * right, place, f"{gain.value:.2f} ×", va="center")
         axes.axvline(1, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
         axes.set_xlim(min(0.0, *(gain.low for _, gain in found)), max(right, 1.0) * 1.2)
-        _row_labels(scene, axes, [row for row, _ in found])
+        scenes.row_labels(scene, axes, [row for row, _ in found])
         axes.set_xlabel(f"times as fast at {scene.length} tokens, 95 % interval")
-        _legend(scene, figure, [row for row, _ in found])
+        scenes.legend(scene, figure, [row for row, _ in found])
         alt = f"{title} at {scene.length} tokens: " + "; ".join(
             f"{scene.labels[id(row)]} {gain.value:.2f} times ({gain.low:.2f} to {gain.high:.2f})"
             for row, gain in found
@@ -145,7 +113,7 @@ def _speed_up(scene: Scene) -> Plot | None:
 
 def _pareto_latency(scene: Scene) -> Plot | None:
     def cost(row: Row) -> float | None:
-        timings = _timings(scene, row)
+        timings = scenes.timings(scene, row)
         return None if timings is None else timings.value()
 
     return _pareto(scene, "pareto-latency", "F1 against latency", scene.what, cost)
@@ -162,7 +130,7 @@ def _pareto(
     scene: Scene, key: str, title: str, unit: str, cost: Callable[[Row], float | None]
 ) -> Plot | None:
     """Draw F1 over a cost, and the line of those that nothing beats in both."""
-    scored = _on_the_same_questions(scene.rows)
+    scored = scenes.on_the_same_questions(scene.rows)
     points = [
         (spent, row.score.value, row)
         for row in scored
@@ -196,16 +164,16 @@ def _pareto(
             if interval is not None:
                 ends = [interval.low, interval.high]
                 axes.plot([spent] * 2, ends, color=colour, linewidth=1, alpha=0.3, zorder=2)
-            marker = MARKERS[targets.index(row.key.target) % len(MARKERS)]
+            marker = scenes.MARKERS[targets.index(row.key.target) % len(scenes.MARKERS)]
             style = {"markeredgecolor": PAPER, "markeredgewidth": 0.8, "zorder": 3}
             axes.plot(spent, f1, marker, color=colour, markersize=7.5, **style)
         # Size hardly depends on the target, so that its points lie on each other.
         names = [row.key.scheme if unit == "MB" else row.name for _, _, row in best]
-        _name_points(axes, zip(steps_x, steps_y, names, strict=True))
+        scenes.name_points(axes, zip(steps_x, steps_y, names, strict=True))
         axes.set_xlim(0, max(spent for spent, _, _ in points) * 1.12)
         axes.set_xlabel(unit)
         axes.set_ylabel("F1")
-        _legend(scene, figure, [row for _, _, row in points], targets)
+        scenes.legend(scene, figure, [row for _, _, row in points], targets)
         alt = f"{title}: " + "; ".join(
             f"{scene.labels[id(row)]} F1 {f1:.1f} at {number(spent, decimals_for([spent]))} {unit}"
             for spent, f1, row in points
@@ -220,7 +188,7 @@ def _lengths(scene: Scene) -> Plot | None:
         return None
     with drawing.drawing(3.2) as (figure, axes):
         ends: dict[str, tuple[float, int, Row]] = {}
-        for row in known[:MAX_ROWS]:
+        for row in known[: scenes.MAX_ROWS]:
             lengths = row.lengths(scene.kind)
             values = [row.times[scene.kind, length].value() for length in lengths]
             colour = scene.colours[row.key.model]
@@ -243,7 +211,7 @@ def _lengths(scene: Scene) -> Plot | None:
         axes.set_ylim(bottom=0)
         axes.set_xlabel("tokens")
         axes.set_ylabel("ms, median")
-        _legend(scene, figure, known)
+        scenes.legend(scene, figure, known)
         alt = "Median latency over length; at the longest, the fastest of each model: " + "; ".join(
             f"{scene.labels[id(row)]} {number(value, decimals_for([value]))} ms at {length} tokens"
             for value, length, row in ends.values()
@@ -283,96 +251,6 @@ def _traffic(scene: Scene) -> Plot | None:
         axes.set_ylim(0, 102)
         axes.set_xlabel("ms, text to answer (dashed: always the longest bucket)")
         axes.set_ylabel("questions answered, %")
-        _legend(scene, figure, [row for _, _, row in fastest.values()])
+        scenes.legend(scene, figure, [row for _, _, row in fastest.values()])
         alt = "Share of real questions answered within a time: " + "; ".join(told)
         return drawing.finish(f"{scene.key}-traffic", "Real questions", alt, figure)
-
-
-def _timings(scene: Scene, row: Row) -> Any:
-    found = None if scene.length is None else row.time(scene.kind, scene.length)
-    return None if found is None or np.isnan(found.value()) else found
-
-
-def _top(timings: Any) -> float:
-    """Return how far a row's drawing reaches."""
-    if timings.no_samples:
-        return float(timings.value())
-    return float(max(timings.value(), np.quantile(timings.pooled(), 0.99)))
-
-
-def _spread(axes: Any, place: int, times: Any, colour: str) -> None:
-    """Draw p5 to p95 as a line and the samples as dots."""
-    low, high = np.quantile(times, (0.05, 0.95))
-    axes.plot([low, high], [place] * 2, color=colour, linewidth=1.4)
-    shown = times[:: max(len(times) // MAX_DOTS, 1)]
-    # Golden-ratio offsets scatter the dots without chance.
-    offsets = (np.arange(len(shown)) * 0.618034) % 1.0 * 0.4 - 0.2
-    inside = shown <= np.quantile(times, 0.99)
-    axes.plot(
-        shown[inside],
-        (place + offsets)[inside],
-        linestyle="none",
-        marker="o",
-        markersize=1.6,
-        color=colour,
-        alpha=0.35,
-        markeredgewidth=0,
-    )
-
-
-def _row_labels(scene: Scene, axes: Any, rows: list[Row]) -> None:
-    """Name the rows at the left, the first on top; models are told by colour."""
-    several = len(scene.colours) > 1
-    texts = []
-    for row in rows:
-        text = scene.labels[id(row)]
-        text = text.removeprefix(row.key.model).strip() if several else text
-        texts.append(text if len(text) <= LABEL else f"{text[: LABEL - 1]}…")
-    axes.set_yticks(range(len(rows)), labels=texts)
-    axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.grid(axis="y", visible=False)
-    axes.tick_params(length=0)
-    axes.spines["left"].set_visible(False)
-
-
-def _name_points(axes: Any, points: Iterable[tuple[float, float, str]]) -> None:
-    for spent, f1, name in points:
-        axes.annotate(
-            name,
-            (spent, f1),
-            # Above and to the left of the best there are no other points.
-            xytext=(-6, 5),
-            textcoords="offset points",
-            ha="right",
-            color=INK,
-            fontsize=8.8,
-        )
-
-
-def _on_the_same_questions(rows: list[Row]) -> list[Row]:
-    """Return the rows that answered what most of them answered: other scores do not compare."""
-    groups: dict[tuple[str, bytes], list[Row]] = {}
-    for row in rows:
-        if row.score is not None:
-            groups.setdefault((row.score.data_sha256, row.score.ids), []).append(row)
-    return max(groups.values(), key=len) if groups else []
-
-
-def _legend(scene: Scene, figure: Any, rows: list[Row], targets: list[str] | None = None) -> None:
-    """Name the colours, and the markers where they say something, above the plot."""
-    from matplotlib.lines import Line2D
-
-    shown = {row.key.model for row in rows}
-    handles = [
-        Line2D([], [], marker="s", linestyle="none", color=colour, label=model)
-        for model, colour in scene.colours.items()
-        if model in shown
-    ]
-    used = {row.key.target for row in rows}
-    for place, target in enumerate(targets or ()):
-        if target in used and len(used) > 1:
-            marker = MARKERS[place % len(MARKERS)]
-            style: dict[str, Any] = {"markerfacecolor": GRID, "markeredgecolor": MUTED}
-            handles.append(Line2D([], [], marker=marker, linestyle="none", label=target, **style))
-    columns = min(len(handles), 3)
-    figure.legend(handles=handles, loc="outside upper left", ncols=columns, handletextpad=0.2)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from ondevice.distill.retention import Interval
 from ondevice.errors import UserError
 from ondevice.report.cells import NOT_RUN
+from ondevice.report.rows import Device, Row
 from ondevice.report.statistics import ratio
-from ondevice.report.study import Device, Row, Study
+from ondevice.report.study import Study
 from ondevice.report.text import listing
 
 TORCH = "torch"

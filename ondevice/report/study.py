@@ -1,180 +1,22 @@
-"""The study: results gathered by device and artifact, in memory that their number does not grow.
-
-A row is one artifact on one runtime with one number of threads; results that differ in any of
-these are never mixed. A row keeps bounded figures (:class:`Timings`), one score and a few remarks.
-"""
+"""The study: results gathered by device and artifact, in memory that their number does not grow."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ondevice.bench.parts import ArtifactIdentity, RuntimeInfo, TrafficInfo, TrafficPolicy
+from ondevice.bench.parts import TrafficInfo, TrafficPolicy
 from ondevice.bench.results import BenchmarkResult
-from ondevice.distill import retention
-from ondevice.distill.retention import Interval
-from ondevice.report.scores import Score, read_score
+from ondevice.report.rows import MB, Device, DeviceKey, Gain, Row, RowKey, Traffic
+from ondevice.report.scores import read_score
 from ondevice.report.sources import Document, Skipped
-from ondevice.report.statistics import NANOSECONDS, Array, Timings
+from ondevice.report.statistics import NANOSECONDS, Timings
 from ondevice.report.text import clean
 
-MB = 1e6
-# So many different words of one kind are kept of all results (reasons, sources, remarks).
-MAX_WORDS = 12
 # So many skipped files are named; the others are counted.
 MAX_SKIPPED = 50
-
-Moment = tuple[str, int | None]
-"""What was timed, and at how many tokens (None for loads)."""
-
-
-@dataclass
-class Words:
-    """Different texts with how often each came: the first MAX_WORDS, and how many came at all."""
-
-    counts: dict[str, int] = field(default_factory=dict)
-    total: int = 0
-
-    def add(self, text: str) -> None:
-        """Count a text."""
-        self.total += 1
-        text = clean(text)
-        if text in self.counts or len(self.counts) < MAX_WORDS:
-            self.counts[text] = self.counts.get(text, 0) + 1
-
-
-@dataclass(frozen=True, order=True)
-class DeviceKey:
-    """What makes two devices one: kind, model and operating system."""
-
-    published: bool
-    kind: str
-    name: str
-    soc: str
-    os: str
-    os_version: str
-    virtual: bool
-
-    @property
-    def system(self) -> str:
-        """The operating system with its version."""
-        return f"{self.os} {self.os_version}".strip()
-
-    @property
-    def title(self) -> str:
-        """The device as a heading calls it."""
-        note = (" (emulator)" if self.virtual else "") + (" (published)" if self.published else "")
-        return f"{self.name}, {self.system}{note}"
-
-
-@dataclass(frozen=True, order=True)
-class RowKey:
-    """What makes two results one row."""
-
-    model: str
-    target: str
-    scheme: str
-    runtime: str
-    accelerator: str
-    version: str
-    threads: int
-    sha256: str
-    evidence: str
-    task: str
-
-
-@dataclass
-class Traffic:
-    """Real questions under one rule of padding."""
-
-    data: str
-    questions: int
-    timings: Timings = field(default_factory=Timings)
-    windows: dict[int, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Gain:
-    """What the shortest buckets save in one run: its whole time over theirs, by question."""
-
-    key: str
-    longest: Array
-    shortest: Array
-
-    @cached_property
-    def interval(self) -> Interval:
-        """The ratio with its paired bootstrap interval over the questions."""
-
-        def share(indices: NDArray[np.int64]) -> float:
-            return float(self.longest[indices].sum() / self.shortest[indices].sum())
-
-        return retention.interval(share, len(self.longest))
-
-
-@dataclass
-class Row:
-    """One artifact on one runtime, over all its runs. Times in ms, memory in MB."""
-
-    key: RowKey
-    artifact: ArtifactIdentity
-    runtime: RuntimeInfo
-    documents: int = 0
-    times: dict[Moment, Timings] = field(default_factory=dict)
-    memory: Timings = field(default_factory=Timings)
-    score: Score | None = None
-    score_key: str = ""
-    score_range: tuple[float, float] | None = None
-    traffic: dict[tuple[str, str], Traffic] = field(default_factory=dict)
-    gains: dict[str, Gain] = field(default_factory=dict)
-    golden_failed: str = ""
-    reasons: Words = field(default_factory=Words)
-    remarks: Words = field(default_factory=Words)
-    teacher_sha256: str | None = None
-
-    @property
-    def evidence(self) -> str:
-        """Where the row's figures come from."""
-        return self.key.evidence
-
-    @property
-    def name(self) -> str:
-        """The row's name but for its model: target and scheme."""
-        return f"{self.key.target} {self.key.scheme}"
-
-    def lengths(self, kind: str = "model_only") -> list[int]:
-        """Return the lengths at which something was timed."""
-        return sorted(length for what, length in self.times if what == kind and length is not None)
-
-    def time(self, kind: str, length: int | None = None) -> Timings | None:
-        """Return what was timed, if it was."""
-        return self.times.get((kind, length))
-
-
-@dataclass
-class Device:
-    """A device's rows, and the conditions under which they were taken."""
-
-    key: DeviceKey
-    documents: int = 0
-    cores: int | None = None
-    rows: dict[RowKey, Row] = field(default_factory=dict)
-    sources: Words = field(default_factory=Words)
-    thermal: Words = field(default_factory=Words)
-    power: Words = field(default_factory=Words)
-    warmups: Words = field(default_factory=Words)
-    orders: Words = field(default_factory=Words)
-    timers: Words = field(default_factory=Words)
-    cold_loads: Words = field(default_factory=Words)
-    load_before: float = 0.0
-    iterations: tuple[int, int] | None = None
-
-    def sorted_rows(self) -> list[Row]:
-        """Return the rows, largest model first, then by artifact."""
-        return sorted(self.rows.values(), key=lambda row: (-(row.artifact.params or 0), row.key))
 
 
 @dataclass

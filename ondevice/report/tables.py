@@ -5,10 +5,9 @@ from __future__ import annotations
 from ondevice.distill.retention import Interval
 from ondevice.report import wording
 from ondevice.report.cells import Cell, Table, decimals_for, figure, label, not_run
+from ondevice.report.rows import MB, Device, Row
 from ondevice.report.speedup import references, speed_up
 from ondevice.report.statistics import MEDIAN, P90, P99, Timings
-from ondevice.report.study import MB, Device, Row
-from ondevice.report.text import listing
 
 KINDS = {
     "model_only": "model only",
@@ -19,7 +18,6 @@ KINDS = {
     "load_cold": "load, cold",
     "load_warm": "load, warm",
 }
-POLICIES = {"shortest_bucket": "shortest bucket", "longest": "always the longest"}
 INTERVALS = "Small figures are 95 % bootstrap intervals."
 
 
@@ -46,7 +44,7 @@ def study_table(device: Device) -> Table:
                 *(_time(row, kind, length, decimals[length]) for length in lengths),
                 _memory(row),
                 _f1(row),
-                _retention(row),
+                retention_cell(row),
                 label(row.evidence),
             )
         )
@@ -91,7 +89,10 @@ def times_table(device: Device) -> Table:
                         label(title),
                         label("–" if length is None else str(length)),
                         Cell(f"{timings.samples:,}", row.evidence, number=True),
-                        *(_quantile(row, timings, which, decimals) for which in (MEDIAN, P90, P99)),
+                        *(
+                            quantile_cell(row, timings, which, decimals)
+                            for which in (MEDIAN, P90, P99)
+                        ),
                     )
                 )
     headers = (
@@ -149,94 +150,6 @@ def speedup_tables(device: Device, teacher: str | None) -> list[Table]:
     ]
 
 
-def score_table(device: Device) -> Table | None:
-    """Return scores with their intervals; None where nothing was scored."""
-    lines = []
-    for row in device.sorted_rows():
-        if (score := row.score) is None:
-            continue
-        missing = "the source gives no score by question"
-        em, f1 = score.em_interval, score.f1_interval
-        lines.append(
-            (
-                label(row.key.model),
-                label(row.name),
-                label(wording.runtime(row)),
-                label(score.data or "not named"),
-                Cell(f"{score.questions:,}", row.evidence, number=True)
-                if score.questions
-                else not_run(missing),
-                figure(em.value if em else score.reported_em, row.evidence, interval=em),
-                figure(score.value, row.evidence, interval=f1, reason=wording.disagreement(row)),
-                _retention(row),
-                figure(
-                    score.flips,
-                    row.evidence,
-                    missing="there are no answers of the teacher beside it",
-                ),
-            )
-        )
-    if not lines:
-        return None
-    headers = (
-        *("model", "artifact", "runtime", "data", "questions"),
-        *("EM", "F1", "retention, %", "answers changed, %"),
-    )
-    caption = (
-        "Answers as this runtime gave them. Retention is F1 in percent of the teacher's to the same"
-        f" questions (PyTorch, float32). {INTERVALS}"
-    )
-    return Table("scores", "Score", caption, headers, tuple(lines), stub=3)
-
-
-def traffic_table(device: Device) -> Table | None:
-    """Return times of real questions; None where none were asked."""
-    lines = []
-    for row in device.sorted_rows():
-        for (data, policy), traffic in sorted(row.traffic.items()):
-            if not traffic.timings.runs:
-                continue
-            decimals = decimals_for([traffic.timings.value()])
-            saved = row.gains.get(data)
-            gain = saved.interval if saved and policy == "shortest_bucket" else None
-            windows = [f"{length}: {count:,}" for length, count in sorted(traffic.windows.items())]
-            lines.append(
-                (
-                    label(row.key.model),
-                    label(row.name),
-                    label(wording.runtime(row)),
-                    label(POLICIES[policy]),
-                    Cell(f"{traffic.questions:,}", row.evidence, number=True),
-                    *(
-                        _quantile(row, traffic.timings, which, decimals)
-                        for which in (MEDIAN, P90, P99)
-                    ),
-                    figure(
-                        gain.value if gain else None,
-                        row.evidence,
-                        decimals=2,
-                        interval=gain,
-                        unit=" ×",
-                        missing="it is what the others are compared with"
-                        if policy == "longest"
-                        else "the other policy was not measured",
-                    ),
-                    label(listing(windows, 8) or "not said"),
-                )
-            )
-    if not lines:
-        return None
-    headers = (
-        *("model", "artifact", "runtime", "padding", "questions"),
-        *("median, ms", "p90, ms", "p99, ms", "gain", "windows by length"),
-    )
-    caption = (
-        "Text to answer, all windows of a question. The gain is the whole time with every window"
-        f" at the longest length, over the whole time with the shortest that fits. {INTERVALS}"
-    )
-    return Table("traffic", "Real questions", caption, headers, tuple(lines), stub=3)
-
-
 def _speed_up(row: Row, reference: Row, kind: str, length: int) -> Cell:
     found = speed_up(row, reference, kind, length)
     if isinstance(found, Interval):
@@ -256,10 +169,11 @@ def _time(row: Row, kind: str, length: int | None, decimals: int) -> Cell:
     timings = row.time(kind, length)
     if timings is None:
         return not_run(wording.why_untimed(row, length))
-    return _quantile(row, timings, MEDIAN, decimals)
+    return quantile_cell(row, timings, MEDIAN, decimals)
 
 
-def _quantile(row: Row, timings: Timings, quantile: float, decimals: int) -> Cell:
+def quantile_cell(row: Row, timings: Timings, quantile: float, decimals: int) -> Cell:
+    """Return one percentile of what was timed, in ms."""
     return figure(
         timings.value(quantile),
         row.evidence,
@@ -285,7 +199,8 @@ def _f1(row: Row) -> Cell:
     )
 
 
-def _retention(row: Row) -> Cell:
+def retention_cell(row: Row) -> Cell:
+    """Return F1 in percent of the teacher's."""
     if row.score is None:
         return not_run("no questions were asked")
     kept = row.score.retention

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from ondevice.report.cells import NOT_RUN
-from ondevice.report.study import Device, Row
+from ondevice.report.rows import Device, Row
 
 
 def timed_kind(device: Device) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ondevice.bench import parts
-from ondevice.report import sources, study
+from ondevice.report import rows, sources, study
 from tests.report import made
 from tests.report.conftest import gather
 
@@ -100,7 +100,7 @@ def test_hostile_variety_of_words_is_bounded():
         *(made.result(source=f"tool {number}", salt=str(number)) for number in range(99))
     )
     (device,) = found.devices.values()
-    assert len(device.sources.counts) == study.MAX_WORDS
+    assert len(device.sources.counts) == rows.MAX_WORDS
     assert device.sources.total == 99
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ondevice.bench import parts
-from ondevice.report import tables
+from ondevice.report import questions, tables
 from ondevice.report.content import EVIDENCE
 from ondevice.report.speedup import find_teacher
 from tests.report import made
@@ -181,7 +181,7 @@ def test_figures_without_samples_have_no_interval():
 
 def test_reported_scores_have_no_retention():
     score = parts.ScoreInfo(reported_f1=88.5, reported_em=81.2)
-    table = tables.score_table(device_of(made.result(score=score)))
+    table = questions.score_table(device_of(made.result(score=score)))
     (row,) = table.rows
     told = dict(zip(table.headers, row, strict=True))
     assert (told["F1"].text, told["EM"].text) == ("88.5", "81.2")
