@@ -88,6 +88,11 @@ class ExecutorRunner:
             raise ProgramError(f"this build of executor_runner is too old: {said.error}")
         if said.executed == 0:
             said = parse_executor_runner(f"{self._log()}\n{output.text}")
+        if output.code == 0 and not said.executed and not said.error:
+            raise ProgramError(
+                "executor_runner said nothing of its runs; take a build that logs"
+                " (EXECUTORCH_ENABLE_LOGGING=ON)"
+            )
         if output.code != 0 or said.executed != executions:
             raise ProgramError(f"executor_runner failed: {why_failed(said.error, output)}")
         self.ran.append(Ran(prepared.length, timed, said))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -250,6 +253,14 @@ class TestExecutorRunner:
         assert "the mean is of all 60 runs" in result.notes[0]
         assert find(result, "first_inference", 16).samples == (30_000_000,) * 2
 
+    def test_a_build_without_logging(
+        self, bench: Bench, tmp_path: Path, with_runner: Callable[..., BenchOptions]
+    ):
+        one = make_bundle(tmp_path / "b", "executorch", lengths=(16,))
+        (result,) = bench([one], with_runner("executor_runner", mode="silent"))
+        assert result.evidence == "not run"
+        assert "said nothing of its runs; take a build that logs" in result.reason
+
     def test_a_single_length_runs_on_a_build_without_names_of_methods(
         self, bench: Bench, tmp_path: Path, with_runner: Callable[..., BenchOptions]
     ):
@@ -408,11 +419,21 @@ class TestFailures:
         assert [one.length for one in last.measurements if one.kind == "model_only"] == [8]
 
     def test_a_program_that_hangs_is_ended(
-        self, bench: Bench, tmp_path: Path, with_runner: Callable[..., BenchOptions]
+        self,
+        bench: Bench,
+        tmp_path: Path,
+        with_runner: Callable[..., BenchOptions],
+        monkeypatch: pytest.MonkeyPatch,
     ):
-        options = with_runner("benchmark_model", mode="hang", seconds=3)
+        patient = android_plan.BenchmarkModel.time
+
+        def impatient(self: android_plan.BenchmarkModel, length: int, iterations: int) -> str:
+            self._job.place.adb.seconds = 3
+            return patient(self, length, iterations)
+
+        monkeypatch.setattr(android_plan.BenchmarkModel, "time", impatient)
         with pytest.raises(DeviceTimeoutError, match="did not answer within 3 s"):
-            bench([make_bundle(tmp_path / "b")], options)
+            bench([make_bundle(tmp_path / "b")], with_runner("benchmark_model", mode="hang"))
         pid = int((bench.device.root / "hanging").read_text())
         for _ in range(100):
             if not is_running(pid):
@@ -506,3 +527,31 @@ class TestCommand:
         assert last.startswith(f"ondevice: the Android device '{bench.device.serial}' went away")
         (kept,) = (tmp_path / "results").iterdir()
         assert parse_result(kept.read_bytes(), "kept").status == "partial"
+
+    def test_control_c_leaves_nothing_on_the_phone(self, bench: Bench, tmp_path: Path):
+        program = make_program(tmp_path / "bin", "executor_runner", "hang")
+        bundle = make_bundle(tmp_path / "b", "executorch", lengths=(16,))
+        command = [sys.executable, "-m", "ondevice", "bench", str(bundle)]
+        command += ["--device", f"android:{bench.device.serial}", "--runner", str(program)]
+        command += ["--out", str(tmp_path / "results")]
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        hanging = bench.device.root / "hanging"
+        try:
+            for _ in range(2400):
+                if hanging.exists() or process.poll() is not None:
+                    break
+                time.sleep(0.05)
+            assert hanging.exists(), process.communicate(timeout=5)
+            assert len(bench.left()) == 1
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=60)
+        finally:
+            process.kill()
+        assert process.returncode == 130
+        assert said.splitlines()[-1] == "ondevice: interrupted; nothing was left half-written"
+        assert bench.left() == []
+        (kept,) = (tmp_path / "results").iterdir()
+        result = parse_result(kept.read_bytes(), "kept")
+        assert result.reason == "interrupted during: made-up executorch fp32: length 16"
