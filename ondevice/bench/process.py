@@ -45,6 +45,7 @@ class Process:
         try:
             self._child = subprocess.Popen(
                 [sys.executable, "-P", *command, str(writer)],
+                bufsize=0,
                 stdin=subprocess.PIPE,
                 stdout=self._log,
                 stderr=self._log,
@@ -54,6 +55,9 @@ class Process:
             )
         finally:
             os.close(writer)
+        assert self._child.stdin is not None
+        self._writer = self._child.stdin.fileno()
+        os.set_blocking(self._writer, False)
 
     def request(self, operation: str, **values: Any) -> dict[str, Any]:
         """Send a request and return the reply.
@@ -63,13 +67,12 @@ class Process:
             PassError: it reports an error, ended, or did not answer in time.
         """
         line = json.dumps({"op": operation, **values}) + "\n"
-        assert self._child.stdin is not None
+        deadline = time.monotonic() + self._seconds
         try:
-            self._child.stdin.write(line.encode())
-            self._child.stdin.flush()
+            self._send(line.encode(), operation, deadline)
         except OSError as error:
             raise PassError(self._ending()) from error
-        reply = self._reply(operation)
+        reply = self._reply(operation, deadline)
         if "error" in reply:
             kind = UnavailableError if reply["error"] == "unavailable" else PassError
             raise kind(str(reply["message"]))
@@ -99,14 +102,24 @@ class Process:
     ) -> None:
         self.close()
 
-    def _reply(self, operation: str) -> dict[str, Any]:
-        deadline = time.monotonic() + self._seconds
+    def _send(self, content: bytes, operation: str, deadline: float) -> None:
+        """Write a request; one that is longer than the pipe waits for the process to read."""
+        rest = memoryview(content)
+        while rest:
+            self._wait([], [self._writer], operation, deadline)
+            rest = rest[os.write(self._writer, rest) :]
+
+    def _wait(
+        self, readers: list[int], writers: list[int], operation: str, deadline: float
+    ) -> None:
+        left = max(deadline - time.monotonic(), 0.0)
+        if not any(select.select(readers, writers, [], left)):
+            self._child.kill()
+            raise PassError(f"its process did not answer '{operation}' in {self._seconds:g} s")
+
+    def _reply(self, operation: str, deadline: float) -> dict[str, Any]:
         while b"\n" not in self._received:
-            left = deadline - time.monotonic()
-            ready = left > 0 and select.select([self._reader], [], [], left)[0]
-            if not ready:
-                self._child.kill()
-                raise PassError(f"its process did not answer '{operation}' in {self._seconds:g} s")
+            self._wait([self._reader], [], operation, deadline)
             part = os.read(self._reader, 1 << 16)
             if not part:
                 raise PassError(self._ending())

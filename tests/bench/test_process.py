@@ -63,6 +63,19 @@ def test_one_that_hangs_is_stopped(code):
     assert sentence(code, seconds=0.5) == "its process did not answer 'pass' in 0.5 s"
 
 
+def test_one_that_does_not_read_is_stopped():
+    with (
+        process("time.sleep(600)", seconds=0.5) as child,
+        pytest.raises(PassError, match=r"did not answer 'ask' in 0\.5 s"),
+    ):
+        child.request("ask", context="x" * 1_000_000)
+
+
+def test_a_request_longer_than_a_pipe_arrives():
+    with process(REPLY.format("line")) as child:
+        assert child.request("ask", context="x" * 1_000_000)["context"] == "x" * 1_000_000
+
+
 def test_one_that_writes_on_and_on_is_stopped(monkeypatch):
     monkeypatch.setattr("ondevice.bench.process.MAX_REPLY_BYTES", 100_000)
     assert "with too much" in sentence("while True: out.write('x' * 1000)")
