@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ondevice import build, card, console, plan
+from ondevice import build, card, console, lengths, models, plan
 from ondevice.build import Built
 from ondevice.errors import UserError
 from ondevice.models import DEFAULT_MODEL, EMBEDDED
@@ -46,7 +46,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--lengths",
         metavar="N,N,…",
-        help="sequence lengths that one artifact serves (default: 384 for qa, else 128)",
+        help="sequence lengths that one artifact serves, or auto (default: 384 for qa, else 128)",
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="FILE",
+        help="with --lengths auto: texts like those the app will see; SQuAD JSON for qa, else a"
+        " text a line",
+    )
+    parser.add_argument(
+        "--buckets",
+        type=int,
+        metavar="N",
+        help=f"with --lengths auto: how many lengths (default: {lengths.DEFAULT_COUNT})",
     )
     parser.add_argument(
         "--ios",
@@ -72,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
         task=arguments.task,
         targets=_words(arguments.target),
         schemes=_words(arguments.scheme),
-        lengths=_lengths(arguments.lengths),
+        lengths=_lengths(arguments),
         ios=arguments.ios,
         out=arguments.out,
         force=arguments.force,
@@ -93,15 +106,37 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(","))
 
 
-def _lengths(text: str | None) -> tuple[int, ...] | None:
+def _lengths(arguments: argparse.Namespace) -> tuple[int, ...] | None:
+    text = arguments.lengths
+    if text == "auto":
+        return _chosen_lengths(arguments)
+    if arguments.data is not None or arguments.buckets is not None:
+        raise UserError("--data is for --lengths auto, and so is --buckets; give that too")
     if text is None:
         return None
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError as error:
         raise UserError(
-            f"--lengths takes whole numbers with commas, for example 128,384; not '{text}'"
+            f"--lengths takes whole numbers with commas, for example 128,384, or auto; not '{text}'"
         ) from error
+
+
+def _chosen_lengths(arguments: argparse.Namespace) -> tuple[int, ...]:
+    """Choose lengths from the user's texts, and say which."""
+    if arguments.data is None:
+        raise UserError("--lengths auto needs --data FILE: texts like those that the app will see")
+    count = lengths.DEFAULT_COUNT if arguments.buckets is None else arguments.buckets
+    if count < 1:
+        raise UserError(f"--buckets must be at least 1, not {count}")
+    checkpoint = models.load(arguments.model, arguments.task)
+    (longest,) = plan.check_lengths(None, checkpoint)
+    choice = lengths.from_data(checkpoint, arguments.data, longest, count)
+    sys.stderr.write(
+        f"lengths {','.join(map(str, choice.lengths))}: {100 * choice.share:.0f} % of the"
+        f" arithmetic of {longest} alone, over {choice.texts} texts of {arguments.data.name}\n"
+    )
+    return choice.lengths
 
 
 def _table(results: list[Built]) -> str:
