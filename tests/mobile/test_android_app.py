@@ -52,6 +52,7 @@ def _merged_manifest(target: Path) -> Path:
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a directory with the app's resources and a bundle as an .apk, and R.java."""
     need("aapt")
+    assert FRAMEWORK.is_file(), "aapt is here without Debian's android-framework-res"
     place = tmp_path_factory.mktemp("apk")
     bundle = place / "assets/bundles/tiny-qa-tflite-fp32"
     bundle.mkdir(parents=True)

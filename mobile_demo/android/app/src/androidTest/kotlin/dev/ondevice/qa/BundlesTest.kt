@@ -26,7 +26,7 @@ class BundlesTest {
         for (name in names) {
             val bundle = store.open(name)
             val tokenizer = bundle.tokenizer()
-            Engines.load(context, store, name, bundle).use { engine ->
+            Engines.loader(context, store, name, bundle)().use { engine ->
                 val answering = QuestionAnswering(bundle.manifest, tokenizer, engine)
                 val report = ModelCheck(tokenizer, engine, answering).run(bundle.goldens())
                 assertNull("$name: ${report.failure}", report.failure)
@@ -40,7 +40,7 @@ class BundlesTest {
         val bundle = store.open(name)
         val subject = BenchmarkSubject(
             bundle,
-            { Engines.load(context, store, name, bundle) },
+            Engines.loader(context, store, name, bundle),
             context.resources.getStringArray(R.array.passage_questions)[0],
             context.resources.getStringArray(R.array.passage_texts)[0],
         )

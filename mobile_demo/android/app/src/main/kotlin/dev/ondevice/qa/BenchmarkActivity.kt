@@ -17,6 +17,7 @@ import dev.ondevice.core.BenchmarkProtocol
 import dev.ondevice.core.BenchmarkRun
 import dev.ondevice.core.BenchmarkSubject
 import dev.ondevice.core.CoreException
+import dev.ondevice.core.EngineException
 import dev.ondevice.core.Statistics
 import java.io.File
 import java.io.FileOutputStream
@@ -70,10 +71,9 @@ class BenchmarkActivity : Activity() {
         }
     }
 
-    private fun iterations(): Int = maxOf(
-        intent.getIntExtra(EXTRA_ITERATIONS, BenchmarkProtocol.LEAST_ITERATIONS),
-        BenchmarkProtocol.LEAST_ITERATIONS,
-    )
+    private fun iterations(): Int =
+        intent.getIntExtra(EXTRA_ITERATIONS, BenchmarkProtocol.LEAST_ITERATIONS)
+            .coerceIn(BenchmarkProtocol.LEAST_ITERATIONS, MOST_ITERATIONS)
 
     private fun begin(name: String?, iterations: Int) {
         if (name == null) return
@@ -95,6 +95,8 @@ class BenchmarkActivity : Activity() {
             summary(name, run)
         } catch (error: CoreException) {
             give(error)
+        } catch (error: EngineException) {
+            give(error)
         } catch (error: IOException) {
             give(error)
         }
@@ -110,7 +112,7 @@ class BenchmarkActivity : Activity() {
         val bundle = store.open(name)
         val subject = BenchmarkSubject(
             bundle = bundle,
-            openEngine = { Engines.load(applicationContext, store, name, bundle) },
+            openEngine = Engines.loader(applicationContext, store, name, bundle),
             question = resources.getStringArray(R.array.passage_questions)[0],
             passage = resources.getStringArray(R.array.passage_texts)[0],
         )
@@ -161,13 +163,15 @@ class BenchmarkActivity : Activity() {
 
     private fun share() {
         val send = Intent(Intent.ACTION_SEND)
-            .setType("application/json")
+            .setType("text/plain")
             .putExtra(Intent.EXTRA_TITLE, RESULT)
             .putExtra(Intent.EXTRA_TEXT, document ?: return)
         startActivity(Intent.createChooser(send, getString(R.string.share)))
     }
 
     private companion object {
+        // As many samples as a share action can carry: Android limits it to about 1 MB.
+        const val MOST_ITERATIONS = 2_000
         const val EXTRA_BUNDLE = "bundle"
         const val EXTRA_ITERATIONS = "iterations"
         const val RESULT = "benchmark.json"

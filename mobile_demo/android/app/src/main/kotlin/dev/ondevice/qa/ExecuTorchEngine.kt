@@ -4,7 +4,7 @@ import dev.ondevice.core.Engine
 import dev.ondevice.core.EngineException
 import dev.ondevice.core.EngineInfo
 import dev.ondevice.core.ModelInputs
-import java.io.IOException
+import java.io.File
 import org.pytorch.executorch.EValue
 import org.pytorch.executorch.Module
 import org.pytorch.executorch.Tensor
@@ -14,7 +14,7 @@ import org.pytorch.executorch.Tensor
  *
  * The format names neither inputs nor outputs, so the program's constant methods say their order.
  */
-class ExecuTorchEngine(private val request: EngineRequest) : Engine {
+class ExecuTorchEngine(private val request: EngineRequest, private val file: File) : Engine {
     private val artifact = request.bundle.manifest.artifact
     private val module: Module = load()
     private val inputs: List<String> = constant("get_inputs").toStr().split(',')
@@ -45,15 +45,8 @@ class ExecuTorchEngine(private val request: EngineRequest) : Engine {
 
     override fun close() = module.destroy()
 
-    private fun load(): Module {
-        val file = try {
-            ModelFile(request.context).place(request.asset, request.bundle)
-        } catch (error: IOException) {
-            throw EngineException("the model cannot be copied: ${error.message}", error)
-        }
-        return guarded("cannot load") {
-            Module.load(file.path, Module.LOAD_MODE_MMAP, request.threads)
-        }
+    private fun load(): Module = guarded("cannot load") {
+        Module.load(file.path, Module.LOAD_MODE_MMAP, request.threads)
     }
 
     private fun constant(name: String): EValue =

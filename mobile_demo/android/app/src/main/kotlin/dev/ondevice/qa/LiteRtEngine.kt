@@ -7,6 +7,7 @@ import dev.ondevice.core.ModelInputs
 import dev.ondevice.core.TensorInfo
 import java.io.FileInputStream
 import java.io.IOException
+import java.nio.Buffer
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
 import java.nio.MappedByteBuffer
@@ -81,10 +82,15 @@ class LiteRtEngine(private val request: EngineRequest) : Engine {
         ByteBuffer.allocateDirect(values * BYTES).order(ByteOrder.nativeOrder())
 
     private fun floats(buffer: ByteBuffer): FloatArray {
-        buffer.rewind()
+        rewind(buffer)
         val values = FloatArray(buffer.capacity() / BYTES)
         buffer.asFloatBuffer().get(values)
         return values
+    }
+
+    // Not ByteBuffer's own `rewind`, which Android has from API 34 only.
+    private fun rewind(buffer: Buffer) {
+        buffer.rewind()
     }
 
     private companion object {

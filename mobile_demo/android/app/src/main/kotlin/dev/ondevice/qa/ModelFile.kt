@@ -3,6 +3,7 @@ package dev.ondevice.qa
 import android.content.Context
 import dev.ondevice.core.Bundle
 import dev.ondevice.core.CoreException
+import dev.ondevice.core.EngineException
 import dev.ondevice.core.ErrorKind
 import dev.ondevice.core.FileInfo
 import java.io.File
@@ -15,11 +16,25 @@ import java.io.IOException
  * The copy is named after its hash, and compared with it before it is loaded.
  */
 class ModelFile(private val context: Context) {
-    /** @throws CoreException the asset is not as it was published */
+    /**
+     * Return the copy of an artifact, made if it is not there.
+     *
+     * @throws CoreException the asset is not as it was published
+     * @throws EngineException it cannot be copied
+     */
+    fun place(asset: String, bundle: Bundle): File = try {
+        placed(asset, bundle)
+    } catch (error: IOException) {
+        throw EngineException("the model cannot be copied: ${error.message}", error)
+    }
+
     @Throws(IOException::class)
-    fun place(asset: String, bundle: Bundle): File {
+    private fun placed(asset: String, bundle: Bundle): File {
         val name = bundle.manifest.artifact.file
-        val expected = bundle.manifest.files.getValue(name)
+        val expected = bundle.manifest.files[name] ?: throw CoreException(
+            ErrorKind.MISSING_FILE,
+            "'$name' is not a file of the manifest",
+        )
         // Not in a backup, and not in the cache, which the system may clear while it is mapped.
         val directory = File(context.noBackupFilesDir, "models").apply { mkdirs() }
         val file = File(directory, "${expected.sha256}.${name.substringAfterLast('.')}")

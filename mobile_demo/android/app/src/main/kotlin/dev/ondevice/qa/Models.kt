@@ -26,7 +26,7 @@ class Models(private val context: Context, private val store: BundleStore) : Aut
             loaded.remove(oldest)?.engine?.close()
         }
         val bundle = store.open(name)
-        val engine = Engines.load(context, store, name, bundle)
+        val engine = Engines.loader(context, store, name, bundle)()
         val answering = try {
             QuestionAnswering(bundle.manifest, bundle.tokenizer(), engine)
         } catch (error: Exception) {
