@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 
 from ondevice.distill.retention import Interval
 from ondevice.report import questions, tables, wording
@@ -12,7 +13,7 @@ from ondevice.report.comparison import Comparison, comparison_table
 from ondevice.report.drawing import Plot
 from ondevice.report.published import published_table
 from ondevice.report.rows import MB, Device, Row, Words
-from ondevice.report.speedup import find_teacher, references, speed_up
+from ondevice.report.speedup import Teachers, find_teachers, references, speed_up
 from ondevice.report.study import Study
 from ondevice.report.text import listing, plural
 
@@ -90,37 +91,40 @@ def build(
         sections.append(Section("across", side_by_side.title, tables=(side_by_side,)))
     for place, device in enumerate(devices, 1):
         detailed = place <= MAX_DETAILED
-        found = find_teacher(device, teacher)
-        sections.append(_device(f"device-{place}", device, found, detailed, draw and detailed))
+        found = find_teachers(device, teacher)
+        # Published figures are of different lengths: there is nothing to draw side by side.
+        drawn = draw and detailed and not device.key.published
+        sections.append(_device(f"device-{place}", device, found, detailed, drawn))
     if published:
         table = published_table()
         sections.append(Section("published", table.title, tables=(table,)))
     if study.skipped_total:
         sections.append(_skipped(study))
-    headlines = tuple(
-        sentence
-        for device in devices[:MAX_DETAILED]
-        if (sentence := headline(device, find_teacher(device, teacher)))
-    )
-    return Report("On-device benchmark", _facts(study), headlines, tuple(sections))
+    told = [headlines(one, find_teachers(one, teacher)) for one in devices[:MAX_DETAILED]]
+    return Report("On-device benchmark", _facts(study), tuple(chain(*told)), tuple(sections))
 
 
-def headline(device: Device, teacher: str | None) -> str:
-    """Return what the fastest row of another model gains over the teacher; else nothing."""
+def headlines(device: Device, teachers: Teachers) -> list[str]:
+    """Return what the fastest student of each teacher gains over it."""
     kind = wording.timed_kind(device)
     length = wording.main_length(device, kind)
-    best: tuple[float, Row, Row] | None = None
+    if length is None:
+        return []
+    best: dict[str, tuple[float, Row, Row]] = {}
     for row in device.sorted_rows():
-        timings = None if length is None else row.time(kind, length)
-        refs = references(device, row, teacher)
+        teacher, timings = teachers.get(row.key.model), row.time(kind, length)
+        refs = references(device, row, teachers)
         reference = refs.same_runtime or refs.torch
-        if timings is None or reference is None or row.key.model == teacher:
+        if timings is None or reference is None or teacher is None or row.key.model == teacher:
             continue
-        if reference.time(kind, length) is not None and (best is None or timings.value() < best[0]):
-            best = timings.value(), row, reference
-    if best is None or length is None:
-        return ""
-    value, row, reference = best
+        known = reference.time(kind, length) is not None
+        if known and (teacher not in best or timings.value() < best[teacher][0]):
+            best[teacher] = timings.value(), row, reference
+    return [_headline(device, row, other, kind, length) for _, row, other in best.values()]
+
+
+def _headline(device: Device, row: Row, reference: Row, kind: str, length: int) -> str:
+    value = row.times[kind, length].value()
     gain = speed_up(row, reference, kind, length)
     times = gain.value if isinstance(gain, Interval) else gain
     noise = f" ({between(gain, 2)})" if isinstance(gain, Interval) else ""
@@ -151,10 +155,10 @@ def _facts(study: Study) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _device(key: str, device: Device, teacher: str | None, detailed: bool, draw: bool) -> Section:
+def _device(key: str, device: Device, teachers: Teachers, detailed: bool, draw: bool) -> Section:
     from ondevice.report import plots
 
-    main = [tables.study_table(device), *tables.speedup_tables(device, teacher)]
+    main = [tables.study_table(device), *tables.speedup_tables(device, teachers)]
     main += [one for one in (questions.score_table(device), questions.traffic_table(device)) if one]
     return Section(
         key,
@@ -162,7 +166,7 @@ def _device(key: str, device: Device, teacher: str | None, detailed: bool, draw:
         _conditions(device),
         _warnings(device),
         tuple(main),
-        tuple(plots.draw(device, key, teacher)) if draw else (),
+        tuple(plots.draw(device, key, teachers)) if draw else (),
         (tables.times_table(device),) if detailed else (),
     )
 

@@ -12,10 +12,10 @@ from ondevice.report.cells import decimals_for, number
 from ondevice.report.drawing import INK, MUTED, PAPER, SERIES, Plot
 from ondevice.report.rows import MB, Device, Row
 from ondevice.report.scenes import Scene
-from ondevice.report.speedup import references, speed_up
+from ondevice.report.speedup import Teachers, references, speed_up
 
 
-def draw(device: Device, key: str, teacher: str | None) -> list[Plot]:
+def draw(device: Device, key: str, teachers: Teachers) -> list[Plot]:
     """Return the plots that a device has figures for.
 
     Raises:
@@ -23,14 +23,15 @@ def draw(device: Device, key: str, teacher: str | None) -> list[Plot]:
     """
     kind = wording.timed_kind(device)
     rows = device.sorted_rows()
-    # The teacher has the first colour, whatever the models are called.
+    # A teacher has the first colour, whatever the models are called.
+    heads = set(teachers.values())
     models = sorted(
-        dict.fromkeys(row.key.model for row in rows), key=lambda name: (name != teacher, name)
+        dict.fromkeys(row.key.model for row in rows), key=lambda name: (name not in heads, name)
     )
     colours = {model: SERIES[place % len(SERIES)] for place, model in enumerate(models)}
     length = wording.main_length(device, kind)
     labels = wording.names(device)
-    scene = Scene(key, device, teacher, kind, length, rows, colours, labels)
+    scene = Scene(key, device, teachers, kind, length, rows, colours, labels)
     parts: tuple[Callable[[Scene], Plot | None], ...] = (
         _latency,
         _speed_up,
@@ -77,7 +78,7 @@ def _speed_up(scene: Scene) -> Plot | None:
     """Draw speed-up against the teacher with intervals: on the same runtime if it ran there."""
     if scene.length is None:
         return None
-    refs = {id(row): references(scene.device, row, scene.teacher) for row in scene.rows}
+    refs = {id(row): references(scene.device, row, scene.teachers) for row in scene.rows}
     same = any(one.same_runtime for one in refs.values())
     found = []
     for row in scene.rows:
@@ -90,7 +91,7 @@ def _speed_up(scene: Scene) -> Plot | None:
     if not found:
         return None
     against = "on the same runtime" if same else "in PyTorch"
-    title = f"Speed-up against {scene.teacher} {against}"
+    title = f"Speed-up against the teacher {against}"
     with drawing.drawing(0.85 + scenes.ROW_INCHES * len(found)) as (figure, axes):
         for place, (row, gain) in enumerate(found):
             colour = scene.colours[row.key.model]

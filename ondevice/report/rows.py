@@ -20,6 +20,8 @@ from ondevice.report.statistics import Array, Timings
 from ondevice.report.text import clean
 
 MB = 1e6
+# So many artifacts that a row took turns with are kept, each as "model target scheme".
+MAX_TURNS = 64
 # So many different words of one kind are kept of all results (reasons, sources, remarks).
 MAX_WORDS = 12
 Moment = tuple[str, int | None]
@@ -128,6 +130,7 @@ class Row:
     reasons: Words = field(default_factory=Words)
     remarks: Words = field(default_factory=Words)
     teacher_sha256: str | None = None
+    turns: set[str] = field(default_factory=set)
 
     @property
     def evidence(self) -> str:

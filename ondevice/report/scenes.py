@@ -10,6 +10,7 @@ import numpy as np
 
 from ondevice.report.drawing import GRID, INK, MUTED
 from ondevice.report.rows import Device, Row
+from ondevice.report.speedup import Teachers
 from ondevice.report.statistics import Array, Timings
 
 # More rows than this make a plot longer than a screen; the table has them all.
@@ -33,7 +34,7 @@ class Scene:
 
     key: str
     device: Device
-    teacher: str | None
+    teachers: Teachers
     kind: str
     length: int | None
     rows: list[Row]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ondevice.distill.retention import Interval
@@ -14,6 +14,8 @@ from ondevice.report.study import Study
 from ondevice.report.text import listing
 
 TORCH = "torch"
+Teachers = Mapping[str, str]
+"""The teacher of each model that has one."""
 
 
 @dataclass(frozen=True)
@@ -35,15 +37,44 @@ def check_teacher(study: Study, name: str | None) -> None:
         raise UserError(f"--teacher '{name}' is in no result; models: {listing(models, 12)}")
 
 
-def find_teacher(device: Device, name: str | None = None) -> str | None:
-    """Return the name of the teacher among a device's models.
+def find_teachers(device: Device, name: str | None = None) -> Teachers:
+    """Return the teacher of each of a device's models that has one.
 
-    It is the model that was asked for; else the one that the scores name by its hash; else the
-    one that PyTorch ran (the baseline); else, of several models, the largest.
+    Models belong together if they took turns in a run, or if a score names the one as the other's
+    teacher; those that nothing is known of belong together too. The teacher of such a family is
+    the model that was asked for; else the one that the scores name by its hash; else the largest
+    that PyTorch ran (the baseline); else, of several models, the largest.
     """
     rows = device.sorted_rows()
-    if name is not None:
-        return name if any(row.key.model == name for row in rows) else None
+    teachers: dict[str, str] = {}
+    for family in _families(rows):
+        teacher = _head(family, [row for row in rows if row.key.model in family], name)
+        if teacher is not None:
+            teachers |= dict.fromkeys(family, teacher)
+    return teachers
+
+
+def _families(rows: list[Row]) -> list[list[str]]:
+    """Return the models in groups of those that belong together."""
+    models = list(dict.fromkeys(row.key.model for row in rows))
+    named = {f"{row.key.model} {row.name}": row.key.model for row in rows}
+    hashes = {row.artifact.model_sha256: row.key.model for row in rows}
+    group = {model: {model} for model in models}
+    for row in rows:
+        others = {named[turn] for turn in row.turns if turn in named}
+        if row.teacher_sha256 in hashes:
+            others.add(hashes[row.teacher_sha256])
+        joined = set().union(*(group[model] for model in (row.key.model, *others)))
+        group |= dict.fromkeys(joined, joined)
+    alone = [model for model in models if len(group[model]) == 1]
+    found = [[model for model in models if model in one] for one in group.values() if len(one) > 1]
+    families = [one for place, one in enumerate(found) if one not in found[:place]]
+    return [*families, alone] if alone else families
+
+
+def _head(family: list[str], rows: list[Row], name: str | None) -> str | None:
+    if name in family:
+        return name
     hashes = {row.teacher_sha256 for row in rows} - {None}
     for row in rows:
         if hashes & {row.artifact.model_sha256, row.artifact.sha256}:
@@ -51,12 +82,13 @@ def find_teacher(device: Device, name: str | None = None) -> str | None:
     for row in rows:
         if row.key.target == TORCH:
             return row.key.model
-    return rows[0].key.model if len({row.key.model for row in rows}) > 1 else None
+    return family[0] if len(family) > 1 else None
 
 
-def references(device: Device, row: Row, teacher: str | None) -> References:
+def references(device: Device, row: Row, teachers: Teachers) -> References:
     """Return the teacher's rows that a row may be compared with: equal threads, timed."""
     same = torch = None
+    teacher = teachers.get(row.key.model)
     for other in device.sorted_rows():
         mine, theirs = row.key, other.key
         if other is row or theirs.model != teacher or theirs.threads != mine.threads:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ondevice.bench.parts import TrafficInfo, TrafficPolicy
 from ondevice.bench.results import BenchmarkResult
-from ondevice.report.rows import MB, Device, DeviceKey, Gain, Row, RowKey, Traffic
+from ondevice.report.rows import MAX_TURNS, MB, Device, DeviceKey, Gain, Row, RowKey, Traffic
 from ondevice.report.scores import read_score
 from ondevice.report.sources import Document, Skipped
 from ondevice.report.statistics import NANOSECONDS, Timings
@@ -179,6 +179,8 @@ def _add_remarks(row: Row, result: BenchmarkResult) -> None:
         row.remarks.add(f"golden check not run: {result.golden.reason or 'no reason given'}")
     if result.status == "partial":
         row.reasons.add(result.reason)
+    if result.protocol is not None:
+        row.turns.update(map(clean, result.protocol.interleaved_with[: MAX_TURNS - len(row.turns)]))
     if result.cpu_fallback:
         row.remarks.add("part of the graph fell back from the accelerator to the CPU")
     if result.protocol is not None and result.protocol.order == "alone":

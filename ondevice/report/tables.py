@@ -6,7 +6,7 @@ from ondevice.distill.retention import Interval
 from ondevice.report import wording
 from ondevice.report.cells import Cell, Table, decimals_for, figure, label, not_run
 from ondevice.report.rows import MB, Device, Row
-from ondevice.report.speedup import references, speed_up
+from ondevice.report.speedup import Teachers, references, speed_up
 from ondevice.report.statistics import MEDIAN, P90, P99, Timings
 
 KINDS = {
@@ -103,30 +103,33 @@ def times_table(device: Device) -> Table:
     return Table("times", "Every time in full", caption, headers, tuple(lines), stub=3)
 
 
-def speedup_tables(device: Device, teacher: str | None) -> list[Table]:
+def speedup_tables(device: Device, teachers: Teachers) -> list[Table]:
     """Return speed-up against the teacher: on the same runtime, and against PyTorch."""
     kind = wording.timed_kind(device)
     lengths = wording.timed_lengths(device, kind)
-    known = {row.key: references(device, row, teacher) for row in device.sorted_rows()}
+    known = {row.key: references(device, row, teachers) for row in device.sorted_rows()}
     same = {key: found.same_runtime for key, found in known.items() if found.same_runtime}
     torch = {key: found.torch for key, found in known.items() if found.torch}
     tables = (
         (
             "speedup",
-            f"Speed-up against {teacher} on the same runtime and scheme",
+            "Speed-up against the teacher on the same runtime and scheme",
             "Teacher's median over the row's, at equal lengths and threads: what distillation"
             " alone brings.",
             same,
         ),
         (
             "speedup-torch",
-            f"Speed-up against {teacher} in PyTorch",
+            "Speed-up against the teacher in PyTorch",
             "The baseline's median over the row's, at equal lengths and threads: what model and"
             " runtime bring together.",
             torch,
         ),
     )
-    headers = ("model", "artifact", "runtime", *(f"{length} tokens" for length in lengths))
+    headers = (
+        *("model", "artifact", "runtime", "against"),
+        *(f"{length} tokens" for length in lengths),
+    )
     return [
         Table(
             key,
@@ -138,6 +141,7 @@ def speedup_tables(device: Device, teacher: str | None) -> list[Table]:
                     label(row.key.model),
                     label(row.name),
                     label(wording.runtime(row)),
+                    label(f"{against[row.key].key.model} {against[row.key].name}"),
                     *(_speed_up(row, against[row.key], kind, length) for length in lengths),
                 )
                 for row in device.sorted_rows()

@@ -9,6 +9,7 @@ import pytest
 
 from ondevice.bench import parts
 from ondevice.report import drawing, plots
+from ondevice.report.speedup import find_teachers
 from tests import requirements
 from tests.report import made
 from tests.report.conftest import gather
@@ -24,12 +25,12 @@ def drawn():
         made.result(made.STUDENT, questions=100, real=True),
         made.result(made.STUDENT, scheme="int8", questions=100, real=True),
     ).devices.values()
-    return plots.draw(device, "device-1", made.TEACHER)
+    return plots.draw(device, "device-1", find_teachers(device))
 
 
-def draw(*results, teacher=None):
+def draw(*results):
     (device,) = gather(*results).devices.values()
-    return plots.draw(device, "device-1", teacher)
+    return plots.draw(device, "device-1", find_teachers(device))
 
 
 def test_all_of_them_are_drawn(drawn):
@@ -57,7 +58,6 @@ def test_the_same_figures_give_the_same_bytes(drawn):
         made.result(made.TEACHER, questions=100, real=True),
         made.result(made.STUDENT, questions=100, real=True),
         made.result(made.STUDENT, scheme="int8", questions=100, real=True),
-        teacher=made.TEACHER,
     )
     assert [plot.svg for plot in again] == [plot.svg for plot in drawn]
     assert [plot.png for plot in again] == [plot.png for plot in drawn]

@@ -8,7 +8,7 @@ import pytest
 from ondevice.bench import parts
 from ondevice.report import questions, tables
 from ondevice.report.content import EVIDENCE
-from ondevice.report.speedup import find_teacher
+from ondevice.report.speedup import find_teachers
 from tests.report import made
 from tests.report.conftest import gather
 
@@ -118,7 +118,7 @@ def test_speed_up_is_the_ratio_at_equal_lengths_on_the_same_runtime():
     student = made.result(made.STUDENT)
     baseline = made.result(made.TEACHER, "torch")
     device = device_of(teacher, student, baseline)
-    same, torch = tables.speedup_tables(device, made.TEACHER)
+    same, torch = tables.speedup_tables(device, find_teachers(device))
     for table, other in ((same, teacher), (torch, baseline)):
         row = [cell.text for cell in column(table, "model")].index(made.STUDENT)
         for length in made.LENGTHS:
@@ -135,11 +135,10 @@ def test_no_speed_up_across_threads_or_unequal_lengths():
         made.TEACHER, measurements=made.measurements(made.TEACHER, "tflite", "fp32", lengths=(64,))
     )
     four = made.PROTOCOL.model_copy(update={"threads": 4})
-    (table,) = tables.speedup_tables(
-        device_of(teacher, made.result(), made.result(protocol=four)), made.TEACHER
-    )
+    device = device_of(teacher, made.result(), made.result(protocol=four))
+    (table,) = tables.speedup_tables(device, find_teachers(device))
     (row,) = table.rows
-    assert [cell.evidence for cell in row[3:]] == ["host", "not run", "not run", "not run"]
+    assert [cell.evidence for cell in row[4:]] == ["host", "not run", "not run", "not run"]
     assert row[-1].reason == "the teacher was not timed at 384 tokens"
 
 
@@ -165,7 +164,29 @@ def test_the_teacher_is_found(results, teacher):
         made_of.append(
             made.result(made.STUDENT, target, artifact=identity, measurements=times, **changes)
         )
-    assert find_teacher(device_of(*made_of)) == teacher
+    found = find_teachers(device_of(*made_of))
+    assert found == (
+        {} if teacher is None else dict.fromkeys((model for model, *_ in results), teacher)
+    )
+
+
+def test_models_that_took_turns_belong_together():
+    """Two studies in one directory: each student has its own teacher."""
+
+    def one(model, other, size):
+        turns = made.PROTOCOL.model_copy(update={"interleaved_with": (f"{other} tflite fp32",)})
+        times = made.measurements(made.STUDENT, "tflite", "fp32")
+        return made.result(
+            artifact=made.identity(model, params=size), protocol=turns, measurements=times
+        )
+
+    device = device_of(
+        one("big", "small", 100), one("small", "big", 60), one("t", "s", 50), one("s", "t", 10)
+    )
+    assert find_teachers(device) == {"big": "big", "small": "big", "t": "t", "s": "t"}
+    assert find_teachers(device, "s") == {"big": "big", "small": "big", "t": "s", "s": "s"}
+    (table,) = tables.speedup_tables(device, find_teachers(device))
+    assert [cell.text for cell in column(table, "against")] == ["big tflite fp32", "t tflite fp32"]
 
 
 def test_figures_without_samples_have_no_interval():
