@@ -27,6 +27,8 @@ Likeness = str | tuple[str, ...]
 Key = TypeVar("Key", DeviceKey, RowKey)
 Thing = TypeVar("Thing", Device, Row)
 
+# In the order in which a reader wants to see them.
+VERDICTS = ("worse", "better", "noise unknown", "within noise", "unchanged")
 UNKNOWN = "too few samples, or figures without samples, to tell change from noise"
 UNKNOWN_F1 = "other questions, or figures without questions: F1 does not compare"
 
@@ -71,6 +73,8 @@ class Change:
     @property
     def verdict(self) -> str:
         """The change in a word."""
+        if self.new == self.old:
+            return "unchanged"
         if self.ratio is None:
             return "noise unknown"
         if not self.outside_noise:
@@ -143,36 +147,39 @@ def compare(new: Study, old: Study) -> Comparison:
     return Comparison(tuple(changes), tuple(broken), tuple(left_out))
 
 
-def comparison_table(comparison: Comparison) -> Table:
-    """Return the changes, the worst first."""
-    order = {"worse": 0, "better": 1, "noise unknown": 2, "within noise": 3}
-    lines = []
+def comparison_tables(comparison: Comparison, fail_on: float | None) -> tuple[Table, Table]:
+    """Return what changed, the worst first, and what did not or within the noise only."""
+    changed: list[tuple[Cell, ...]] = []
+    noise: list[tuple[Cell, ...]] = []
     for change in sorted(
-        comparison.changes, key=lambda one: (order[one.verdict], -abs(one.percent))
+        comparison.changes, key=lambda one: (VERDICTS.index(one.verdict), -abs(one.percent))
     ):
+        regressed = fail_on is not None and change.regressed(fail_on)
+        verdict = "regression" if regressed else change.verdict
         decimals = decimals_for([change.old, change.new])
-        interval = change.ratio
-        detail = "" if interval is None else between(_percent(interval), 1)
-        few = "" if interval else UNKNOWN_F1 if change.what == "F1" else UNKNOWN
+        detail = "" if change.ratio is None else between(_percent(change.ratio), 1)
+        few = UNKNOWN_F1 if change.what == "F1" else UNKNOWN
         evidence = change.row.evidence
-        lines.append(
-            (
-                label(change.what),
-                label(f"{change.row.key.model} {change.row.name}"),
-                label(change.device),
-                figure(change.old, evidence, decimals=decimals, unit=f" {change.unit}"),
-                figure(change.new, evidence, decimals=decimals, unit=f" {change.unit}"),
-                Cell(f"{change.percent:+.1f} %", evidence, detail, number=True),
-                label(change.verdict, reason=few),
-            )
+        line = (
+            label(change.what),
+            label(f"{change.row.key.model} {change.row.name}"),
+            label(change.device),
+            figure(change.old, evidence, decimals=decimals, unit=f" {change.unit}"),
+            figure(change.new, evidence, decimals=decimals, unit=f" {change.unit}"),
+            Cell(f"{change.percent:+.1f} %", evidence, detail, number=True),
+            label(verdict, reason=few if verdict == "noise unknown" else ""),
         )
+        (noise if verdict in {"unchanged", "within noise"} else changed).append(line)
     caption = (
         "New figure against old; small figures are 95 % bootstrap intervals of the change. Two"
         " single runs know nothing of how runs differ from each other: measure several, or allow"
         " for it in the threshold."
     )
     headers = ("what", "artifact", "device", "old", "new", "change", "verdict")
-    return Table("changes", "Changes", caption, headers, tuple(lines), stub=3)
+    return (
+        Table("changes", "What changed", caption, headers, tuple(changed), stub=3),
+        Table("noise", "Unchanged, or within the noise", caption, headers, tuple(noise), stub=3),
+    )
 
 
 def _changes(device: str, new: Row, old: Row) -> Iterator[Change]:

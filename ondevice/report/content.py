@@ -9,16 +9,18 @@ from ondevice.distill.retention import Interval
 from ondevice.report import questions, tables, wording
 from ondevice.report.across import across_table
 from ondevice.report.cells import Table, between, decimals_for, label, number
-from ondevice.report.comparison import Comparison, comparison_table
+from ondevice.report.comparison import Comparison, comparison_tables
 from ondevice.report.drawing import Plot
 from ondevice.report.published import published_table
 from ondevice.report.rows import MB, Device, Row, Words
 from ondevice.report.speedup import Teachers, find_teachers, references, speed_up
 from ondevice.report.study import Study
-from ondevice.report.text import listing, plural
+from ondevice.report.text import plural
 
 # Plots and full times are given for so many devices; all have their main tables.
 MAX_DETAILED = 12
+# So many of the things that could not be compared are named.
+MAX_LEFT_OUT = 200
 # Runnable processes before a run, from which on it is said that other work was going on.
 BUSY = 0.5
 
@@ -150,7 +152,7 @@ def _facts(study: Study) -> tuple[tuple[str, str], ...]:
     return (
         ("results", f"{study.documents:,}"),
         ("devices", f"{len(measured):,}"),
-        ("measured", days),
+        ("measured", days or "nothing"),
         ("skipped files", f"{study.skipped_total:,}"),
     )
 
@@ -218,19 +220,29 @@ def _counted(words: Words) -> str:
 
 
 def _changes(comparison: Comparison, fail_on: float | None) -> Section:
-    table = comparison_table(comparison)
+    changed, noise = comparison_tables(comparison, fail_on)
     sentences: list[str] = []
     if fail_on is not None:
-        regressions = comparison.regressions(fail_on)
-        sentences.append(
-            f"{plural(len(regressions), 'regression')} beyond {fail_on:g} % and outside the noise."
-        )
-        sentences += [f"Regression: {one}." for one in regressions]
-    else:
-        sentences += [f"Broken: {one}." for one in comparison.broken]
+        count = plural(len(comparison.regressions(fail_on)), "regression")
+        sentences.append(f"{count} beyond {fail_on:g} % and outside the noise.")
+    sentences += [f"Broken: {one}." for one in comparison.broken]
+    if not changed.rows:
+        sentences.append(f"Of {plural(len(noise.rows), 'figure')} none changed beyond the noise.")
+    details = [noise] if noise.rows else []
     if comparison.left_out:
-        sentences.append(f"Not compared: {listing(list(comparison.left_out), 12)}.")
-    return Section("changes", "Changes since the older results", (), tuple(sentences), (table,))
+        rows = tuple((label(one),) for one in comparison.left_out[:MAX_LEFT_OUT])
+        caption = (
+            f"{plural(len(comparison.left_out), 'thing')} had nothing like it on the other side."
+        )
+        details.append(Table("left-out", "Not compared", caption, ("what",), rows))
+    return Section(
+        "changes",
+        "Changes since the older results",
+        (),
+        tuple(sentences),
+        (changed,) if changed.rows else (),
+        details=tuple(details),
+    )
 
 
 def _skipped(study: Study) -> Section:

@@ -34,8 +34,9 @@ class Study:
         """Take in a result."""
         result = document.result
         self.documents += 1
-        self.first = min(self.first or result.created, result.created)
-        self.last = max(self.last, result.created)
+        if result.evidence != "published":
+            self.first = min(self.first or result.created, result.created)
+            self.last = max(self.last, result.created)
         device = self.devices.setdefault(key := device_key(result), Device(key))
         _add_conditions(device, result)
         named = row_key(result)

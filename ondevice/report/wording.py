@@ -44,7 +44,9 @@ def runtime(row: Row) -> str:
 
 
 def threads(row: Row) -> str:
-    """Return the number of threads."""
+    """Return the number of threads; "auto" where the runtime chose by itself."""
+    if row.evidence == "published":
+        return "–"
     return str(row.key.threads or "auto")
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from ondevice.bench import parts
 from ondevice.errors import DataError, UserError
-from ondevice.report.comparison import compare, comparison_table, parse_threshold
+from ondevice.report.comparison import compare, comparison_tables, parse_threshold
 from tests.report import made
 from tests.report.conftest import gather
 
@@ -140,16 +140,16 @@ def test_several_candidates_are_left_out_not_guessed():
     assert "2 of that kind in the new results, 1 in the old" in sentence
 
 
-def test_the_table_has_the_worst_first_and_says_what_is_noise():
-    new = gather(made.result(salt="new", factor=1.2, questions=200))
-    table = comparison_table(compare(new, gather(OLD)))
-    verdicts = [row[table.headers.index("verdict")].text for row in table.rows]
-    assert verdicts[0] == "worse"
-    assert verdicts == sorted(
-        verdicts, key=["worse", "better", "noise unknown", "within noise"].index
-    )
-    unknown = table.rows[verdicts.index("noise unknown")][-1]
-    assert unknown.reason
+def test_the_tables_part_change_from_noise_and_have_the_worst_first():
+    changes_of = compare(gather(made.result(salt="new", factor=1.2, questions=100)), gather(OLD))
+    changed, noise = comparison_tables(changes_of, 5.0)
+    verdicts = [row[-1].text for row in changed.rows]
+    order = ["regression", "worse", "better", "noise unknown"]
+    assert verdicts == sorted(verdicts, key=order.index)
+    assert verdicts.count("regression") == len(changes_of.regressions(5.0)) > 0
+    assert changed.rows[verdicts.index("noise unknown")][-1].reason
+    assert {row[-1].text for row in noise.rows} <= {"unchanged", "within noise"}
+    assert len(changed.rows) + len(noise.rows) == len(changes_of.changes)
 
 
 @pytest.mark.parametrize(
