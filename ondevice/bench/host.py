@@ -103,10 +103,11 @@ class _Session:
     def run(self) -> list[BenchmarkResult]:
         """Run the protocol; return a finished result for each artifact."""
         try:
-            with self._stage("goldens"):
-                self._check_goldens()
+            # Before the goldens: their own work would count as somebody else's.
             self.before = machine.read_state()
             self._note_other_work()
+            with self._stage("goldens"):
+                self._check_goldens()
             with self._stage("cold loads"):
                 self._load_cold()
             for length in sorted({one for entry in self.entries for one in entry.lengths}):
@@ -254,7 +255,7 @@ class _Session:
     def _note_other_work(self) -> None:
         load = self.before.load_average
         if load is not None and load > IDLE_LOAD:
-            note = f"other work was going on: load average {load:g} before the first timed run"
+            note = f"the machine was not idle when the run began: load average {load:g}"
             for entry in self.entries:
                 entry.notes = (*entry.notes, note)
 
