@@ -83,7 +83,8 @@
                 bundle.manifest.artifact.file, isDirectory: true)
             let compiled = try MLModel.compileModel(at: package)
             // Renamed as a whole: a compilation that was cut off leaves nothing behind.
-            return try FileManager.default.replaceItemAt(kept, withItemAt: compiled) ?? kept
+            try FileManager.default.moveItem(at: compiled, to: kept)
+            return kept
         }
 
         private static func name(_ units: MLComputeUnits) -> String {
