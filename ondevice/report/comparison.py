@@ -15,7 +15,7 @@ from typing import TypeVar
 from ondevice.distill.retention import Interval
 from ondevice.errors import DataError, UserError
 from ondevice.report import wording
-from ondevice.report.cells import Cell, Table, between, decimals_for, figure, label
+from ondevice.report.cells import Cell, Table, decimals_for, figure, label
 from ondevice.report.rows import MB, Device, DeviceKey, Row, RowKey
 from ondevice.report.scores import f1_change
 from ondevice.report.statistics import ratio
@@ -27,6 +27,7 @@ Likeness = str | tuple[str, ...]
 Key = TypeVar("Key", DeviceKey, RowKey)
 Thing = TypeVar("Thing", Device, Row)
 
+REGRESSION = "regression"
 # In the order in which a reader wants to see them.
 VERDICTS = ("worse", "better", "noise unknown", "within noise", "unchanged")
 UNKNOWN = "too few samples, or figures without samples, to tell change from noise"
@@ -155,9 +156,9 @@ def comparison_tables(comparison: Comparison, fail_on: float | None) -> tuple[Ta
         comparison.changes, key=lambda one: (VERDICTS.index(one.verdict), -abs(one.percent))
     ):
         regressed = fail_on is not None and change.regressed(fail_on)
-        verdict = "regression" if regressed else change.verdict
+        verdict = REGRESSION if regressed else change.verdict
         decimals = decimals_for([change.old, change.new])
-        detail = "" if change.ratio is None else between(_percent(change.ratio), 1)
+        detail = "" if change.ratio is None else _percents(change.ratio)
         few = UNKNOWN_F1 if change.what == "F1" else UNKNOWN
         evidence = change.row.evidence
         line = (
@@ -255,8 +256,10 @@ def _row_name(key: RowKey) -> str:
     return f"{key.model} {key.target} {key.scheme} ({key.runtime}, {key.accelerator}, {threads})"
 
 
-def _percent(interval: Interval) -> Interval:
-    return Interval(*(100.0 * (one - 1.0) for one in (interval.value, interval.low, interval.high)))
+def _percents(ratio: Interval) -> str:
+    """Return the interval of a ratio as changes in percent."""
+    low, high = (100.0 * (one - 1.0) for one in (ratio.low, ratio.high))
+    return f"{low:+.1f} to {high:+.1f} %"
 
 
 def _where(change: Change) -> str:

@@ -110,7 +110,7 @@ def headlines(device: Device, teachers: Teachers) -> list[str]:
     """Return what the fastest student of each teacher gains over it."""
     kind = wording.timed_kind(device)
     length = wording.main_length(device, kind)
-    if length is None:
+    if length is None or device.key.published:
         return []
     best: dict[str, tuple[float, Row, Row]] = {}
     for row in device.sorted_rows():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ondevice.report.cells import NOT_RUN, Cell, Table
+from ondevice.report.comparison import REGRESSION
 from ondevice.report.content import EVIDENCE, Report, Section
 from ondevice.report.drawing import Plot, inline
 from ondevice.report.html import Markup, element, join
@@ -128,7 +129,8 @@ def _stub(table: Table, cells: tuple[Cell, ...], reasons: dict[str, int], name: 
     lines: list[Markup] = []
     for cell, header in zip(others, table.headers[1 : table.stub], strict=True):
         if header == "threads" and lines:
-            lines[-1] = join(lines[-1], f", {cell.text} threads")
+            known = f", {cell.text} threads" if cell.text != "–" else None
+            lines[-1] = join(lines[-1], known)
         else:
             lines.append(join(cell.text, _mark(cell, reasons, name)))
     named = element("b", first.text), _mark(first, reasons, name)
@@ -143,7 +145,7 @@ def _cell(cell: Cell, reasons: dict[str, int], name: str) -> Markup:
         element("span", cell.detail, class_="i") if cell.detail else None,
         _evidence(cell.evidence) if cell.evidence else None,
     )
-    wide = "t long" if len(cell.text) > LONG else "t"
+    wide = "t bad" if cell.text == REGRESSION else "t long" if len(cell.text) > LONG else "t"
     return element("td", *parts, class_="n" if cell.number else wide)
 
 

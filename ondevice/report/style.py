@@ -10,6 +10,7 @@ _MORE = {
     "line": ("#d5d9de", "#353c45"),
     "warn": ("#fff4dc", "#33290f"),
     "warn-line": ("#e0b04a", "#8a6a1f"),
+    "bad": ("#b3261e", "#ff8a80"),
     "phone": ("#0f8a4d", "#3fcf86"),
     "host": ("#0a66c2", "#62adff"),
     "reference": ("#7536dd", "#b99dff"),
@@ -50,13 +51,14 @@ thead th{background:var(--raised);color:var(--muted);font-weight:600;font-size:.
  vertical-align:bottom;border-bottom:1px solid var(--line);line-height:1.3}
 thead .n{white-space:normal}
 .n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
-tbody th{position:sticky;left:0;background:var(--paper);font-weight:400;min-width:13rem;
+tbody th{position:sticky;left:0;background:var(--paper);font-weight:400;min-width:13.5rem;
  max-width:19rem;overflow-wrap:anywhere;border-right:1px solid var(--grid)}
 thead th:first-child{position:sticky;left:0;z-index:1;border-right:1px solid var(--grid)}
 tbody th b{font-weight:600}
-tbody th span{display:block;color:var(--muted);font-size:.8rem;line-height:1.35}
+tbody th span{display:block;color:var(--muted);font-size:.77rem;line-height:1.35}
 td.t{max-width:30rem;overflow-wrap:break-word}
 .long{min-width:15rem}
+.bad{color:var(--bad);font-weight:600}
 .v{font-weight:600}
 .i{display:block;color:var(--muted);font-size:.76rem;line-height:1.35}
 .e{display:block;color:var(--muted);font-size:.7rem;line-height:1.4;white-space:nowrap}

@@ -104,7 +104,12 @@ def times_table(device: Device) -> Table:
 
 
 def speedup_tables(device: Device, teachers: Teachers) -> list[Table]:
-    """Return speed-up against the teacher: on the same runtime, and against PyTorch."""
+    """Return speed-up against the teacher: on the same runtime, and against PyTorch.
+
+    Published figures have none: their lengths and conditions are not known to be equal.
+    """
+    if device.key.published:
+        return []
     kind = wording.timed_kind(device)
     lengths = wording.timed_lengths(device, kind)
     known = {row.key: references(device, row, teachers) for row in device.sorted_rows()}

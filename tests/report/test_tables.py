@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ondevice.bench import parts
-from ondevice.report import questions, tables
+from ondevice.report import content, questions, tables
 from ondevice.report.content import EVIDENCE
 from ondevice.report.speedup import find_teachers
 from tests.report import made
@@ -187,6 +187,24 @@ def test_models_that_took_turns_belong_together():
     assert find_teachers(device, "s") == {"big": "big", "small": "big", "t": "s", "s": "s"}
     (table,) = tables.speedup_tables(device, find_teachers(device))
     assert [cell.text for cell in column(table, "against")] == ["big tflite fp32", "t tflite fp32"]
+
+
+def test_published_figures_stand_apart_and_have_no_ratios():
+    """Whatever lengths they name: what else was equal is not known."""
+    found = gather(
+        made.result(made.TEACHER, device=made.PHONE, evidence="published"),
+        made.result(made.STUDENT, device=made.PHONE, evidence="published"),
+        made.result(made.TEACHER, device=made.PHONE),
+    )
+    phone, cited = found.sorted_devices()
+    assert (phone.key.title, cited.key.title) == (
+        "Example Phone 8, Android 14",
+        "Example Phone 8, Android 14 (published)",
+    )
+    assert tables.speedup_tables(cited, find_teachers(cited)) == []
+    assert content.headlines(cited, find_teachers(cited)) == []
+    evidence = {cell.evidence for cell in column(tables.study_table(cited), "384 tokens, ms")}
+    assert evidence == {"published"}
 
 
 def test_figures_without_samples_have_no_interval():
