@@ -94,6 +94,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--app", metavar="ID", help="run the benchmark of this app on the phone")
     parser.add_argument(
+        "--import",
+        dest="imported",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="measure nothing: take in what the app on a phone wrote for one of the bundles;"
+        " repeatable",
+    )
+    parser.add_argument(
         "--out",
         type=Path,
         default=DEFAULT_OUT,
@@ -119,6 +129,13 @@ def run(arguments: argparse.Namespace) -> int:
     def keep(result: BenchmarkResult) -> None:
         written[write_result(arguments.out, result)] = result
 
+    if arguments.imported:
+        from ondevice.bench.importing import import_result
+
+        # All of them first: nothing is written if one is refused.
+        for result in [import_result(path, arguments.bundle) for path in arguments.imported]:
+            keep(result)
+        return _show(written, as_json=arguments.json)
     measure: RunOnDevice = importlib.import_module(DEVICES[kind].module).run
     measure(
         arguments.bundle,
@@ -127,7 +144,12 @@ def run(arguments: argparse.Namespace) -> int:
         keep=keep,
         progress=console.Progress(),
     )
-    if arguments.json:
+    return _show(written, as_json=arguments.json)
+
+
+def _show(written: dict[Path, BenchmarkResult], *, as_json: bool) -> int:
+    """Print the results; return the exit code."""
+    if as_json:
         document = {
             "results": [
                 {"file": str(path), "result": result.model_dump(mode="json")}

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from ondevice import cli
 from ondevice.bench.importing import import_result
-from ondevice.bench.results import ResultError
+from ondevice.bench.results import ResultError, read_result
 from ondevice.errors import BundleError
 from tests.bench.phone import app_document, make_bundle
 
@@ -66,3 +67,26 @@ def test_for_a_bundle_that_was_altered(tmp_path: Path):
     (mine / "model.tflite").write_bytes(b"other")
     with pytest.raises(BundleError, match="differs from its hash"):
         import_result(path, [mine])
+
+
+def test_the_command_line_takes_a_result_in(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    mine, out = make_bundle(tmp_path / "a"), tmp_path / "out"
+    path = write(tmp_path, app_document(mine, "ios"))
+    words = ["bench", str(mine), "--import", str(path), "--out", str(out)]
+    assert cli.main(words) == 0
+    assert "phone" in capsys.readouterr().out
+    (written,) = out.iterdir()
+    assert read_result(written) == read_result(path)
+
+
+def test_the_command_line_refuses_another_artifacts_result(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    mine, other = make_bundle(tmp_path / "a"), make_bundle(tmp_path / "b", seed=1)
+    good = write(tmp_path, app_document(mine))
+    bad = tmp_path / "bad.json"
+    bad.write_text(json.dumps(app_document(other)), encoding="utf-8")
+    words = ["--import", str(good), "--import", str(bad), "--out", str(tmp_path / "out")]
+    assert cli.main(["bench", str(mine), *words]) == 2
+    assert "is of another artifact" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
