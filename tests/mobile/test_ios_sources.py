@@ -115,10 +115,11 @@ class Checker:
         for name, files in STUB_MODULES.items():
             self.emit(name, [STUBS / file for file in files])
 
-    def emit(self, name: str, sources: Sequence[Path]) -> None:
+    def emit(self, name: str, sources: Sequence[Path], *options: str) -> None:
         """Write what other modules see of a module."""
         place = self.modules / f"{name}.swiftmodule"
-        _run(*self._compile(name), "-emit-module", "-emit-module-path", place, *sources)
+        written = ("-emit-module", "-emit-module-path", place)
+        _run(*self._compile(name), *options, *written, *sources)
 
     def diagnose(self, name: str, sources: Sequence[Path]) -> None:
         """Check all function bodies: types, and what may cross between threads."""
@@ -146,6 +147,13 @@ def test_the_engines_fit_their_runtimes_as_declared(checker: Checker) -> None:
 @pytest.mark.slow
 def test_the_app_fits_swiftui_as_declared(checker: Checker) -> None:
     checker.diagnose("OnDeviceQA", _sources("OnDeviceQA/Sources"))
+
+
+@pytest.mark.slow
+def test_the_apps_tests_fit_it(checker: Checker) -> None:
+    # The performance tests use metrics that XCTest has on Apple's systems only.
+    checker.emit("OnDeviceQA", _sources("OnDeviceQA/Sources"), "-enable-testing")
+    checker.diagnose("OnDeviceQATests", _sources("OnDeviceQATests"))
 
 
 @pytest.mark.slow

@@ -6,7 +6,8 @@ import QARuntime
 enum AppFiles {
     /// The folder `Bundles` of the app, as `ondevice embed` filled it.
     static var bundlesDirectory: URL {
-        Bundle.main.bundleURL.appendingPathComponent("Bundles", isDirectory: true)
+        (Bundle.main.resourceURL ?? Bundle.main.bundleURL)
+            .appendingPathComponent("Bundles", isDirectory: true)
     }
 
     static func bundles() -> [BundleLibrary.Entry] {

@@ -6,7 +6,8 @@ import XCTest
 /// The sample bundle; `../write_samples.py` writes it.
 enum Samples {
     static var bundleDirectory: URL {
-        Bundle.module.bundleURL.appendingPathComponent("Samples/bundle", isDirectory: true)
+        (Bundle.module.resourceURL ?? Bundle.module.bundleURL)
+            .appendingPathComponent("Samples/bundle", isDirectory: true)
     }
 
     static func bundle() throws -> ModelBundle { try ModelBundle(directory: bundleDirectory) }

@@ -1,5 +1,9 @@
 import Foundation
 
+#if canImport(Darwin)
+    // `mach_task_self_` is a variable in C, though nobody writes to it.
+    @preconcurrency import Darwin
+#endif
 #if canImport(UIKit)
     import UIKit
 #endif
