@@ -27,7 +27,7 @@ final class BenchmarkTests: XCTestCase {
                     DeviceState(
                         thermal: "nominal", batteryPercent: 80, charging: false, lowPower: false)
                 },
-                memory: { Memory(now: 1000, peak: 2000, method: "made up") },
+                memory: { Memory(peak: 2000, method: "made up") },
                 now: Samples.ticks(), pause: {}, appVersion: "1.0"))
     }
 
@@ -110,6 +110,12 @@ final class BenchmarkTests: XCTestCase {
             })
         XCTAssertFalse(runs.stable)
         XCTAssertEqual(runs.warmup.count, 30)
+    }
+
+    func testReadsTheProcesssMemory() throws {
+        let memory = try XCTUnwrap(DeviceProbe.memory())
+        XCTAssertGreaterThan(memory.peak, 1_000_000)
+        XCTAssertLessThan(memory.peak, 1 << 40)
     }
 
     func testAWorkloadFillsItsLength() throws {

@@ -55,7 +55,6 @@ public struct BenchmarkDocument: Sendable {
             "memory": run.memory.map { memory in
                 Self.object([
                     "peak_bytes": .integer(max(memory.peak, 1)),
-                    "before_load_bytes": run.memoryBefore.map { .integer(max($0.now, 1)) },
                     "method": Self.text(memory.method),
                 ])
             },

@@ -17,7 +17,6 @@ struct BenchmarkRun {
     var firstInference: [Int] = []
     var check: ModelCheck?
     var runs: [TimedRuns] = []
-    var memoryBefore: Memory?
     var memory: Memory?
     /// Why it ended early.
     var failure: String?
@@ -114,7 +113,6 @@ public struct BenchmarkRunner: Sendable {
         let lengths = bundle.manifest.artifact.lengths.sorted()
         let tokenizer = try bundle.tokenizer()
         let goldens = try Goldens.read(bundle)
-        run.memoryBefore = environment.memory()
 
         progress(BenchmarkProgress(step: "Loading", share: 0))
         let loaded = try timed { try environment.load(bundle) }

@@ -41,12 +41,10 @@ public struct Device: Sendable, Equatable {
 
 /// Memory of the process, bytes.
 public struct Memory: Sendable, Equatable {
-    public let now: Int
     public let peak: Int
     public let method: String
 
-    public init(now: Int, peak: Int, method: String) {
-        self.now = now
+    public init(peak: Int, method: String) {
         self.peak = peak
         self.method = method
     }

@@ -1,9 +1,5 @@
 import Foundation
 
-#if canImport(Darwin)
-    // `mach_task_self_` is a variable in C, though nobody writes to it.
-    @preconcurrency import Darwin
-#endif
 #if canImport(UIKit)
     import UIKit
 #endif
@@ -49,25 +45,19 @@ public enum DeviceProbe {
             @unknown default: nil
             }
         }
-
-        /// `phys_footprint` is what iOS holds an app's memory limit against.
-        public static func memory() -> Memory? {
-            var info = task_vm_info_data_t()
-            let size = MemoryLayout<task_vm_info_data_t>.size / MemoryLayout<integer_t>.size
-            var count = mach_msg_type_number_t(size)
-            let result = withUnsafeMutablePointer(to: &info) { pointer in
-                pointer.withMemoryRebound(to: integer_t.self, capacity: size) {
-                    task_info(mach_task_self_, task_flavor_t(TASK_VM_INFO), $0, &count)
-                }
-            }
-            guard result == KERN_SUCCESS else { return nil }
-            return Memory(
-                now: Int(info.phys_footprint), peak: Int(info.ledger_phys_footprint_peak),
-                method: "phys_footprint of the whole app")
-        }
-    #else
-        public static func memory() -> Memory? { nil }
     #endif
+
+    /// The largest resident set of the process so far.
+    public static func memory() -> Memory? {
+        var usage = rusage()
+        #if canImport(Darwin)
+            let (unit, failed) = (1, getrusage(RUSAGE_SELF, &usage) != 0)
+        #else
+            let (unit, failed) = (1024, getrusage(__rusage_who_t(0), &usage) != 0)
+        #endif
+        guard !failed, usage.ru_maxrss > 0 else { return nil }
+        return Memory(peak: usage.ru_maxrss * unit, method: "ru_maxrss of the whole app")
+    }
 
     private static var isVirtual: Bool {
         #if targetEnvironment(simulator)
