@@ -37,8 +37,14 @@ def make_bundle(place: Path, target: str = "tflite", **changes: Any) -> Path:
         (place / file / "Data/weights.bin").write_bytes(bytes(5000))
     else:
         (place / file).write_bytes(target.encode() * 1000)
-    lines = [record.model_dump_json() for record in goldens.tokenize_records(tokenizer)]
-    (place / bundle.GOLDEN_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    window = goldens.window_info(QAOptions.for_length(32))
+    records = [
+        *goldens.tokenize_records(tokenizer),
+        *goldens.window_records(tokenizer, window),
+        *goldens.decode_records(),
+    ]
+    lines = "".join(goldens._line(record) + "\n" for record in records)
+    (place / bundle.GOLDEN_FILE).write_text(lines, encoding="utf-8")
     (place / bundle.CARD_FILE).write_text("a card\n", encoding="utf-8")
     digest, size = bundle.hash_artifact(place / file)
     manifest = Manifest(
@@ -60,7 +66,7 @@ def make_bundle(place: Path, target: str = "tflite", **changes: Any) -> Path:
             strip_accents=True,
             pad_id=0,
         ),
-        window=goldens.window_info(QAOptions.for_length(32)),
+        window=window,
         artifact=ArtifactInfo(
             target=target,
             scheme="fp32",

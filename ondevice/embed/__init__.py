@@ -34,8 +34,8 @@ __all__ = [
     "problems",
 ]
 
-# Android lists the directory as bundles and packages no file whose name begins with a dot.
-INDEX_FILE = ".embedded.json"
+# Beside the bundles; the apps list directories only.
+INDEX_FILE = "embedded.json"
 PASSAGES_FILE = "qa.json"
 
 

@@ -40,7 +40,7 @@ APPS: dict[str, App] = {
         source=PurePosixPath("android/app/src/main"),
         bundles=PurePosixPath("android/app/src/main/assets/bundles"),
         targets=("tflite", "executorch"),
-        architectures=("arm64-v8a", "armeabi-v7a", "x86_64"),
+        architectures=("arm64-v8a", "x86_64"),
         passages=False,
     ),
 }

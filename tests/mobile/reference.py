@@ -48,7 +48,7 @@ class Reference:
         return {
             "ids": encoded.ids,
             "offsets": [list(place) for place in encoded.offsets],
-            "utf16_offsets": utf16(text, encoded.offsets),
+            "utf16_offsets": utf16(goldens.utf16_places(text), encoded.offsets),
         }
 
     def windows(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,16 +61,17 @@ class Reference:
             return {"error": "empty_question" if "question" in str(error) else "empty_context"}
         except UserError:
             return {"error": "bad_request"}
-        return {"windows": [_window(window, context) for window in cut]}
+        places = goldens.utf16_places(context)
+        return {"windows": [_window(window, places) for window in cut]}
 
 
-def _window(window: qa.Window, context: str) -> dict[str, Any]:
+def _window(window: qa.Window, places: list[int]) -> dict[str, Any]:
     offsets = window.offsets.tolist()
     return {
         "input_ids": window.input_ids.tolist(),
         "token_type_ids": window.token_type_ids.tolist(),
         "offsets": offsets,
-        "utf16_offsets": utf16(context, offsets),
+        "utf16_offsets": utf16(places, offsets),
         "context": [window.context_start, window.context_end],
         "max_context": window.max_context.astype(int).tolist(),
     }
@@ -117,13 +118,12 @@ def statistics(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def readable(text: str) -> str:
-    """Return a text with U+FFFD for each unpaired surrogate."""
-    return "".join("\ufffd" if 0xD800 <= ord(char) < 0xE000 else char for char in text)
+    """Return a text as JSON's reader sees it: surrogates paired, U+FFFD for those that are not."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def utf16(text: str, offsets: Any) -> list[list[int]]:
-    """Return places in code points as places in UTF-16 units."""
-    places = goldens.utf16_places(text)
+def utf16(places: list[int], offsets: Any) -> list[list[int]]:
+    """Return ranges of code points as ranges of UTF-16 units, given each code point's place."""
     return [[places[start], places[end]] for start, end in offsets]
 
 
