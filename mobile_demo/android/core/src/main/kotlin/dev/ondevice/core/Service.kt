@@ -174,11 +174,14 @@ internal class DecodeInput(
     )
 
     companion object {
-        fun read(fields: JsonFields) = DecodeInput(
-            CodePoints.of(fields.string("context")),
-            readOptions(fields.fields("options")),
-            fields.objects("windows").map { LogitWindow.read(it) },
-        )
+        fun read(fields: JsonFields): DecodeInput {
+            val context = CodePoints.of(fields.string("context"))
+            return DecodeInput(
+                context,
+                readOptions(fields.fields("options")),
+                fields.objects("windows").map { LogitWindow.read(it, context.size) },
+            )
+        }
     }
 }
 
@@ -189,9 +192,15 @@ internal class LogitWindow(
     val endLogits: FloatArray,
 ) {
     companion object {
-        fun read(fields: JsonFields): LogitWindow {
+        /** Read a window over a context of so many code points. */
+        fun read(fields: JsonFields, contextSize: Int): LogitWindow {
             val offsets = fields.ranges("offsets", least = 0)
             val size = offsets.size / 2
+            for (i in 0 until size) {
+                if (offsets[2 * i] > offsets[2 * i + 1] || offsets[2 * i + 1] > contextSize) {
+                    fields.fail("offsets", "ranges of the context's $contextSize code points")
+                }
+            }
             val (first, last) = fields.range("context")
             if (first > last || last > size) fields.fail("context", "a range of the window's tokens")
             val marks = fields.ints("max_context")

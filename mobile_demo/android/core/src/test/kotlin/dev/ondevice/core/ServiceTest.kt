@@ -34,6 +34,10 @@ class ServiceTest {
                 "start_logits": [1], "end_logits": [1]}]}""",
             """{$decode, "windows": [{"offsets": [[0, 1]], "context": [0, 1], "max_context": [1],
                 "start_logits": [], "end_logits": [1]}]}""",
+            """{$decode, "windows": [{"offsets": [[0, 2]], "context": [0, 1], "max_context": [1],
+                "start_logits": [1], "end_logits": [1]}]}""",
+            """{$decode, "windows": [{"offsets": [[1, 0]], "context": [0, 1], "max_context": [1],
+                "start_logits": [1], "end_logits": [1]}]}""",
         )
         for (line in lines) assertEquals(JsonString("bad_request"), field(line, "error"), line)
     }
