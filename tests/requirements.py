@@ -19,10 +19,14 @@ MODULES = {
     "executorch": ("torch", "executorch", "torchao"),
     "onnx": ("torch", "onnx", "onnxruntime", "onnxscript"),
     "tflite_runtime": ("tflite_runtime",),
+    "report": ("matplotlib",),
+    # Carries the compiler; PyPI's kotlin-jupyter-kernel.
+    "kotlin": ("run_kotlin_kernel",),
 }
 # The programs that must all be on PATH.
 EXECUTABLES = {
     "adb": ("adb",),
+    "aapt": ("aapt",),
     "swift": ("swift",),
     "kotlin": ("java",),
 }
@@ -37,14 +41,17 @@ def need(requirement: str) -> None:
     missing = _missing(requirement)
     if not missing:
         return
-    kind = "programs" if requirement in EXECUTABLES else "packages"
-    reason = f"{requirement} needs {kind} that are not installed: {', '.join(missing)}"
+    reason = f"{requirement} needs what is not installed: {', '.join(missing)}"
     if requirement in os.environ.get("ONDEVICE_REQUIRE", "").replace(" ", "").split(","):
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason, allow_module_level=True)
 
 
 def _missing(requirement: str) -> list[str]:
-    if requirement in EXECUTABLES:
-        return [name for name in EXECUTABLES[requirement] if shutil.which(name) is None]
-    return [name for name in MODULES[requirement] if importlib.util.find_spec(name) is None]
+    modules, programs = MODULES.get(requirement, ()), EXECUTABLES.get(requirement, ())
+    if not modules and not programs:
+        raise KeyError(requirement)
+    return [
+        *(name for name in modules if importlib.util.find_spec(name) is None),
+        *(name for name in programs if shutil.which(name) is None),
+    ]

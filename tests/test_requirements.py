@@ -29,5 +29,6 @@ def test_there(monkeypatch: pytest.MonkeyPatch):
     requirements.need("shell")
 
 
-def test_each_word_is_of_one_kind():
-    assert not set(requirements.MODULES) & set(requirements.EXECUTABLES)
+def test_an_unknown_word_is_a_mistake():
+    with pytest.raises(KeyError):
+        requirements.need("no-such-word")

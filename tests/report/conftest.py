@@ -5,10 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ondevice.report import content, sources, study
-from tests import requirements
 from tests.report import made
-
-requirements.MODULES.setdefault("report", ("matplotlib",))
 
 
 def gather(*results):
