@@ -6,6 +6,7 @@ import pytest
 
 from ondevice.report import content, sources, study
 from tests.report import made
+from tests.requirements import need
 
 
 def gather(*results):
@@ -25,5 +26,5 @@ def whole():
 @pytest.fixture(scope="session")
 def report(whole):
     """Its report, plots included."""
-    requirements.need("report")
+    need("report")
     return content.build(whole, published=True)
