@@ -22,6 +22,7 @@ MODULES = {
     "report": ("matplotlib",),
     # Carries the compiler; PyPI's kotlin-jupyter-kernel.
     "kotlin": ("run_kotlin_kernel",),
+    "xcodeproj": ("pbxproj",),
 }
 # The programs that must all be on PATH.
 EXECUTABLES = {

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from tests.mobile.cores import ROOT
+from tests.requirements import need
 
-pbxproj = pytest.importorskip("pbxproj", reason="pip install pbxproj")
+need("xcodeproj")
+import pbxproj  # noqa: E402 - only where it is installed
 
 IOS = ROOT / "mobile_demo/ios"
 PROJECT = IOS / "OnDeviceQA.xcodeproj"

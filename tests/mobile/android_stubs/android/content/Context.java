@@ -12,6 +12,7 @@ public abstract class Context {
     public final String getString(int id) { return null; }
     public final String getString(int id, Object... arguments) { return null; }
     public final int getColor(int id) { return 0; }
+    public File getExternalFilesDir(String type) { return null; }
     public File getFilesDir() { return null; }
     public File getNoBackupFilesDir() { return null; }
     public String getPackageName() { return null; }
