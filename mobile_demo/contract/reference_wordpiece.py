@@ -51,7 +51,7 @@ reordered, others: take what comes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 SPACE, REMOVED, PUNCTUATION, IDEOGRAPH, MARK = 1, 2, 4, 8, 16
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -121,8 +121,8 @@ def _entries(numbers: list[int]) -> dict[int, str]:
 class WordPiece:
     """A tokenizer: `vocabulary` is from word piece to id."""
 
-    tables: UnicodeTables
-    vocabulary: Mapping[str, int]
+    tables: UnicodeTables = field(repr=False)
+    vocabulary: Mapping[str, int] = field(repr=False)
     lowercase: bool = True
     strip_accents: bool = True
 

@@ -118,8 +118,13 @@ def statistics(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def readable(text: str) -> str:
-    """Return a text as JSON's reader sees it: surrogates paired, U+FFFD for those that are not."""
+    """Return a text with U+FFFD for each surrogate that has no partner."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def paired(text: str) -> str:
+    """Return a text whose neighbouring surrogates are one code point, as JSON's reader makes it."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
 
 
 def utf16(places: list[int], offsets: Any) -> list[list[int]]:
