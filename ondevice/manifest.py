@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -20,6 +20,16 @@ Status = Literal["passed", "failed", "not_run"]
 # Where a figure comes from: executed on this machine's own runtime, in an interpreter that
 # follows the format's specification, or not at all.
 Evidence = Literal["host", "reference", "not run"]
+
+
+def _no_boolean(value: object) -> object:
+    # To Python True equals 1, and so it does to Literal[1]; to a phone's JSON reader it does not.
+    if isinstance(value, bool):
+        raise ValueError("a number is needed, not true or false")
+    return value
+
+
+SchemaVersion = Annotated[Literal[1], BeforeValidator(_no_boolean)]
 
 
 class Strict(BaseModel):
@@ -134,7 +144,7 @@ class Manifest(Strict):
     build has none.
     """
 
-    schema_version: Literal[1]
+    schema_version: SchemaVersion
     model: ModelInfo
     task: str
     tokenizer: TokenizerInfo

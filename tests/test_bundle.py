@@ -302,7 +302,12 @@ def test_a_name_that_no_file_system_takes_is_one_sentence(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [('"params":1', '"params":"1"'), ('"lengths":[384]', '"lengths":[]')]
+    ("old", "new"),
+    [
+        ('"params":1', '"params":"1"'),
+        ('"lengths":[384]', '"lengths":[]'),
+        ('"schema_version":1', '"schema_version":true'),
+    ],
 )
 def test_a_manifest_is_read_strictly(published, old, new):
     path = published / "manifest.json"

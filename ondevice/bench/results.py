@@ -47,6 +47,7 @@ from ondevice.bench.parts import (
     plain,
 )
 from ondevice.errors import UserError
+from ondevice.manifest import SchemaVersion
 
 __all__ = [
     "ArtifactIdentity",
@@ -91,7 +92,7 @@ class ResultError(UserError):
 class BenchmarkResult(Documented):
     """One artifact, measured in one run on one device."""
 
-    schema_version: Literal[1]
+    schema_version: SchemaVersion
     """Version of this schema."""
     created: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
     """When the run began, UTC, for example "2026-01-31T12:00:00Z"."""

@@ -93,6 +93,7 @@ CHANGES = {
     "unknown field": (put(("colour",), "red"), "colour: there is no such field"),
     "unknown inner field": (put(("device", "imei"), "1"), "device.imei: there is no such field"),
     "missing field": (lambda d: d.pop("device"), "device: Field required"),
+    "schema true": (put(("schema_version",), True), "schema_version"),
     "older schema": (put(("schema_version",), 0), "schema_version"),
     "no schema": (lambda d: d.pop("schema_version"), "schema_version: Field required"),
     "control characters": (put(("device", "name"), "a\x1b[31mb"), "device.name"),
