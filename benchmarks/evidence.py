@@ -53,7 +53,9 @@ def main() -> int:
     arguments.results.parent.mkdir(exist_ok=True)
     arguments.results.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     print(console.table(HEADERS, [row_of(record) for record in records]))
-    failed = any(row["status"] == "failed" for record in records for row in record["checks"])
+    rows = [row for record in records for row in record["checks"]]
+    # What an older runtime refuses is a finding of this table, not a fault.
+    failed = any(row["status"] == "failed" and row["check"] != "runtime" for row in rows)
     return 3 if failed else 0
 
 
