@@ -9,13 +9,15 @@ from __future__ import annotations
 import unicodedata
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, FailFast, Field, model_validator
 
 from ondevice.manifest import Sha256, Strict
 
 MAX_SAMPLES = 100_000
 MAX_MEASUREMENTS = 1_000
 MAX_NANOSECONDS = 10**15  # eleven days: no single run takes longer
+
+# FailFast: of a million wrong items one is told; an error for each would cost gigabytes.
 
 # Documents end up in terminals and web pages: no control characters, and an end.
 Text = Annotated[str, Field(max_length=2_000, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -27,7 +29,7 @@ Count = Annotated[int, Field(ge=0, le=2**40)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Percent = Annotated[float, Field(ge=0, le=100)]
 Place = Annotated[int, Field(ge=0, le=2**31 - 1)]
-Samples = Annotated[tuple[Nanoseconds, ...], Field(max_length=MAX_SAMPLES)]
+Samples = Annotated[tuple[Nanoseconds, ...], FailFast(), Field(max_length=MAX_SAMPLES)]
 
 Kind = Literal[
     "load_cold", "load_warm", "first_inference", "model_only", "end_to_end", "tokenize", "decode"
@@ -117,7 +119,7 @@ class ArtifactIdentity(Documented):
     """Format: coreml, tflite, executorch, onnx; "torch" for a checkpoint run by PyTorch."""
     scheme: Name
     """Quantization: fp32, fp16, int8, …"""
-    lengths: Annotated[tuple[Length, ...], Field(max_length=100)] = ()
+    lengths: Annotated[tuple[Length, ...], FailFast(), Field(max_length=100)] = ()
     """Sequence lengths that the artifact serves, tokens."""
     sha256: Sha256 | None = None
     """Hash of the artifact (manifest: artifact.sha256; torch: of the weights); null only for
@@ -165,7 +167,7 @@ class ProtocolInfo(Documented):
     """Timed runs that were asked for, of each kind and length."""
     order: Literal["interleaved", "alone"]
     """interleaved: the artifacts took turns run by run; alone: one after another."""
-    interleaved_with: Annotated[tuple[Name, ...], Field(max_length=1000)] = ()
+    interleaved_with: Annotated[tuple[Name, ...], FailFast(), Field(max_length=1000)] = ()
     """The others that took turns, each as "model target scheme"."""
     timer: Name
     """The clock: "time.perf_counter_ns", "System.nanoTime", "mach_absolute_time", …"""
@@ -263,11 +265,11 @@ class DataInfo(Documented):
 class QuestionScores(Documented):
     """Each question's own score, in the order of the document's `ids`."""
 
-    em: Annotated[tuple[Literal[0, 1], ...], Field(max_length=MAX_SAMPLES)]
+    em: Annotated[tuple[Literal[0, 1], ...], FailFast(), Field(max_length=MAX_SAMPLES)]
     """1 where the answer matches a human's after SQuAD's normalization."""
-    f1: Annotated[tuple[Share, ...], Field(max_length=MAX_SAMPLES)]
+    f1: Annotated[tuple[Share, ...], FailFast(), Field(max_length=MAX_SAMPLES)]
     """Token F1, 0 to 1."""
-    spans: Annotated[tuple[tuple[Place, Place], ...], Field(max_length=MAX_SAMPLES)]
+    spans: Annotated[tuple[tuple[Place, Place], ...], FailFast(), Field(max_length=MAX_SAMPLES)]
     """The answer's code points [start, end) in the context; [0, 0] for "no answer"."""
 
 
@@ -280,7 +282,7 @@ class ScoreInfo(Documented):
 
     data: DataInfo | None = None
     """The questions; null for reported scores."""
-    ids: Annotated[tuple[Name, ...], Field(max_length=MAX_SAMPLES)] = ()
+    ids: Annotated[tuple[Name, ...], FailFast(), Field(max_length=MAX_SAMPLES)] = ()
     """Ids of the questions."""
     artifact: QuestionScores | None = None
     """The artifact's scores."""
@@ -321,7 +323,7 @@ class TrafficPolicy(Documented):
     longest."""
     samples: Samples
     """End-to-end time of each question, all of its windows, nanoseconds."""
-    windows: Annotated[tuple[tuple[Length, Count], ...], Field(max_length=100)] = ()
+    windows: Annotated[tuple[tuple[Length, Count], ...], FailFast(), Field(max_length=100)] = ()
     """[length, windows that ran at it], ascending."""
 
 
@@ -330,7 +332,7 @@ class TrafficInfo(Documented):
 
     data: DataInfo
     """The questions."""
-    policies: Annotated[tuple[TrafficPolicy, ...], Field(min_length=1, max_length=2)]
+    policies: Annotated[tuple[TrafficPolicy, ...], FailFast(), Field(min_length=1, max_length=2)]
     """One for each rule of padding."""
 
     @model_validator(mode="after")

@@ -19,7 +19,7 @@ import tempfile
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import FailFast, Field, ValidationError, model_validator
 
 from ondevice.bench.parts import (
     MAX_MEASUREMENTS,
@@ -118,15 +118,17 @@ class BenchmarkResult(Documented):
     """How it was timed; null only for published figures and what was not run."""
     golden: GoldenCheck
     """Whether it was right on this runtime, before it was timed."""
-    measurements: Annotated[tuple[Measurement, ...], Field(max_length=MAX_MEASUREMENTS)] = ()
+    measurements: Annotated[
+        tuple[Measurement, ...], FailFast(), Field(max_length=MAX_MEASUREMENTS)
+    ] = ()
     """The times, one for each kind and length."""
     memory: MemoryInfo | None = None
     """Peak memory."""
-    placements: Annotated[tuple[Placement, ...], Field(max_length=100)] = ()
+    placements: Annotated[tuple[Placement, ...], FailFast(), Field(max_length=100)] = ()
     """What ran where, as far as the runtime tells."""
     cpu_fallback: bool | None = None
     """Whether part of the graph fell back from the accelerator to the CPU; null if unknown."""
-    notes: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
+    notes: Annotated[tuple[Text, ...], FailFast(), Field(max_length=100)] = ()
     """What a reader of the figures should know."""
     score: ScoreInfo | None = None
     """Whether its answers are right."""

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from ondevice.bench import parts, results
 from ondevice.bench.results import (
@@ -136,6 +137,36 @@ def test_what_cannot_be_is_one_sentence(document, name):
     change(document)
     assert json.dumps(document) != json.dumps(before)
     assert words in refusal(document)
+
+
+MANY = [-1] * 1000
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        (*FIRST, "samples"),
+        ("score", "artifact", "em"),
+        ("score", "artifact", "f1"),
+        ("score", "artifact", "spans"),
+        ("score", "ids"),
+        ("traffic", "policies", 0, "samples"),
+        ("traffic", "policies", 0, "windows"),
+        ("measurements",),
+        ("placements",),
+        ("notes",),
+        ("artifact", "lengths"),
+        ("protocol", "interleaved_with"),
+    ],
+    ids=lambda place: ".".join(map(str, place)),
+)
+def test_of_many_wrong_items_one_is_told(document, place):
+    # An error for each of a million items took gigabytes.
+    put(place, MANY)(document)
+    with pytest.raises(ValidationError) as caught:
+        results.BenchmarkResult.model_validate_json(json.dumps(document))
+    # The policies, of which one at least is needed, are then too few as well.
+    assert caught.value.error_count() <= 2
 
 
 def test_a_newer_schema_asks_for_an_update_whatever_else_is_new(document):
