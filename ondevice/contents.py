@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ondevice import bundle, card, goldens
+from ondevice.errors import UserError
 from ondevice.manifest import (
     SCHEMA_VERSION,
     ArtifactInfo,
@@ -99,9 +100,12 @@ def amend(place: Path, manifest: Manifest) -> Manifest:
     Everything else stays the same file; the bundle is replaced in one step.
 
     Raises:
-        UserError: it cannot be written.
+        UserError: it cannot be written, or holds other files than the manifest says by now.
     """
     with bundle.staging(place) as staged:
+        now = bundle.read_manifest(place)
+        if (now.artifact.sha256, now.files) != (manifest.artifact.sha256, manifest.files):
+            raise UserError(f"'{place.name}' was built anew meanwhile; type the command again")
         kept = {bundle.MANIFEST_FILE, bundle.CARD_FILE}
         shutil.copytree(
             place,

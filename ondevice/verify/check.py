@@ -105,23 +105,22 @@ def run(
 def record(directory: Path, manifest: Manifest, rows: Iterable[CheckInfo]) -> Manifest:
     """Write what was found into a bundle's manifest and card; return the new manifest.
 
-    The oldest version of each runtime that gave the goldens' answers becomes the manifest's
-    `min_runtime` for it. The bundle is replaced whole, in one step: a killed process leaves the
-    old one or the new one.
+    What the runtime matrix found corrects the manifest's `min_runtime`. The bundle is replaced
+    whole, in one step: a killed process leaves the old one or the new one.
 
     Raises:
-        UserError: it cannot be written.
+        UserError: it cannot be written, or is no longer the bundle that was verified.
     """
     found = tuple(rows)
     artifact = manifest.artifact
-    oldest = {**artifact.min_runtime, **compat.min_runtime(_matrix(found))}
+    oldest = compat.min_runtime(artifact.min_runtime, _matrix(found))
     changed = manifest.model_copy(
         update={
             "checks": found,
             "artifact": artifact.model_copy(update={"min_runtime": oldest}),
         }
     )
-    return contents.amend(directory.absolute(), changed)
+    return contents.amend(directory.resolve(), changed)
 
 
 def _matrix(rows: Iterable[CheckInfo]) -> Iterator[compat.Tried]:
@@ -213,6 +212,7 @@ def _interpreter(
 ) -> list[CheckInfo]:
     """Compare runtime and interpreter, for the formats that have an interpreter."""
     from ondevice.verify import REFERENCES
+    from ondevice.verify.mil import UnknownOpError
     from ondevice.verify.runners import open_reference
 
     if manifest.artifact.target not in REFERENCES:
@@ -223,8 +223,14 @@ def _interpreter(
         return [_unopened(golden_check.INTERPRETER, manifest, here)]
     artifact = manifest.artifact
     roles = [output.role for output in artifact.outputs]
-    interpreter = open_reference(artifact.target, directory / artifact.file, roles)
-    return golden_check.check_interpreter(records, opened.model, interpreter)
+    try:
+        interpreter = open_reference(artifact.target, directory / artifact.file, roles)
+        return golden_check.check_interpreter(records, opened.model, interpreter)
+    except UnknownOpError as error:
+        found = Opened(None, reason=str(error))
+    except OnDeviceError as error:
+        found = Opened(None, "reference", "failed", f"the interpreter cannot run it: {error}")
+    return [_unopened(golden_check.INTERPRETER, manifest, found)]
 
 
 def _outputs(records: list[Record], model: Model, evidence: Evidence) -> list[CheckInfo]:

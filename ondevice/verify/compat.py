@@ -352,20 +352,37 @@ class Tried(NamedTuple):
     status: str
 
 
-def min_runtime(rows: Iterable[Tried | CompatRow]) -> dict[str, str]:
-    """Return the oldest version of each runtime that passed and that no newer one failed after.
+def min_runtime(promised: Mapping[str, str], rows: Iterable[Tried | CompatRow]) -> dict[str, str]:
+    """Return what a bundle may promise of its runtimes, given what they did with its goldens.
 
-    A version passed if it did at every length. Versions that could not be had here are left out:
-    they say nothing.
+    A version passed if it did at every length; one that could not be had here says nothing. A
+    version below the promise that passed, with no fault above it, lowers the promise. A fault at or
+    above the promise raises it to the oldest version above all faults that passed, and withdraws
+    it where there is none.
+
+    Args:
+        promised: the oldest version of each runtime, as the manifest has it.
+        rows: the runtime matrix.
     """
     statuses: dict[str, dict[str, set[str]]] = {}
     for row in rows:
         statuses.setdefault(row.runtime, {}).setdefault(row.version, set()).add(row.status)
-    oldest: dict[str, str] = {}
+    oldest = dict(promised)
     for runtime, versions in statuses.items():
-        for version in sorted(versions, key=parse_version, reverse=True):
-            if versions[version] & {"wrong", "refused"}:
-                break
-            if versions[version] == {"passed"}:
-                oldest[runtime] = version
+        faults = [one for one, found in versions.items() if found & {"wrong", "refused"}]
+        above = max(map(parse_version, faults), default=())
+        passed = [
+            one
+            for one, found in versions.items()
+            if found == {"passed"} and parse_version(one) > above
+        ]
+        lowest = min(passed, key=parse_version, default=None)
+        known = oldest.get(runtime)
+        refuted = known is not None and bool(faults) and parse_version(known) <= above
+        if lowest is not None and (
+            known is None or refuted or parse_version(lowest) < parse_version(known)
+        ):
+            oldest[runtime] = lowest
+        elif refuted:
+            del oldest[runtime]
     return oldest

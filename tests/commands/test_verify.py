@@ -241,6 +241,23 @@ def test_the_runtime_matrix_becomes_min_runtime(place):
     assert same == manifest.files
 
 
+def test_a_bundle_that_was_built_anew_is_left_alone(place):
+    manifest = bundle.read_manifest(place)
+    other = manifest.artifact.model_copy(update={"sha256": "0" * 64})
+    before = (place / bundle.MANIFEST_FILE).read_bytes()
+    with pytest.raises(UserError, match="built anew meanwhile"):
+        check.record(place, manifest.model_copy(update={"artifact": other}), [])
+    assert (place / bundle.MANIFEST_FILE).read_bytes() == before
+
+
+def test_a_link_to_a_bundle_stays_a_link(place, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(place)
+    check.record(link, bundle.read_manifest(link), [tried("onnxruntime", "1.20.0", "passed")])
+    assert link.is_symlink()
+    assert bundle.open_bundle(place).checks
+
+
 def test_without_a_matrix_min_runtime_stays(place):
     manifest = bundle.read_manifest(place)
     check.record(place, manifest, [])

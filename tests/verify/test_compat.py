@@ -196,7 +196,25 @@ def rows(**statuses):
 )
 def test_the_oldest_version_that_passed_and_none_failed_after(statuses, oldest):
     expected = {} if oldest is None else {"tflite-runtime": oldest}
-    assert compat.min_runtime(rows(**statuses)) == expected
+    assert compat.min_runtime({}, rows(**statuses)) == expected
+
+
+@pytest.mark.parametrize(
+    ("promise", "statuses", "oldest"),
+    [
+        ("2.14", {"v2_20": "passed"}, "2.14"),  # a newer pass refutes nothing
+        ("2.14", {"v2_9": "passed"}, "2.9"),
+        ("2.14", {"v2_14": "wrong"}, None),
+        ("2.14", {"v2_15": "refused", "v2_20": "passed"}, "2.20"),
+        ("2.14", {"v2_9": "wrong"}, "2.14"),  # below the promise, as it says
+        ("2.14", {"v2_9": "wrong", "v2_20": "passed"}, "2.14"),
+        ("2.14", {"v2_14": "not_run"}, "2.14"),
+    ],
+)
+def test_a_promise_changes_only_where_it_is_contradicted(promise, statuses, oldest):
+    expected = {"onnxruntime": "1.17"} | ({} if oldest is None else {"tflite-runtime": oldest})
+    promised = {"onnxruntime": "1.17", "tflite-runtime": promise}
+    assert compat.min_runtime(promised, rows(**statuses)) == expected
 
 
 # The goldens.
@@ -243,7 +261,7 @@ def test_the_installed_runtime_passes(published, target, scheme, package):
     assert {(row.status, row.reason) for row in found} == {("passed", "")}
     assert all(row.figure is not None for row in found)
     version = installed(package).split("==")[1]
-    assert compat.min_runtime(found) == {package: version}
+    assert compat.min_runtime({}, found) == {package: version}
 
 
 def test_a_runtime_of_another_format_is_not_run(published):
@@ -281,7 +299,7 @@ def test_exchanged_weights_are_wrong(published, tmp_path):
     )
     found = compat.run(republish(altered), [installed("ai-edge-litert")])
     assert {row.status for row in found} == {"wrong"}
-    assert compat.min_runtime(found) == {}
+    assert compat.min_runtime({}, found) == {}
 
 
 def test_a_damaged_artifact_is_refused_with_the_runtimes_reason(published, tmp_path):
@@ -300,7 +318,7 @@ def test_a_damaged_artifact_is_refused_with_the_runtimes_reason(published, tmp_p
 def test_tflite_runtime_2_14_passes(published, cache, scheme):
     found = run_or_skip(published("tflite", scheme), OLD)
     assert [(row.status, row.reason) for row in found] == [("passed", "")] * 2
-    assert compat.min_runtime(found) == {"tflite-runtime": "2.14.0"}
+    assert compat.min_runtime({}, found) == {"tflite-runtime": "2.14.0"}
 
 
 @pytest.mark.slow
@@ -308,7 +326,7 @@ def test_tflite_runtime_2_14_refuses_int8(published, cache):
     found = run_or_skip(published("tflite", "int8"), OLD, installed("ai-edge-litert"))
     assert [row.status for row in found] == ["refused", "refused", "passed", "passed"]
     assert "version" in found[0].reason
-    assert set(compat.min_runtime(found)) == {"ai-edge-litert"}
+    assert set(compat.min_runtime({}, found)) == {"ai-edge-litert"}
 
 
 @pytest.mark.slow
@@ -334,7 +352,7 @@ def test_onnxruntime_is_right_from_the_version_that_the_manifest_says(published,
     found = run_or_skip(directory, "onnxruntime==1.17.0", "onnxruntime==1.16.3")
     assert [row.status for row in found] == ["passed", "passed", "refused", "refused"]
     promised = bundle.read_manifest(directory).artifact.min_runtime["onnxruntime"]
-    oldest = compat.min_runtime(found)["onnxruntime"]
+    oldest = compat.min_runtime({}, found)["onnxruntime"]
     assert compat.parse_version(oldest) == compat.parse_version(promised)
 
 

@@ -9,6 +9,7 @@ import pytest
 from ondevice import bundle, console
 from ondevice.targets import TARGETS
 from ondevice.verify import check, golden_check, runners
+from ondevice.verify.mil import MilError, UnknownOpError
 from tests.conftest import make_checkpoint
 from tests.requirements import need
 from tests.verify.broken import publish
@@ -70,3 +71,18 @@ def test_without_the_runtime_it_did_not_run(place):
     (row,) = verify(place)
     assert (row.status, row.evidence) == ("not_run", "not run")
     assert "not here" in row.reason
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(UnknownOpError("einsum", "x"), "not_run"), (MilError("it has no value"), "failed")]
+)
+def test_an_interpreter_that_cannot_is_a_row(place, monkeypatch, error, status):
+    with_stand_in(monkeypatch, 1.0)
+
+    def refuse(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(golden_check, "check_interpreter", refuse)
+    (row,) = verify(place)
+    assert row.status == status
+    assert str(error) in row.reason
