@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 TRAINING_FILE = "training.json"
 CARD_FILE = "README.md"
-RUN_FILES = ("run.json", "scores.json", "curve.json")
+RUN_FILES: dict[str, type[Any]] = {"run.json": dict, "scores.json": dict, "curve.json": list}
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,9 @@ def publish(options: PublishOptions) -> dict[str, Any]:
         UserError: the run is not finished, or `out` holds something else.
         CheckpointError: a weight does not fit into float16.
     """
-    record, scores, curve = (_read(options.run, name) for name in RUN_FILES)
+    record, scores, curve = (_read(options.run, *file) for file in RUN_FILES.items())
+    if not (options.run / WEIGHTS_FILE).is_file():
+        raise UserError(f"{options.run} is not a finished run: it has no {WEIGHTS_FILE}")
     if options.out.exists() and not (options.out / TRAINING_FILE).is_file():
         raise UserError(
             f"{options.out} exists and was not written by 'ondevice distill publish'; choose"
@@ -85,7 +87,7 @@ def publish(options: PublishOptions) -> dict[str, Any]:
     return dict(scores)
 
 
-def _read(run: Path, name: str) -> Any:
+def _read(run: Path, name: str, kind: type[Any]) -> Any:
     path = run / name
     if not path.is_file():
         raise UserError(
@@ -93,24 +95,43 @@ def _read(run: Path, name: str) -> Any:
             " finetune' and 'ondevice distill task'"
         )
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise UserError(f"{path} is unreadable: {error}") from error
+    if not isinstance(found, kind):
+        raise UserError(f"{path} is not what a run writes; give the directory of a finished run")
+    return found
 
 
 @contextlib.contextmanager
 def _beside(out: Path) -> Iterator[Path]:
-    """Yield a directory beside `out` that takes its place if all went well."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    """Yield a directory beside `out` that takes its place if all went well.
+
+    An earlier publication is put aside first, and comes back if the new one cannot take its place.
+    """
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    except OSError as error:
+        raise _unwritable(out, error) from error
+    aside = temporary.with_name(f"{temporary.name}.old")
     try:
         temporary.chmod(0o755)
         yield temporary
         if out.exists():
-            shutil.rmtree(out)
+            out.rename(aside)
         temporary.rename(out)
+    except OSError as error:
+        raise _unwritable(out, error) from error
     finally:
+        if aside.exists() and not out.exists():
+            aside.rename(out)
+        shutil.rmtree(aside, ignore_errors=True)
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _unwritable(out: Path, error: OSError) -> UserError:
+    return UserError(f"{out} cannot be written: {error.strerror or error}; choose another --out")
 
 
 def _copy_checkpoint(run: Path, directory: Path) -> None:

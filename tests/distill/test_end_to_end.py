@@ -68,6 +68,9 @@ def test_a_student_learns_from_the_embedded_teacher(
     )
     (built,) = build.run(options, console.Progress())
     assert {row.status for row in built.parity} == {"passed"}
-    question = ["--question", "What is the capital of France?", "--context", "Paris is a capital."]
+    context = "The Nile rises in Burundi. It is 6,650 km long and flows to the north."
+    question = ["--question", "How long is the Nile?", "--context", context]
     assert cli.main(["ask", str(built.job.place), *question, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["answers"][0]["text"] in "Paris is a capital."
+    best = json.loads(capsys.readouterr().out)["answers"][0]
+    assert best["text"] == context[best["start"] : best["end"]]
+    assert "6,650" in best["text"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -116,3 +117,36 @@ def test_the_command_line(run: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert cli.main(words) == 0
     assert json.loads(capsys.readouterr().out)["teacher"]
     assert cli.main(["distill", "publish", str(tmp_path), "--out", "x", "--licence", "mit"]) == 2
+
+
+def test_bad_places_and_runs_are_one_sentence(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UserError, match=r"file/x cannot be written: .*choose another --out"):
+        publish(options(run, tmp_path / "file" / "x"))
+    bad = tmp_path / "run"
+    shutil.copytree(run, bad, ignore=shutil.ignore_patterns("checkpoints", "model.safetensors"))
+    with pytest.raises(UserError, match=r"has no model\.safetensors"):
+        publish(options(bad, tmp_path / "out"))
+    (bad / "scores.json").write_text("[]")
+    with pytest.raises(UserError, match=r"scores\.json is not what a run writes"):
+        publish(options(bad, tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_earlier_publication_survives_a_full_disk(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(options(run, tmp_path / "out"))
+    before = (tmp_path / "out" / "model.safetensors").read_bytes()
+    rename = Path.rename
+
+    def full(self: Path, target: Path) -> Path:
+        if target == tmp_path / "out" and not self.name.endswith(".old"):
+            raise OSError(28, "No space left on device")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", full)
+    with pytest.raises(UserError, match="No space left on device"):
+        publish(options(run, tmp_path / "out"))
+    assert (tmp_path / "out" / "model.safetensors").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
