@@ -74,7 +74,8 @@ def test_without_the_runtime_it_did_not_run(place):
 
 
 @pytest.mark.parametrize(
-    ("error", "status"), [(UnknownOpError("einsum", "x"), "not_run"), (MilError("it has no value"), "failed")]
+    ("error", "status"),
+    [(UnknownOpError("einsum", "x"), "not_run"), (MilError("it has no value"), "failed")],
 )
 def test_an_interpreter_that_cannot_is_a_row(place, monkeypatch, error, status):
     with_stand_in(monkeypatch, 1.0)
