@@ -46,7 +46,9 @@ def test_kotlin_unit_tests_pass(jars: list[Path]) -> None:
 
 def test_benchmark_documents_fit_the_schema(jars: list[Path]) -> None:
     lines = _run("dev.ondevice.core.SampleDocumentsKt", jars).splitlines()
-    complete, failed, early = (parse_result(line.encode(), "the app's document") for line in lines)
+    complete, failed, early, unchecked = (
+        parse_result(line.encode(), "the app's document") for line in lines
+    )
     assert (complete.status, complete.evidence, complete.golden.status) == (
         "complete",
         "phone",
@@ -64,3 +66,5 @@ def test_benchmark_documents_fit_the_schema(jars: list[Path]) -> None:
     }
     assert (failed.status, failed.golden.status, failed.measurements) == ("partial", "failed", ())
     assert early.reason == "the phone became too hot"
+    assert (unchecked.evidence, unchecked.golden.status) == ("not run", "not_run")
+    assert (unchecked.golden.reason, unchecked.measurements) == ("the runtime refused", ())

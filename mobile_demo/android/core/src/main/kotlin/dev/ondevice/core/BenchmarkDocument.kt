@@ -47,7 +47,11 @@ object BenchmarkDocument {
 
     fun write(run: BenchmarkRun): String {
         val failure = run.check?.failure
-        val measurements = if (failure == null) measurements(run) else emptyList()
+        val measurements = if (run.check == null || failure != null) {
+            emptyList() // times of a model that was not seen to answer rightly
+        } else {
+            measurements(run)
+        }
         val reason = when {
             failure != null -> "the goldens failed: $failure"
             run.reason.isEmpty() && measurements.isEmpty() -> "nothing was timed"
@@ -69,7 +73,7 @@ object BenchmarkDocument {
                 "artifact" to artifact(run.manifest),
                 "runtime" to runtime(run),
                 "protocol" to protocol(run),
-                "golden" to golden(run.check),
+                "golden" to golden(run.check, reason),
                 "measurements" to measurements,
                 "memory" to run.peakBytes?.let { mapOf("peak_bytes" to it, "method" to "VmHWM") },
                 "notes" to run.notes.map { plain(it) },
@@ -130,8 +134,8 @@ object BenchmarkDocument {
         "load_cold" to LOAD_COLD,
     )
 
-    private fun golden(check: CheckReport?) = when {
-        check == null -> mapOf("status" to "not_run", "reason" to "the artifact was not loaded")
+    private fun golden(check: CheckReport?, reason: String) = when {
+        check == null -> mapOf("status" to "not_run", "reason" to plain(reason))
         check.failure == null -> mapOf(
             "status" to "passed",
             "checked" to check.checked,

@@ -21,14 +21,20 @@ class ModelCheck(
         var checked = checked(code)
         var maxAbs: Double? = null
         for (golden in goldens) {
-            val failure = when (golden) {
-                is RunGolden -> {
-                    val difference = compare(golden)
-                    maxAbs = maxOf(maxAbs ?: 0.0, difference.maxAbs)
-                    difference.failure(golden)
+            val failure = try {
+                when (golden) {
+                    is RunGolden -> {
+                        val difference = compare(golden)
+                        maxAbs = maxOf(maxAbs ?: 0.0, difference.maxAbs)
+                        difference.failure(golden)
+                    }
+                    is AnswerGolden -> checkAnswer(golden)
+                    is TokenizeGolden, is WindowGolden, is DecodeGolden -> continue
                 }
-                is AnswerGolden -> checkAnswer(golden)
-                is TokenizeGolden, is WindowGolden, is DecodeGolden -> continue
+            } catch (error: CoreException) {
+                error.message
+            } catch (error: EngineException) {
+                error.message
             }
             checked++
             if (failure != null) return CheckReport(checked, maxAbs, failure)
@@ -67,6 +73,9 @@ class ModelCheck(
             val limit = golden.maxAbs
             val least = golden.minCosine
             return when {
+                // Whatever the limits are, and where there are none.
+                maxAbs == WRONG.maxAbs ->
+                    "an output is missing or not finite at length ${golden.length}"
                 limit != null && maxAbs > limit ->
                     "outputs differ by $maxAbs at length ${golden.length}, more than $limit"
                 least != null && cosine < least ->

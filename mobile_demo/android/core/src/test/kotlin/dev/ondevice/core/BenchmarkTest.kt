@@ -99,4 +99,70 @@ class BenchmarkTest {
         assertTrue("other ids" in failed.check?.failure.orEmpty())
         assertTrue(failed.runs.isEmpty() && failed.warmLoads.isEmpty())
     }
+
+    /** Answers as it should `good` times, and then as `bad` does. */
+    private class Turning(private var good: Int, private val bad: () -> Float) : Engine {
+        private val inner = FakeEngine(5)
+        override val info = inner.info
+
+        override fun run(inputs: ModelInputs): Map<String, FloatArray> =
+            if (good-- > 0) inner.run(inputs) else FakeEngine(5, bad()).run(inputs)
+
+        override fun close() = Unit
+    }
+
+    private fun document(run: BenchmarkRun) =
+        JsonReader(BenchmarkDocument.write(run)).read() as JsonObject
+
+    private fun assertNothingMeasured(run: BenchmarkRun, status: String, reason: String) {
+        val document = document(run)
+        assertEquals(JsonArray(emptyList()), document.values["measurements"])
+        assertEquals(JsonString("not run"), document.values["evidence"])
+        val golden = (document.values["golden"] as JsonObject).values
+        assertEquals(JsonString(status), golden["status"])
+        assertTrue(reason in (golden["reason"] as JsonString).value, "$golden")
+        assertTrue(reason in (document.values["reason"] as JsonString).value, "$document")
+    }
+
+    private val refuse = { throw EngineException("the runtime refused") }
+
+    private fun goldens(): List<String> {
+        val ones = List(LENGTH) { 1 }.joinToString(",")
+        val run = """{"kind": "run", "length": $LENGTH, "valid": 1, """ +
+            """"inputs": {"input_ids": [$ones]}, "outputs": {"start": [[-4]]}, "max_abs": 0.1, "min_cosine": null}"""
+        val options = """{"max_length": $LENGTH, "doc_stride": 4, "max_query": 8, """ +
+            """"max_answer": 6, "n_best": 3}"""
+        val answer = """{"kind": "answer", "question": "ada", "context": "met in Rome", """ +
+            """"options": $options, "windows": 1, "utf16": [7, 11], "margin": 1, """ +
+            """"decisive": true, "answer": {"text": "Rome", "start": 7, "end": 11, "score": 10, "probability": 1}}"""
+        return listOf(run, answer)
+    }
+
+    @Test
+    fun goldensThatThrowAreFailedGoldens() {
+        for (golden in goldens()) {
+            assertEquals(null, run(goldens = golden) { FakeEngine(5) }.check?.failure)
+            val refused = run(goldens = golden) { Turning(1, refuse) }
+            assertEquals(1, refused.check?.checked)
+            assertNothingMeasured(refused, "failed", "the runtime refused")
+        }
+        val nan = run(goldens = goldens()[1]) { Turning(1) { Float.NaN } }
+        assertNothingMeasured(nan, "failed", "not finite")
+    }
+
+    @Test
+    fun aFirstRunThatThrowsIsTheReason() {
+        assertNothingMeasured(run { Turning(0, refuse) }, "not_run", "the runtime refused")
+        assertNothingMeasured(run { Turning(0) { Float.NaN } }, "not_run", "not finite")
+    }
+
+    @Test
+    fun outputsThatAreMissingOrNotFiniteFailWithoutLimitsToo() {
+        val golden = goldens()[0].replace("0.1", "null").replace("[[-4]]", "[[1, 1, 1, 1, 1, 1]]")
+        assertEquals(null, run(goldens = golden) { FakeEngine(5) }.check?.failure)
+        val nan = run(goldens = golden) { Turning(1) { Float.NaN } }
+        assertNothingMeasured(nan, "failed", "missing or not finite")
+        val missing = run(goldens = golden.replace("start", "other")) { FakeEngine(5) }
+        assertNothingMeasured(missing, "failed", "missing or not finite")
+    }
 }

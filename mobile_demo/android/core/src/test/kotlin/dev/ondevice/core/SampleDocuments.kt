@@ -27,4 +27,5 @@ fun main() {
     println(BenchmarkDocument.write(sampleRun(CheckReport(3, 0.5, "outputs\tdiffer"), reason = "")))
     val early = sampleRun(CheckReport(40, null, null), reason = "the phone became too hot")
     println(BenchmarkDocument.write(early))
+    println(BenchmarkDocument.write(sampleRun(null, reason = "the runtime refused")))
 }
