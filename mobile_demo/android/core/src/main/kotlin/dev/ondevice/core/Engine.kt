@@ -39,7 +39,9 @@ class ModelInputs(val length: Int, private val rows: Map<String, IntArray>) {
 
     companion object {
         fun of(window: Window, length: Int, padId: Int): ModelInputs {
-            require(length >= window.size) { "a window of ${window.size} tokens in $length" }
+            if (length < window.size) {
+                throw EngineException("a window of ${window.size} tokens does not fit in $length")
+            }
             return ModelInputs(
                 length,
                 mapOf(

@@ -3,6 +3,7 @@ package dev.ondevice.core
 import kotlin.test.Test
 import kotlin.test.assertContentEquals
 import kotlin.test.assertEquals
+import kotlin.test.assertFailsWith
 import kotlin.test.assertTrue
 
 class QuestionsTest {
@@ -114,5 +115,15 @@ class QuestionsTest {
         val reply = answering.answer("ada", "met in Rome")
         assertEquals("Rome", reply.answers[0].text)
         assertEquals(listOf(LENGTH), reply.lengths)
+    }
+
+    @Test
+    fun windowsBeyondTheModelsLengthAreErrorsOfTheEngine() {
+        val bundle = Bundle.open(memoryBundle())
+        val answering = QuestionAnswering(bundle.manifest, bundle.tokenizer(), FakeEngine(5))
+        val error = assertFailsWith<EngineException> {
+            answering.answer("ada", "met in Rome", lengths = listOf(4))
+        }
+        assertTrue("7 tokens" in error.message, error.message)
     }
 }
