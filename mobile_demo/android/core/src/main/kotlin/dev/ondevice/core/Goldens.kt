@@ -188,7 +188,8 @@ internal object GoldenReader {
             ?: fields.fail(name, "a list of one row")
         val values = row.flatMap { (it as? JsonArray)?.values ?: listOf(it) }
         return FloatArray(values.size) {
-            (values[it] as? JsonNumber)?.value?.toFloat() ?: fields.fail(name, "numbers")
+            val value = (values[it] as? JsonNumber)?.value?.toFloat()
+            value?.takeIf { number -> number.isFinite() } ?: fields.fail(name, "finite numbers")
         }
     }
 }

@@ -7,7 +7,10 @@ data object JsonNull : Json
 
 data class JsonBoolean(val value: Boolean) : Json
 
-/** A number; `whole` is null where it is written with a point or an exponent, or is too large. */
+/**
+ * A number, infinite where it is beyond a double; `whole` is null where it is written with a point
+ * or an exponent, or is too large.
+ */
 data class JsonNumber(val value: Double, val whole: Long?) : Json
 
 data class JsonString(val value: String) : Json
@@ -132,9 +135,7 @@ internal class JsonReader(private val text: String) {
             digits()
         }
         val literal = text.substring(begin, at)
-        val value = literal.toDouble()
-        if (value.isInfinite()) fail("a number is out of range")
-        return JsonNumber(value, if (whole) literal.toLongOrNull() else null)
+        return JsonNumber(literal.toDouble(), if (whole) literal.toLongOrNull() else null)
     }
 
     private fun digits() {

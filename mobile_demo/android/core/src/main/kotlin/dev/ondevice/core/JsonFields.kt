@@ -47,11 +47,11 @@ internal class JsonFields(value: Json, private val where: String, private val ki
         return DoubleArray(items.size) { double(items[it], name) }
     }
 
-    /** Logits, float32; null stands for NaN, which JSON lacks. */
+    /** Logits, float32, which may be infinite; null stands for NaN, which JSON lacks. */
     fun logits(name: String): FloatArray {
         val items = array(name)
         return FloatArray(items.size) {
-            if (items[it] == JsonNull) Float.NaN else double(items[it], name).toFloat()
+            if (items[it] == JsonNull) Float.NaN else number(items[it], name).toFloat()
         }
     }
 
@@ -117,6 +117,9 @@ internal class JsonFields(value: Json, private val where: String, private val ki
     }
 
     private fun double(value: Json, name: String): Double =
+        number(value, name).takeIf { it.isFinite() } ?: fail(name, "a finite number")
+
+    private fun number(value: Json, name: String): Double =
         (value as? JsonNumber)?.value ?: fail(name, "a number")
 
     private fun pair(value: Json, name: String, least: Int): IntArray {

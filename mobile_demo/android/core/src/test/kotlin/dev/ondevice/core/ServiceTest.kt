@@ -28,6 +28,8 @@ class ServiceTest {
             """{"op": "tokenize", "text": 1}""",
             """{"op": "statistics", "samples": []}""",
             """{"op": "statistics", "samples": [null]}""",
+            """{"op": "statistics", "samples": [1, 1e400]}""",
+            """{"op": "time", "text": "a", "repeat": 1e400}""",
             """{"op": "time", "text": "a", "repeat": 0}""",
             """{"op": "time", "text": "a", "repeat": 99999999999999999999}""",
             """{$decode, "windows": [{"offsets": [[0, 1]], "context": [0, 2], "max_context": [1],
@@ -40,6 +42,17 @@ class ServiceTest {
                 "start_logits": [1], "end_logits": [1]}]}""",
         )
         for (line in lines) assertEquals(JsonString("bad_request"), field(line, "error"), line)
+    }
+
+    @Test
+    fun logitsBeyondADoubleAreNotFinite() {
+        for (logit in listOf("1e400", "-1e400", "1e39", "1" + "0".repeat(400))) {
+            val line = """{"op": "decode", "context": "a", "options": {"max_length": 32, """ +
+                """"doc_stride": 1, "max_query": 8, "max_answer": 3, "n_best": 2}, "windows": [""" +
+                """{"offsets": [[0, 1]], "context": [0, 1], "max_context": [1], """ +
+                """"start_logits": [$logit], "end_logits": [1]}]}"""
+            assertEquals(JsonString("not_finite"), field(line, "error"), logit)
+        }
     }
 
     @Test
