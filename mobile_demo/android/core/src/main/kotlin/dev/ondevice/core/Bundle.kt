@@ -42,7 +42,7 @@ class Bundle private constructor(private val files: BundleFiles, val manifest: M
 
     /** The files that an app reads: the artifact's, the vocabulary and the goldens. */
     fun neededFiles(): List<String> = manifest.files.keys.filter {
-        it == VOCABULARY || it == GOLDENS || isOf(it, manifest.artifact.file)
+        it == manifest.tokenizer.file || it == GOLDENS || isOf(it, manifest.artifact.file)
     }
 
     /** @throws CoreException the vocabulary is missing or cannot be used */
@@ -52,13 +52,19 @@ class Bundle private constructor(private val files: BundleFiles, val manifest: M
             val message = "the bundle's tokenizer is ${info.kind}; this app knows wordpiece"
             throw CoreException(ErrorKind.NO_VOCABULARY, message)
         }
-        val text = readText(files, VOCABULARY, ErrorKind.BAD_VOCABULARY)
+        val text = readListed(info.file, ErrorKind.BAD_VOCABULARY)
         return WordPiece(Vocabulary.of(text), info.lowercase, info.stripAccents)
     }
 
     /** @throws CoreException a line is not a record */
     fun goldens(): List<Golden> =
-        GoldenReader.read(readText(files, GOLDENS, ErrorKind.BAD_GOLDEN))
+        GoldenReader.read(readListed(GOLDENS, ErrorKind.BAD_GOLDEN))
+
+    /** Read a file of the manifest: what it does not list has no hash to compare. */
+    private fun readListed(name: String, kind: ErrorKind): String {
+        if (name !in manifest.files) throw missing(name)
+        return readText(files, name, kind)
+    }
 
     private fun listed(name: String) {
         if (manifest.files.keys.none { isOf(it, name) }) throw missing(name)
@@ -75,7 +81,6 @@ class Bundle private constructor(private val files: BundleFiles, val manifest: M
 
     companion object {
         const val MANIFEST = "manifest.json"
-        const val VOCABULARY = "vocab.txt"
         const val GOLDENS = "golden.jsonl"
 
         /**

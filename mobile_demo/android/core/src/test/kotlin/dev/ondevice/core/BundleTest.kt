@@ -28,6 +28,32 @@ class BundleTest {
         assertEquals(ErrorKind.MISSING_FILE, kindOf { Bundle.open(MemoryFiles(mutableMapOf())) })
     }
 
+    @Test
+    fun readsOnlyWhatTheManifestLists() {
+        for (name in listOf("vocab.txt", "golden.jsonl")) {
+            val files = memoryBundle()
+            val manifest = files.files.getValue("manifest.json").decodeToString()
+            val renamed = manifest.replace("\"$name\": {\"sha256\"", "\"other\": {\"sha256\"")
+            assertTrue(renamed != manifest)
+            files.files["manifest.json"] = renamed.toByteArray()
+            val bundle = Bundle.open(files)
+            val read = if (name == "vocab.txt") bundle::tokenizer else bundle::goldens
+            assertEquals(ErrorKind.MISSING_FILE, kindOf { read() }, name)
+        }
+    }
+
+    @Test
+    fun readsTheVocabularyThatTheManifestNames() {
+        val files = memoryBundle()
+        files.files["words.txt"] = files.files.remove("vocab.txt")!!
+        val manifest = files.files.getValue("manifest.json").decodeToString()
+        files.files["manifest.json"] = manifest.replace("vocab.txt", "words.txt").toByteArray()
+        val bundle = Bundle.open(files)
+        assertTrue("words.txt" in bundle.neededFiles())
+        bundle.verify(bundle.neededFiles())
+        bundle.tokenizer()
+    }
+
     private fun read(text: String) = kindOf { Manifest.read(text) }
 
     @Test
