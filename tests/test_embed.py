@@ -170,7 +170,9 @@ def test_a_target_that_the_app_cannot_run(root, tmp_path, app, target):
     if target in app.targets:
         assert place(app, root, made).changed
     else:
-        with pytest.raises(UserError, match=rf"{app.name} app cannot run .*'{target}'; it runs: "):
+        with pytest.raises(
+            UserError, match=rf"{app.name} app cannot run .*'{target}'; what can be"
+        ):
             embed.open_sources([made], [app])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +60,11 @@ def run(arguments: argparse.Namespace) -> int:
     root = arguments.app or _default_root()
     for app in apps:  # before anything is copied
         embedding.place_of(app, root)
-    sources = embedding.open_sources(arguments.bundles, apps)
+    opened = embedding.open_sources(arguments.bundles, apps)
+    sources = {app.name: embedding.for_app(app, opened) for app in apps}
     if arguments.check:
         return _check(apps, root, sources, arguments.json)
-    done = [embedding.embed(app, root, sources) for app in apps]
+    done = [embedding.embed(app, root, sources[app.name]) for app in apps]
     if arguments.json:
         _print_json({"apps": [_document(one) for one in done]})
     else:
@@ -75,10 +77,13 @@ def _default_root() -> Path:
     return here if here.is_dir() or not beside.is_dir() else beside
 
 
-def _check(apps: list[App], root: Path, sources: tuple[Source, ...], as_json: bool) -> int:
+def _check(
+    apps: list[App], root: Path, sources: Mapping[str, tuple[Source, ...]], as_json: bool
+) -> int:
     found = {}
     for app in apps:
-        wanted = embedding.index_of(app, sources) if sources else None
+        own = sources[app.name]
+        wanted = embedding.index_of(app, own) if own else None
         found[app.name] = embedding.problems(embedding.place_of(app, root), wanted)
     if as_json:
         rows = [

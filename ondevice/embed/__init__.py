@@ -28,6 +28,7 @@ __all__ = [
     "Index",
     "Source",
     "embed",
+    "for_app",
     "index_of",
     "open_sources",
     "place_of",
@@ -82,11 +83,11 @@ class Embedded:
 
 
 def open_sources(directories: Sequence[Path], apps: Sequence[App]) -> tuple[Source, ...]:
-    """Open bundles and refuse those that one of the apps must not hold.
+    """Open bundles and refuse those that an app must not hold, or that none of them can run.
 
     Raises:
         BundleError: one is not a bundle, or not as it was published.
-        UserError: one failed a check, or an app cannot run it; or two have the same name.
+        UserError: one failed a check, or no app can run it; or two have the same name.
     """
     sources: dict[str, Source] = {}
     for directory in directories:
@@ -99,6 +100,20 @@ def open_sources(directories: Sequence[Path], apps: Sequence[App]) -> tuple[Sour
             )
         sources[source.name] = source
     return tuple(sources[name] for name in sorted(sources))
+
+
+def for_app(app: App, sources: Sequence[Source]) -> tuple[Source, ...]:
+    """Return the bundles that an app can run: Core ML's go to iOS, whatever else is named.
+
+    Raises:
+        UserError: it can run none of them.
+    """
+    own = tuple(one for one in sources if one.manifest.artifact.target in app.targets)
+    if sources and not own:
+        raise UserError(
+            f"the {app.name} app can run none of these bundles; it runs: {', '.join(app.targets)}"
+        )
+    return own
 
 
 def _needed(directory: Path, manifest: Manifest) -> dict[str, FileInfo]:

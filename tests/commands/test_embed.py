@@ -96,10 +96,23 @@ def test_what_is_missing_is_said_in_one_sentence(root, arguments, sentence, caps
     assert error.count("\n") == 1
 
 
-def test_nothing_is_copied_when_one_of_two_apps_cannot_run_it(root, tmp_path, capsys):
+def test_each_app_gets_the_bundles_that_it_runs(root, tmp_path, capsys):
+    package = make_bundle(tmp_path / "package", "coreml")
+    flat = make_bundle(tmp_path / "flat", "tflite")
+    assert run(root, package, flat, "--ios", "--android") == 0
+    capsys.readouterr()
+    held = {
+        name: {path.name for path in (root / app.bundles).iterdir() if path.is_dir()}
+        for name, app in APPS.items()
+    }
+    assert held == {"ios": {"package", "flat"}, "android": {"flat"}}
+    assert run(root, package, flat, "--ios", "--android", "--check") == 0
+
+
+def test_nothing_is_copied_when_an_app_would_be_left_with_none(root, tmp_path, capsys):
     made = make_bundle(tmp_path / "package", "coreml")
     assert run(root, made, "--ios", "--android") == 2
-    assert "the android app cannot run" in capsys.readouterr().err
+    assert "the android app can run none of these bundles" in capsys.readouterr().err
     assert not (root / APPS["ios"].bundles).exists()
 
 
