@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from ondevice import __version__, bundle, contents, models
 from ondevice.bench import BenchOptions
 from ondevice.bench.parts import (
+    MAX_SAMPLES,
     ArtifactIdentity,
     DataInfo,
     DeviceInfo,
@@ -215,11 +216,16 @@ def read_questions(path: Path, task: str, count: int) -> Questions:
 
     Raises:
         DataError: the file is unreadable, or contradicts itself.
-        UserError: the bundles answer no questions.
+        UserError: the bundles answer no questions, or there are more than a result holds.
     """
     if task != "qa":
         raise UserError(f"--data holds questions, and the bundles' task is '{task}'; leave it out")
     examples = tuple(spread(qa.read_squad(path), count))
+    if len(examples) > MAX_SAMPLES:
+        raise UserError(
+            f"{path}: a result holds {MAX_SAMPLES} questions at most, these are {len(examples)};"
+            f" give --questions {MAX_SAMPLES} or fewer"
+        )
     for example in examples:
         if not example.id or example.id != plain(example.id, MAX_ID):
             raise DataError(

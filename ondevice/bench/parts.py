@@ -15,6 +15,7 @@ from ondevice.manifest import Sha256, Strict
 
 MAX_SAMPLES = 100_000
 MAX_MEASUREMENTS = 1_000
+MAX_THREADS = 4_096
 MAX_NANOSECONDS = 10**15  # eleven days: no single run takes longer
 
 # FailFast: of a million wrong items one is told; an error for each would cost gigabytes.
@@ -159,7 +160,7 @@ class Placement(Documented):
 class ProtocolInfo(Documented):
     """How it was timed; README says what the words mean."""
 
-    threads: Annotated[int, Field(gt=0, le=4096)] | None = None
+    threads: Annotated[int, Field(gt=0, le=MAX_THREADS)] | None = None
     """CPU threads that the runtime was told to use; null where it chose by itself."""
     warmup: Text
     """The rule by which warm-up ended, as a sentence."""

@@ -164,10 +164,14 @@ def _show(written: dict[Path, BenchmarkResult], *, as_json: bool) -> int:
 
 
 def _options(arguments: argparse.Namespace) -> BenchOptions:
-    for name, least in (("iterations", 1), ("threads", 1), ("questions", 0)):
-        if getattr(arguments, name) < least:
-            given = getattr(arguments, name)
-            raise UserError(f"--{name} must be at least {least}, not {given}")
+    from ondevice.bench.parts import MAX_SAMPLES, MAX_THREADS
+
+    bounds = {"iterations": (1, MAX_SAMPLES), "threads": (1, MAX_THREADS), "questions": (0, None)}
+    for name, (least, most) in bounds.items():
+        given = getattr(arguments, name)
+        if given < least or (most is not None and given > most):
+            limit = f"at least {least}" if most is None else f"from {least} to {most}"
+            raise UserError(f"--{name} must be {limit}, not {given}")
     if not (math.isfinite(arguments.timeout) and arguments.timeout > 0):
         raise UserError(f"--timeout must be a number of seconds, not {arguments.timeout:g}")
     for path in arguments.runner:

@@ -365,6 +365,19 @@ def test_data_and_baseline_that_do_not_fit_are_refused(pair, refused, tmp_path, 
     refused(pair, "a question id is empty", DataError, data=tmp_path / "odd.json")
 
 
+def test_more_questions_than_a_result_holds_are_refused_at_once(tmp_path, monkeypatch):
+    asked = [
+        {"id": str(at), "question": "a?", "answers": [{"text": "a", "answer_start": 0}]}
+        for at in range(4)
+    ]
+    path = tmp_path / "many.json"
+    path.write_text(json.dumps({"data": [{"paragraphs": [{"context": "a b", "qas": asked}]}]}))
+    monkeypatch.setattr(entries, "MAX_SAMPLES", 3)
+    with pytest.raises(UserError, match="3 questions at most, these are 4; give --questions 3"):
+        entries.read_questions(path, "qa", 0)
+    assert len(entries.read_questions(path, "qa", 3).examples) == 3
+
+
 def test_options_of_other_devices_are_refused(pair, refused, recorder):
     refused(pair, "are for phones", app="org.example")
     with pytest.raises(UserError, match="takes no name after a colon"):
