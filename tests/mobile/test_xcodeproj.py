@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ondevice import embed
 from tests.mobile.cores import ROOT
 from tests.requirements import need
 
@@ -72,7 +73,6 @@ def test_the_app_links_the_packages_beside_it(project: Any, targets: dict[str, A
 
 
 def test_the_app_carries_the_folder_that_embed_fills(project: Any, targets: dict[str, Any]) -> None:
-    embed = pytest.importorskip("ondevice.embed")
     files = [
         project.objects[project.objects[file].fileRef]
         for file in _phase(project, targets[APP], "PBXResourcesBuildPhase")
