@@ -236,6 +236,13 @@ def test_files_that_are_not_as_published(core, place, name):
     assert ask(core, "bundle", place)["error"] == "missing_file"
 
 
+def test_a_link_is_not_read(core, place, tmp_path):
+    shutil.copy(place / bundle.GOLDEN_FILE, tmp_path / "elsewhere")
+    (place / bundle.GOLDEN_FILE).unlink()
+    (place / bundle.GOLDEN_FILE).symlink_to(tmp_path / "elsewhere")
+    assert ask(core, "goldens", place)["error"] == "missing_file"
+
+
 def test_an_artifact_that_is_not_among_the_files(core, place):
     change(place, artifact__file="other.mlpackage")
     assert ask(core, "bundle", place)["error"] == "missing_file"

@@ -68,6 +68,17 @@ final class BundleTests: XCTestCase {
         assertThrows(.missingFile) { try ModelBundle(directory: place).verify() }
     }
 
+    func testALinkIsNotRead() throws {
+        for name in ["golden.jsonl", "vocab.txt", "manifest.json"] {
+            let place = try Samples.copy(for: self)
+            try FileManager.default.removeItem(at: place.appendingPathComponent(name))
+            try FileManager.default.createSymbolicLink(
+                at: place.appendingPathComponent(name),
+                withDestinationURL: Samples.bundleDirectory.appendingPathComponent(name))
+            assertThrows(.missingFile) { _ = try ModelBundle(directory: place).read(name) }
+        }
+    }
+
     func testABundleNeedsAManifest() {
         assertThrows(.missingFile) {
             _ = try ModelBundle(directory: URL(fileURLWithPath: "/nowhere", isDirectory: true))

@@ -42,19 +42,15 @@ public struct ModelBundle: Sendable {
         let inside = FileManager.default.subpaths(
             atPath: directory.appendingPathComponent(artifact).path)
         for name in (inside ?? []).sorted().map({ "\(artifact)/\($0)" })
-        where manifest.files[name] == nil && type(of: name) != .typeDirectory {
+        where manifest.files[name] == nil && Self.type(of: name, in: directory) != .typeDirectory {
             throw QAError(.hashMismatch, "'\(name)' is in the bundle but not in its manifest")
         }
     }
 
     private func verify(_ name: String) throws(QAError) {
-        // Of a link the type is its own, so links are as good as missing; so are those in between.
-        let steps = name.split(separator: "/").indices.map { step in
-            name.split(separator: "/")[...step].joined(separator: "/")
+        guard let expected = manifest.files[name], Self.isFile(name, in: directory) else {
+            throw QAError(.missingFile, "'\(name)' is missing from the bundle")
         }
-        guard let expected = manifest.files[name], type(of: name) == .typeRegular,
-            steps.dropLast().allSatisfy({ type(of: $0) == .typeDirectory })
-        else { throw QAError(.missingFile, "'\(name)' is missing from the bundle") }
         guard let found = FileHash.sha256(of: directory.appendingPathComponent(name).path) else {
             throw QAError(.missingFile, "'\(name)' in the bundle cannot be read")
         }
@@ -63,7 +59,15 @@ public struct ModelBundle: Sendable {
         }
     }
 
-    private func type(of name: String) -> FileAttributeType? {
+    /// Of a link the type is its own, so links are as good as missing; so are those in between.
+    private static func isFile(_ name: String, in directory: URL) -> Bool {
+        let parts = name.split(separator: "/")
+        let steps = parts.indices.map { parts[...$0].joined(separator: "/") }
+        return type(of: name, in: directory) == .typeRegular
+            && steps.dropLast().allSatisfy { type(of: $0, in: directory) == .typeDirectory }
+    }
+
+    private static func type(of name: String, in directory: URL) -> FileAttributeType? {
         let path = directory.appendingPathComponent(name).path
         let attributes = try? FileManager.default.attributesOfItem(atPath: path)
         return attributes?[.type] as? FileAttributeType
@@ -88,7 +92,7 @@ public struct ModelBundle: Sendable {
     }
 
     private static func read(_ name: String, in directory: URL) throws(QAError) -> [UInt8] {
-        guard
+        guard isFile(name, in: directory),
             let data = FileManager.default.contents(
                 atPath: directory.appendingPathComponent(name).path)
         else {
