@@ -243,6 +243,17 @@ def test_a_link_is_not_read(core, place, tmp_path):
     assert ask(core, "goldens", place)["error"] == "missing_file"
 
 
+@pytest.mark.parametrize("name", ["vocab.txt", "golden.jsonl"])
+def test_a_file_that_the_manifest_does_not_list_is_not_read(core, place, name):
+    path = place / bundle.MANIFEST_FILE
+    document = json.loads(path.read_text())
+    del document["files"][name]
+    path.write_text(json.dumps(document))
+    answer = ask(core, "goldens", place)
+    assert answer["error"] == "missing_file"
+    assert name in answer["message"]
+
+
 def test_an_artifact_that_is_not_among_the_files(core, place):
     change(place, artifact__file="other.mlpackage")
     assert ask(core, "bundle", place)["error"] == "missing_file"

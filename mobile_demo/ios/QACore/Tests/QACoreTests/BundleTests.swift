@@ -79,6 +79,15 @@ final class BundleTests: XCTestCase {
         }
     }
 
+    func testAFileThatTheManifestDoesNotListIsNotRead() throws {
+        let place = try Samples.copy(for: self)
+        try Data("more\n".utf8).write(to: place.appendingPathComponent("more.txt"))
+        let bundle = try ModelBundle(directory: place)
+        XCTAssertNoThrow(try bundle.read("vocab.txt"))
+        let message = assertThrows(.missingFile) { _ = try bundle.read("more.txt") }
+        XCTAssertTrue(message.contains("more.txt"), message)
+    }
+
     func testABundleNeedsAManifest() {
         assertThrows(.missingFile) {
             _ = try ModelBundle(directory: URL(fileURLWithPath: "/nowhere", isDirectory: true))

@@ -86,9 +86,12 @@ public struct ModelBundle: Sendable {
             stripAccents: manifest.tokenizer.stripAccents)
     }
 
-    /// A file's bytes.
+    /// The bytes of the manifest or of a file that it lists: no other has a hash to compare.
     public func read(_ name: String) throws(QAError) -> [UInt8] {
-        try Self.read(name, in: directory)
+        guard name == Self.manifestFile || manifest.files[name] != nil else {
+            throw QAError(.missingFile, "'\(name)' is not among the files of the manifest")
+        }
+        return try Self.read(name, in: directory)
     }
 
     private static func read(_ name: String, in directory: URL) throws(QAError) -> [UInt8] {
