@@ -14,12 +14,10 @@ from ondevice.errors import UserError
 from ondevice.report import markdown, page
 from ondevice.report.content import Report
 from ondevice.report.markdown import PLOTS
-from ondevice.report.sources import REPORT_FILE
+from ondevice.report.sources import FORMAT, REPORT_FILE
 
 MARKDOWN_FILE = "report.md"
 HTML_FILE = "report.html"
-# By which an earlier report is known; it may be replaced, anything else may not.
-FORMAT = "ondevice report"
 
 
 def write(report: Report, place: Path) -> list[str]:
@@ -151,7 +149,7 @@ def _swap(staged: Path, place: Path) -> None:
 
 
 def _listed(place: Path) -> set[str] | None:
-    """Return the files of an earlier report; None if it is none."""
+    """Return the files of an earlier report, which alone may be replaced; None if it is none."""
     try:
         found = json.loads((place / REPORT_FILE).read_bytes())
     except (FileNotFoundError, NotADirectoryError, ValueError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -18,8 +19,10 @@ from ondevice.bench.results import (
 from ondevice.errors import DataError
 from ondevice.report.text import clean
 
-# A report is a JSON file too; a directory that holds this one is an earlier report.
+# A report is a JSON file too: a directory that holds this one of this format is an earlier report.
 REPORT_FILE = "report.json"
+FORMAT = "ondevice report"
+PASSED_OVER = "is an earlier report; its directory is passed over"
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Document:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A file that cannot be used, and why."""
+    """A file that cannot be used, or an earlier report with its directory, and why."""
 
     name: str
     reason: str
@@ -41,8 +44,8 @@ class Skipped:
 def read(places: Sequence[Path]) -> Iterator[Document | Skipped]:
     """Read every result in files and directories, in the order of their names.
 
-    In directories, files that end in ``.json`` are read, and earlier reports are passed over. A
-    result that is there twice, byte for byte, counts once.
+    In directories, files that end in ``.json`` are read; earlier reports are skipped with all that
+    is in their directories. A result that is there twice, byte for byte, counts once.
 
     Raises:
         DataError: a given path does not exist.
@@ -51,6 +54,9 @@ def read(places: Sequence[Path]) -> Iterator[Document | Skipped]:
     for path, name in _files(places):
         try:
             content = _content(path, name)
+            if path.name == REPORT_FILE and is_report(content):
+                yield Skipped(name, PASSED_OVER)
+                continue
             digest = hashlib.sha256(content)
             # Eight bytes of it are enough to tell thousands of files apart, and cost little.
             if digest.digest()[:8] in seen:
@@ -78,11 +84,27 @@ def _files(places: Sequence[Path]) -> Iterator[tuple[Path, str]]:
 
 def _walk(directory: Path) -> Iterator[Path]:
     for root, names, files in os.walk(directory):
-        if REPORT_FILE in files:
+        if REPORT_FILE in files and _is_report(Path(root, REPORT_FILE)):
             names.clear()
-            continue
+            files = [REPORT_FILE]  # to be counted as skipped
         names.sort()
         yield from (Path(root, name) for name in sorted(files) if name.endswith(".json"))
+
+
+def is_report(content: bytes) -> bool:
+    """Whether a JSON document is a report of this program."""
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and found.get("format") == FORMAT
+
+
+def _is_report(path: Path) -> bool:
+    try:
+        return is_report(_content(path, REPORT_FILE))
+    except ResultError:
+        return False
 
 
 def _content(path: Path, name: str) -> bytes:

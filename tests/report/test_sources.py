@@ -87,11 +87,36 @@ def test_a_link_into_nowhere_is_skipped(tmp_path):
     assert found == Skipped("lost.json", "cannot be read: No such file or directory")
 
 
-def test_an_earlier_report_among_the_results_is_passed_over(tmp_path, good):
+def test_an_earlier_report_among_the_results_is_passed_over_and_told(tmp_path, good):
     old = tmp_path / "report"
     (old / "plots").mkdir(parents=True)
-    (old / REPORT_FILE).write_text("{}")
+    (old / REPORT_FILE).write_text('{"format": "ondevice report", "files": []}')
     (old / "plots" / "x.json").write_text("{}")
+    found, skipped = read([tmp_path])
+    assert isinstance(found, Document)
+    assert skipped == Skipped(
+        "report/report.json", "is an earlier report; its directory is passed over"
+    )
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "", "[" * 100_000, '{"format": "junit"}', None])
+def test_another_report_json_hides_nothing(content, tmp_path, good):
+    ci = tmp_path / "ci"
+    (ci / "below").mkdir(parents=True)
+    if content is None:
+        (ci / REPORT_FILE).mkdir()
+    else:
+        (ci / REPORT_FILE).write_text(content)
+    for place in (ci, ci / "below"):
+        (place / "x.json").write_text(made.result(salt=place.name).model_dump_json())
+    found = list(read([tmp_path]))
+    assert sum(isinstance(one, Document) for one in found) == 3
+    names = [one.name for one in found if isinstance(one, Skipped)]
+    assert names == ([] if content is None else ["ci/report.json"])
+
+
+def test_a_result_may_be_called_report_json(tmp_path):
+    (tmp_path / REPORT_FILE).write_text(made.result().model_dump_json())
     (found,) = read([tmp_path])
     assert isinstance(found, Document)
 
