@@ -80,6 +80,8 @@ def test_a_line_that_is_no_request(core, line):
         {"max_length": 1.5},
         {"max_length": "64"},
         {"max_length": None},
+        {"max_length": 2**40},
+        {"n_best": 2**31},
         {"max_length": 2**70},
         {"n_best": 1e40},
         {"max_answer": True},
@@ -174,6 +176,14 @@ def test_a_vocabulary_that_lacks_what_it_needs(cores, name, missing, tmp_path):
     refused = cores.get(name, "--vocab", path).ask(TOKENIZE)
     assert refused["error"] == "bad_vocabulary"
     assert missing is None or missing in refused["message"]
+
+
+@pytest.mark.parametrize("name", CORES)
+def test_of_a_vocabularys_line_only_its_end_is_dropped(cores, name, tmp_path):
+    path = tmp_path / "vocab.txt"
+    path.write_bytes("\r\n".join([*texts.SPECIALS, "the", "the ", "the\t", ""]).encode())
+    core = cores.get(name, "--vocab", path)
+    assert core.ask(TOKENIZE | {"text": "the"})["ids"] == [len(texts.SPECIALS)]
 
 
 @pytest.mark.parametrize("name", CORES)

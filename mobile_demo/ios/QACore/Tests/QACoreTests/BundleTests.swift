@@ -23,6 +23,7 @@ final class BundleTests: XCTestCase {
             ("\"lowercase\": true", "\"lowercase\": 1"),
             ("\"max_length\": 32", "\"max_length\": 32.0"),
             ("\"max_length\": 32", "\"max_length\": 0"),
+            ("\"max_length\": 32", "\"max_length\": 2147483648"),
             ("\"params\": 1", "\"params\": true"),
             ("\"pad_id\": 0", "\"pad_id\": 0, \"more\": 0"),
             ("\"kind\": \"wordpiece\"", "\"kind\": \"unigram\""),

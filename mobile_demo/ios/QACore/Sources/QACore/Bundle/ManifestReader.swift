@@ -96,11 +96,13 @@ extension TokenizerInfo {
 extension WindowInfo {
     package init(_ fields: Fields) throws(QAError) {
         try fields.only(["max_length", "doc_stride", "max_query", "max_answer", "n_best"])
-        maxLength = try fields.integer("max_length", atLeast: 1)
-        docStride = try fields.integer("doc_stride", atLeast: 0)
-        maxQuery = try fields.integer("max_query", atLeast: 0)
-        maxAnswer = try fields.integer("max_answer", atLeast: 0)
-        nBest = try fields.integer("n_best", atLeast: 0)
+        // Room to add and subtract; the Kotlin core's integers end here.
+        let most = Int(Int32.max)
+        maxLength = try fields.integer("max_length", atLeast: 1, atMost: most)
+        docStride = try fields.integer("doc_stride", atLeast: 0, atMost: most)
+        maxQuery = try fields.integer("max_query", atLeast: 0, atMost: most)
+        maxAnswer = try fields.integer("max_answer", atLeast: 0, atMost: most)
+        nBest = try fields.integer("n_best", atLeast: 0, atMost: most)
     }
 }
 

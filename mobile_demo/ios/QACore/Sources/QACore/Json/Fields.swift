@@ -67,8 +67,14 @@ package struct Fields {
         return flag
     }
 
-    package func integer(_ name: String, atLeast least: Int = .min) throws(QAError) -> Int {
-        try integer(value(name), place(name), least)
+    package func integer(
+        _ name: String, atLeast least: Int = .min, atMost most: Int = .max
+    ) throws(QAError) -> Int {
+        let number = try integer(value(name), place(name), least)
+        guard number <= most else {
+            throw QAError(kind, "'\(place(name))' must be at most \(most), not \(number)")
+        }
+        return number
     }
 
     /// A finite number.
