@@ -144,6 +144,12 @@ def test_statistics_of_whole_numbers(core):
     assert difference(core.ask(put), statistics(put)) is None
 
 
+@pytest.mark.parametrize("samples", [[1.7e308, 1.7e308], [-1.7e308, 1.7e308]], ids=str)
+def test_statistics_that_are_out_of_range(core, samples):
+    answer = core.ask({"op": "statistics", "samples": samples})
+    assert answer["error"] == "bad_request"
+
+
 @pytest.mark.parametrize("samples", [[], [None], ["1"], 3, [[1]], [True]])
 def test_statistics_of_nothing(core, samples):
     answer = core.ask({"op": "statistics", "samples": samples})

@@ -8,20 +8,18 @@ public struct Statistics: Sendable, Equatable {
     public let p90: Double
     public let p99: Double
 
-    /// Nil without samples, or if one of them is not finite.
+    /// Nil without samples, or if they are too large: their sum, or the way between two of them.
     public init?(_ samples: [Double]) {
-        guard !samples.isEmpty, samples.allSatisfy(\.isFinite) else { return nil }
+        guard !samples.isEmpty else { return nil }
         let sorted = samples.sorted()
         count = sorted.count
-        // Each divided before it is added, where the sum itself would be infinite.
-        let sum = sorted.reduce(0, +)
-        let size = Double(sorted.count)
-        mean = sum.isFinite ? sum / size : sorted.reduce(0) { $0 + $1 / size }
+        mean = sorted.reduce(0, +) / Double(sorted.count)
         min = sorted[0]
         max = sorted[sorted.count - 1]
         median = Self.percentile(50, of: sorted)
         p90 = Self.percentile(90, of: sorted)
         p99 = Self.percentile(99, of: sorted)
+        guard [mean, min, max, median, p90, p99].allSatisfy(\.isFinite) else { return nil }
     }
 
     /// Linear interpolation between the closest ranks (NumPy's default) of ascending values.
@@ -31,9 +29,6 @@ public struct Statistics: Sendable, Equatable {
         let above = Swift.min(below + 1, sorted.count - 1)
         let share = rank - Double(below)
         let difference = sorted[above] - sorted[below]
-        guard difference.isFinite else {  // of two finite numbers, beyond the largest one
-            return sorted[below] * (1 - share) + sorted[above] * share
-        }
         return share < 0.5
             ? sorted[below] + difference * share : sorted[above] - difference * (1 - share)
     }

@@ -96,7 +96,7 @@ struct Server {
 
     private func statistics(_ request: Request) throws(QAError) -> JSONValue {
         guard let found = Statistics(try request.numbers("samples")) else {
-            throw QAError(.badRequest, "there are no samples")
+            throw QAError(.badRequest, "there are no samples, or they are out of range")
         }
         return [
             "count": .integer(found.count), "mean": .number(found.mean), "min": .number(found.min),
