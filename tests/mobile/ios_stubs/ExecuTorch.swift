@@ -8,6 +8,8 @@ public struct Tensor<Scalar>: ValueConvertible {
 }
 
 open class Value: ValueConvertible {
+    public var isInteger: Bool { false }
+    public var integer: Int { 0 }
     public func tensor<Scalar>() -> Tensor<Scalar>? { nil }
 }
 

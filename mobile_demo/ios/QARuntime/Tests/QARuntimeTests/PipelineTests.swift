@@ -48,6 +48,17 @@ final class PipelineTests: XCTestCase {
         XCTAssertThrowsError(try ModelInputs(length: 1, rows: [:]).row("input_ids"))
     }
 
+    func testIDsBeyondAModelsVocabularyAreRefused() throws {
+        func check(_ ids: [Int32]) throws {
+            try ModelInputs(length: ids.count, rows: ["input_ids": ids])
+                .checkIDs(vocabularySize: 10)
+        }
+        XCTAssertNoThrow(try check([0, 9]))
+        for ids: [Int32] in [[0, 10], [-1, 0]] {
+            XCTAssertThrowsError(try check(ids)) { XCTAssertTrue("\($0)".contains("10"), "\($0)") }
+        }
+    }
+
     func testATargetWithoutARuntimeIsNamed() throws {
         XCTAssertThrowsError(try Engines.load(Samples.bundle())) {
             XCTAssertTrue("\($0)".contains("sample"), "\($0)")

@@ -10,6 +10,7 @@
         public let engine: EngineInfo
         private let artifact: ArtifactInfo
         private let module: Module
+        private let vocabularySize: Int
 
         public init(_ bundle: ModelBundle) throws(EngineError) {
             artifact = bundle.manifest.artifact
@@ -17,13 +18,24 @@
             module = Module(
                 filePath: bundle.directory.appendingPathComponent(artifact.file).path)
             do {
+                // A constant method, as `ondevice` writes it into the program.
+                let nothing: [ValueConvertible] = []
+                let size = try module.execute("get_vocab_size", nothing).first
+                guard let size, size.isInteger else {
+                    throw EngineError("'\(artifact.file)' does not say its vocabulary's size")
+                }
+                vocabularySize = size.integer
                 for length in artifact.lengths { try module.load(method(length)) }
+            } catch let error as EngineError {
+                throw error
             } catch {
                 throw EngineError("ExecuTorch cannot load '\(artifact.file)': \(error)")
             }
         }
 
         public func run(_ inputs: ModelInputs) throws(EngineError) -> [String: [Float]] {
+            // An id beyond the table would end the process inside the lookup's kernel.
+            try inputs.checkIDs(vocabularySize: vocabularySize)
             do {
                 let tensors = try artifact.inputs.map { tensor in
                     Tensor<Int32>(try inputs.row(tensor.name), shape: [1, inputs.length])

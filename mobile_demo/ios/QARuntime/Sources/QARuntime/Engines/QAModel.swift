@@ -65,6 +65,13 @@ public struct ModelInputs: Sendable, Equatable {
             ])
     }
 
+    /// Refuse ids that a model's vocabulary does not have.
+    func checkIDs(vocabularySize: Int) throws(EngineError) {
+        guard try row("input_ids").allSatisfy({ $0 >= 0 && Int($0) < vocabularySize }) else {
+            throw EngineError("an id is not in the model's vocabulary of \(vocabularySize) pieces")
+        }
+    }
+
     /// The row of an input, by its name in the manifest.
     public func row(_ name: String) throws(EngineError) -> [Int32] {
         guard let row = rows[name] else {
