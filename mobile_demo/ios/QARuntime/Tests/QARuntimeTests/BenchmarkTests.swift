@@ -11,7 +11,7 @@ final class BenchmarkTests: XCTestCase {
 
     private func runner(
         offset: Float = 0, iterations: Int = 3,
-        load: Engines.Loader? = nil
+        load: Engines.Loader? = nil, hasLoaded: Bool = false
     ) throws -> BenchmarkRunner {
         let model: Engines.Loader = { (_) throws(EngineError) in
             let model = FormulaModel()
@@ -22,7 +22,7 @@ final class BenchmarkTests: XCTestCase {
             bundle: try Samples.bundle(), question: "When was it built?", passage: Samples.passage,
             iterations: iterations,
             environment: BenchmarkRunner.Environment(
-                load: load ?? model, device: Self.device,
+                load: load ?? model, hasLoaded: { hasLoaded }, device: Self.device,
                 state: {
                     DeviceState(
                         thermal: "nominal", batteryPercent: 80, charging: false, lowPower: false)
@@ -53,6 +53,25 @@ final class BenchmarkTests: XCTestCase {
             try text.write(to: sample, atomically: true, encoding: .utf8)
         }
         XCTAssertEqual(text, try String(contentsOf: sample, encoding: .utf8))
+    }
+
+    func testALoadInAProcessThatLoadedBeforeIsNotCold() async throws {
+        func kinds(hasLoaded: Bool) async throws -> Set<String> {
+            let document = await (try runner(hasLoaded: hasLoaded)).run()
+            XCTAssertTrue(document.isComplete, document.reason)
+            guard case .array(let found)? = member(document.json, "measurements") else { return [] }
+            return Set(
+                found.compactMap {
+                    guard case .string(let kind)? = member($0, "kind") else { return nil }
+                    return kind.string
+                })
+        }
+        let (first, later) = (
+            try await kinds(hasLoaded: false), try await kinds(hasLoaded: true)
+        )
+        // The first inference is that after a cold load.
+        XCTAssertEqual(first.subtracting(later), ["load_cold", "first_inference"])
+        XCTAssertTrue(later.contains("load_warm"))
     }
 
     func testAnArtifactThatFailsItsGoldensIsNotTimed() async throws {

@@ -63,6 +63,7 @@ final class PipelineTests: XCTestCase {
         XCTAssertThrowsError(try Engines.load(Samples.bundle())) {
             XCTAssertTrue("\($0)".contains("sample"), "\($0)")
         }
+        XCTAssertTrue(Engines.hasLoaded())
     }
 
     func testListsBundlesAndOpensThemOnlyWhole() throws {

@@ -40,6 +40,8 @@ public struct BenchmarkRunner: Sendable {
     /// The caller's surroundings; tests bring made-up ones.
     public struct Environment: Sendable {
         public var load: Engines.Loader
+        /// Whether this process has loaded a model before: then no load in it is a cold one.
+        public var hasLoaded: @Sendable () -> Bool
         public var device: Device
         public var state: @Sendable () async -> DeviceState
         public var memory: @Sendable () -> Memory?
@@ -48,7 +50,9 @@ public struct BenchmarkRunner: Sendable {
         public var appVersion: String
 
         public init(
-            load: @escaping Engines.Loader = Engines.load, device: Device = DeviceProbe.device(),
+            load: @escaping Engines.Loader = Engines.load,
+            hasLoaded: @escaping @Sendable () -> Bool = Engines.hasLoaded,
+            device: Device = DeviceProbe.device(),
             state: @escaping @Sendable () async -> DeviceState,
             memory: @escaping @Sendable () -> Memory? = DeviceProbe.memory,
             now: @escaping Clock = Clocks.system,
@@ -56,6 +60,7 @@ public struct BenchmarkRunner: Sendable {
             appVersion: String
         ) {
             self.load = load
+            self.hasLoaded = hasLoaded
             self.device = device
             self.state = state
             self.memory = memory
@@ -115,8 +120,9 @@ public struct BenchmarkRunner: Sendable {
         let goldens = try Goldens.read(bundle)
 
         progress(BenchmarkProgress(step: "Loading", share: 0))
+        let isCold = !environment.hasLoaded()
         let loaded = try timed { try environment.load(bundle) }
-        run.coldLoads = [loaded.time]
+        if isCold { run.coldLoads = [loaded.time] }
         run.engine = loaded.result.engine
         let pipeline = try Pipeline(
             manifest: bundle.manifest, tokenizer: tokenizer, model: loaded.result,
@@ -124,11 +130,12 @@ public struct BenchmarkRunner: Sendable {
         let workloads = try lengths.map { length in
             (length, try pair(tokenizer, length), try Workload.options(length))
         }
-        // The first run counts as such, so it comes before the goldens. If these fail, it is dropped.
+        // The first run after a cold load counts as such, so it comes before the goldens. If these
+        // fail, it is dropped.
         if let (length, pair, options) = workloads.first {
             let reply = try pipeline.answer(
                 question: pair.question, context: pair.context, options: options, at: length)
-            (run.firstLength, run.firstInference) = (length, [reply.times.infer])
+            if isCold { (run.firstLength, run.firstInference) = (length, [reply.times.infer]) }
         }
 
         progress(BenchmarkProgress(step: "Comparing goldens", share: 0.02))

@@ -1,3 +1,4 @@
+import Foundation
 import QACore
 
 /// Opens artifacts, each target with its runtime. Which there are is decided when the app is built.
@@ -20,7 +21,13 @@ public enum Engines {
         return targets
     }
 
+    private static let loads = Loads()
+
+    /// Whether a model was loaded before in this process, or an attempt was made.
+    @Sendable public static func hasLoaded() -> Bool { loads.any }
+
     @Sendable public static func load(_ bundle: ModelBundle) throws(EngineError) -> any QAModel {
+        loads.note()
         let target = bundle.manifest.artifact.target
         switch target {
         #if canImport(CoreML)
@@ -43,4 +50,14 @@ public enum Engines {
     static func name(_ prefix: String, _ length: Int, of lengths: [Int]) -> String? {
         lengths.count > 1 ? "\(prefix)_\(length)" : nil
     }
+}
+
+/// Remembers that something was loaded.
+private final class Loads: @unchecked Sendable {
+    private let lock = NSLock()
+    private var noted = false
+
+    var any: Bool { lock.withLock { noted } }
+
+    func note() { lock.withLock { noted = true } }
 }
