@@ -9,10 +9,12 @@ struct ModelChoice: Identifiable, Hashable {
     let id: String
     let title: String
     let detail: String
+    let size: ModelSize
 
     init(id: String, manifest: Manifest) {
         self.id = id
         title = manifest.model.name
+        size = ModelSize(manifest)
         let megabytes = Double(manifest.artifact.bytes) / 1e6
         detail =
             "\(manifest.artifact.target) \(manifest.artifact.scheme), "

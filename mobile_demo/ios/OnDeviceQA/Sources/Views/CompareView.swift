@@ -56,8 +56,9 @@ struct CompareView: View {
 
     /// The largest model is the teacher until the user says otherwise.
     private func choose() {
-        if teacher == nil { teacher = app.choices.first?.id }
-        if student == nil { student = app.choices.last?.id }
+        let roles = ModelSize.teacherAndStudent(app.choices.map { (id: $0.id, size: $0.size) })
+        teacher = teacher ?? roles?.teacher
+        student = student ?? roles?.student
         if asked.isEmpty { asked = questions.first ?? "" }
     }
 
