@@ -44,6 +44,18 @@ final class BundleTests: XCTestCase {
     }
 
     @MainActor
+    func testModelsAreAskedOneAfterAnother() async {
+        let questions = [QuestionModel(), QuestionModel()]
+        await QuestionModel.ask(
+            "Where?", about: "Here.", of: [(questions[0], "none"), (questions[1], nil)],
+            in: AppModel())
+        for question in questions {
+            XCTAssertEqual(question.question, "Where?")
+            guard case .failed = question.state else { return XCTFail("it did not fail") }
+        }
+    }
+
+    @MainActor
     func testAQuestionWithoutAModelIsAProblemNotACrash() {
         let question = QuestionModel()
         XCTAssertFalse(question.canAsk)

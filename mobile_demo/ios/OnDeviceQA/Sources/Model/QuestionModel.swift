@@ -24,13 +24,30 @@ final class QuestionModel {
         !question.trimmingCharacters(in: .whitespacesAndNewlines).isEmpty
     }
 
+    /// Ask models one after another: at once, each would take the other's time.
+    static func ask(
+        _ question: String, about context: String, of models: [(QuestionModel, String?)],
+        in app: AppModel
+    ) async {
+        for (model, _) in models {
+            model.task?.cancel()
+            model.question = question
+            model.state = .working
+        }
+        for (model, id) in models {
+            model.ask(about: context, with: id, in: app)
+            await model.task?.value
+        }
+    }
+
     /// Ask; an earlier question that is still being answered is forgotten.
     func ask(about context: String, with id: String?, in app: AppModel) {
+        task?.cancel()
         guard let id else {
+            task = nil
             state = .failed("There is no model.")
             return
         }
-        task?.cancel()
         state = .working
         self.context = context
         let question = question

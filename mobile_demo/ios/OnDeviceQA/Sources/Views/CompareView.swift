@@ -11,6 +11,7 @@ struct CompareView: View {
     @State private var asked = ""
     @State private var left = QuestionModel()
     @State private var right = QuestionModel()
+    @State private var isAsking = false
 
     var body: some View {
         NavigationStack {
@@ -32,7 +33,7 @@ struct CompareView: View {
                         }
                     }
                     Button("Ask both") { ask() }
-                        .disabled(asked.isEmpty || teacher == nil || student == nil)
+                        .disabled(asked.isEmpty || teacher == nil || student == nil || isAsking)
                         .accessibilityIdentifier("ask-both")
                 }
                 ComparedSection(title: "Teacher", question: left)
@@ -64,9 +65,11 @@ struct CompareView: View {
 
     private func ask() {
         let context = app.passages[passage].context
-        for (question, id) in [(left, teacher), (right, student)] {
-            question.question = asked
-            question.ask(about: context, with: id, in: app)
+        isAsking = true
+        Task {
+            await QuestionModel.ask(
+                asked, about: context, of: [(left, teacher), (right, student)], in: app)
+            isAsking = false
         }
     }
 
