@@ -1,5 +1,6 @@
 import QACore
 import QARuntime
+import UIKit
 import XCTest
 
 @testable import OnDeviceQA
@@ -41,6 +42,14 @@ final class BundleTests: XCTestCase {
         ])
         XCTAssertEqual(odd?.iterations, 1)
         XCTAssertNil(odd?.bundle)
+    }
+
+    @MainActor
+    func testABenchmarkLetsThePhoneSleepAgain() async {
+        UIApplication.shared.isIdleTimerDisabled = true
+        let nowhere = URL(fileURLWithPath: "/nowhere", isDirectory: true)
+        _ = try? await Benchmarks.run(nowhere, iterations: 1) { _ in }
+        XCTAssertFalse(UIApplication.shared.isIdleTimerDisabled)
     }
 
     @MainActor

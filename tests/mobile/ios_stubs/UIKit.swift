@@ -1,4 +1,4 @@
-// What reading the device uses of UIKit.
+// What the app and reading the device use of UIKit.
 
 @MainActor open class UIDevice {
     public enum BatteryState: Sendable { case unknown, unplugged, charging, full }
@@ -7,4 +7,9 @@
     public var isBatteryMonitoringEnabled = false
     public var batteryLevel: Float = 0
     public var batteryState = BatteryState.unknown
+}
+
+@MainActor open class UIApplication {
+    public static let shared = UIApplication()
+    public var isIdleTimerDisabled = false
 }

@@ -2,6 +2,7 @@ import Foundation
 import Observation
 import QACore
 import QARuntime
+import UIKit
 
 /// Runs the benchmark of one model and keeps its document for sharing.
 @MainActor
@@ -49,11 +50,14 @@ final class BenchmarkModel {
 
 /// What the Benchmark screen and headless runs share.
 enum Benchmarks {
-    /// Compare a bundle's hashes, then measure it.
+    /// Compare a bundle's hashes, then measure it. A phone that locks itself would suspend the app.
+    @MainActor
     static func run(
         _ directory: URL, iterations: Int,
         progress: @escaping @Sendable (BenchmarkProgress) -> Void
     ) async throws -> BenchmarkDocument {
+        UIApplication.shared.isIdleTimerDisabled = true
+        defer { UIApplication.shared.isIdleTimerDisabled = false }
         let passages = try AppFiles.passages()
         guard let passage = passages.first, let question = passage.questions.first else {
             throw QAError(.badPassages, "there is no passage with a question")
