@@ -102,6 +102,14 @@ final class TokenizerTests: XCTestCase {
         }
     }
 
+    func testOnlyALinesEndIsTakenFromAPiece() throws {
+        XCTAssertEqual(try tokens("a", ["a", "a ", "a\t", "a\r\r"]).ids, [5])
+        XCTAssertEqual(try tokens("a", ["a", "a\r"]).ids, [6])
+        assertThrows(.badVocabulary) {
+            _ = try Vocabulary(utf8: Array("[PAD] \n[UNK]\n[CLS]\n[SEP]\n".utf8))
+        }
+    }
+
     func testOfEqualLinesTheLastCountsAndBlankOnesTakeAnID() throws {
         let lines = "[PAD]\r\n[UNK]\r\n[CLS]\r\n[SEP]\r\n\r\na\r\na\r\n"
         let vocabulary = try Vocabulary(utf8: Array(lines.utf8))

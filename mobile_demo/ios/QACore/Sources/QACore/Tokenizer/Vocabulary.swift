@@ -49,13 +49,14 @@ public struct Vocabulary: Sendable {
         decoded.reserveCapacity(lines.count)
         for (id, line) in lines.enumerated() {
             var token: [UInt32] = []
-            let end = line.lastIndex { $0 > 0x20 }.map { $0 + 1 } ?? line.startIndex
-            let valid = line[..<end].withUnsafeBufferPointer { UTF8Decoder.append($0, to: &token) }
+            // Nothing else: pieces that differ in a last space are two.
+            let piece = line.last == UInt8(ascii: "\r") ? line.dropLast() : line
+            let valid = piece.withUnsafeBufferPointer { UTF8Decoder.append($0, to: &token) }
             guard valid else {
                 throw QAError(.badVocabulary, "line \(id + 1) of the vocabulary is not UTF-8")
             }
             if token.first == UInt32(bracket),
-                let name = names.first(where: { $0.utf8.elementsEqual(line[..<end]) })
+                let name = names.first(where: { $0.utf8.elementsEqual(piece) })
             {
                 found[name] = Int32(id)
             }
