@@ -88,17 +88,15 @@ class MainActivity : Activity() {
         val questions = resources.getStringArray(R.array.passage_questions)
         val spinner = findViewById<Spinner>(R.id.passage)
         spinner.adapter = adapter(titles.toList() + getString(R.string.own_text))
-        // A spinner reports its first selection too: after a turn of the phone what stands in the
-        // fields is the user's.
-        var ignore = restored
+        // A spinner reports its first selection too: after a return to the app the question is the
+        // user's. The passage is not kept: a long one would end the app when Android saves it.
+        var keep = restored
         spinner.onItemSelectedListener = object : AdapterView.OnItemSelectedListener {
             override fun onItemSelected(parent: AdapterView<*>?, view: View?, place: Int, id: Long) {
-                if (!ignore) {
-                    contextEdit.setText(texts.getOrElse(place) { "" })
-                    questionEdit.setText(questions.getOrElse(place) { "" })
-                    clear()
-                }
-                ignore = false
+                contextEdit.setText(texts.getOrElse(place) { "" })
+                if (!keep) questionEdit.setText(questions.getOrElse(place) { "" })
+                clear()
+                keep = false
             }
 
             override fun onNothingSelected(parent: AdapterView<*>?) = Unit
