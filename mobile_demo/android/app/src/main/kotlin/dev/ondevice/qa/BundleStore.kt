@@ -42,6 +42,15 @@ class BundleStore(private val assets: AssetManager) {
         return bundle
     }
 
+    /** The bundles whose manifest can be read; their files are not compared. */
+    fun readable(): List<Bundle> = names().mapNotNull { name ->
+        try {
+            Bundle.open(AssetFiles(assets, directory(name)))
+        } catch (_: CoreException) {
+            null
+        }
+    }
+
     private companion object {
         const val DIRECTORY = "bundles"
         val verified: MutableSet<String> = ConcurrentHashMap.newKeySet()

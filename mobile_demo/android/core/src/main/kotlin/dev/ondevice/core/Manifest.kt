@@ -94,9 +94,9 @@ data class FileInfo(val sha256: String, val bytes: Long) {
     companion object {
         private const val BUFFER = 1 shl 16
 
-        /** Read a stream to its end, and pass what was read on to `copy`. */
+        /** Read a stream to its end. */
         @Throws(IOException::class)
-        fun of(stream: InputStream, copy: (ByteArray, Int) -> Unit = { _, _ -> }): FileInfo {
+        fun of(stream: InputStream): FileInfo {
             val digest = MessageDigest.getInstance("SHA-256")
             val buffer = ByteArray(BUFFER)
             var bytes = 0L
@@ -104,7 +104,6 @@ data class FileInfo(val sha256: String, val bytes: Long) {
                 val size = stream.read(buffer)
                 if (size < 0) return FileInfo(hexadecimal(digest.digest()), bytes)
                 digest.update(buffer, 0, size)
-                copy(buffer, size)
                 bytes += size
             }
         }
