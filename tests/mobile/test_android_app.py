@@ -28,6 +28,8 @@ ANDROID = "{http://schemas.android.com/apk/res/android}"
 TOOLS = "{http://schemas.android.com/tools}"
 # As app/build.gradle.kts has them in noCompress.
 MODELS = ("tflite", "pte", "onnx")
+# What runs on a desktop too, with the stand-ins of kotlin_app_tests.
+TESTED = ("BundleStore", "ExecuTorchEngine", "ModelFile")
 
 pytestmark = pytest.mark.timeout(1200)
 
@@ -134,6 +136,34 @@ def test_every_source_compiles_against_the_stand_ins(package: Path) -> None:
     ]
     assert sources[-1].is_file()
     kotlin_tools.compiled("app", sources, [kotlin_tools.core_jar()])
+
+
+def test_runtime_and_copy_leave_nothing_behind() -> None:
+    need("kotlin")
+    tests = Path(__file__).parent
+    core = kotlin_tools.core_jar()
+    sources = [
+        *(MAIN / f"kotlin/dev/ondevice/qa/{name}.kt" for name in TESTED),
+        kotlin_tools.ANDROID / "core/src/test/kotlin/dev/ondevice/core/Fixtures.kt",
+        *kotlin_tools.kotlin_files(tests / "kotlin_app_tests"),
+        *kotlin_tools.kotlin_files(tests / "kotlin_stubs"),
+    ]
+    flags = [f"-Xfriend-paths={core}", "-Xallow-kotlin-package"]
+    jar = kotlin_tools.compiled("app-tests", sources, [core], flags)
+    command = kotlin_tools.run_command("dev.ondevice.runner.RunTestsKt", [jar, core])
+    done = subprocess.run([*command, str(jar)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1] == "5 passed, 0 failed"
+
+
+def test_a_pasted_text_is_not_saved_with_the_screen() -> None:
+    """Android ends an app whose saved state is beyond about 1 MB."""
+    for field in _read(MAIN / "res/layout/activity_main.xml").iter("EditText"):
+        if "textMultiLine" in field.get(f"{ANDROID}inputType", ""):
+            assert field.get(f"{ANDROID}saveEnabled") == "false"
+            break
+    else:
+        pytest.fail("no field takes a text of many lines")
 
 
 def test_versions_stand_in_the_catalog_only() -> None:

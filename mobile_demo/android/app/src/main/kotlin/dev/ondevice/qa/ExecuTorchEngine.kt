@@ -17,9 +17,20 @@ import org.pytorch.executorch.Tensor
 class ExecuTorchEngine(private val request: EngineRequest, private val file: File) : Engine {
     private val artifact = request.bundle.manifest.artifact
     private val module: Module = load()
-    private val inputs: List<String> = constant("get_inputs").toStr().split(',')
-    private val outputs: List<String> = constant("get_outputs").toStr().split(',')
-    private val vocabularySize: Long = constant("get_vocab_size").toInt()
+    private val inputs: List<String>
+    private val outputs: List<String>
+    private val vocabularySize: Long
+
+    init {
+        try {
+            inputs = constant("get_inputs") { it.toStr() }.split(',')
+            outputs = constant("get_outputs") { it.toStr() }.split(',')
+            vocabularySize = constant("get_vocab_size") { it.toInt() }
+        } catch (error: EngineException) {
+            module.destroy() // nobody else has it
+            throw error
+        }
+    }
 
     override val info = EngineInfo(
         name = "executorch",
@@ -34,13 +45,16 @@ class ExecuTorchEngine(private val request: EngineRequest, private val file: Fil
             throw EngineException("an id is not in the model's vocabulary of $vocabularySize pieces")
         }
         val shape = longArrayOf(1, inputs.length.toLong())
-        val values = this.inputs.map { EValue.from(Tensor.fromBlob(inputs.row(it), shape)) }
         val method = if (artifact.lengths.size == 1) "forward" else "forward_${inputs.length}"
-        val results = guarded("cannot run") { module.execute(method, *values.toTypedArray()) }
-        if (results.size != outputs.size) {
-            throw EngineException("the model gave ${results.size} outputs instead of ${outputs.size}")
+        return guarded("cannot run") {
+            val values = this.inputs.map { EValue.from(Tensor.fromBlob(inputs.row(it), shape)) }
+            val results = module.execute(method, *values.toTypedArray())
+            if (results.size != outputs.size) {
+                val given = "${results.size} outputs instead of ${outputs.size}"
+                throw EngineException("the model gave $given")
+            }
+            outputs.indices.associate { outputs[it] to results[it].toTensor().dataAsFloatArray }
         }
-        return outputs.indices.associate { outputs[it] to results[it].toTensor().dataAsFloatArray }
     }
 
     override fun close() = module.destroy()
@@ -49,8 +63,8 @@ class ExecuTorchEngine(private val request: EngineRequest, private val file: Fil
         Module.load(file.path, Module.LOAD_MODE_MMAP, request.threads)
     }
 
-    private fun constant(name: String): EValue =
-        guarded("cannot read $name of") { module.execute(name) }.first()
+    private fun <T> constant(name: String, read: (EValue) -> T): T =
+        guarded("cannot read $name of") { read(module.execute(name).first()) }
 
     // The binding throws its own RuntimeException, and others of Java's.
     @Suppress("TooGenericExceptionCaught")
