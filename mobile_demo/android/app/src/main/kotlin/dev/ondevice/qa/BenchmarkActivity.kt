@@ -24,6 +24,7 @@ import java.io.FileOutputStream
 import java.io.IOException
 import java.time.Instant
 import java.time.temporal.ChronoUnit
+import java.util.concurrent.atomic.AtomicBoolean
 import kotlin.concurrent.thread
 
 /**
@@ -43,6 +44,9 @@ class BenchmarkActivity : Activity() {
     private lateinit var bar: ProgressBar
     private lateinit var resultText: TextView
     private var document: String? = null
+
+    @Volatile
+    private var stopped = false
 
     override fun onCreate(savedInstanceState: Bundle?) {
         super.onCreate(savedInstanceState)
@@ -71,12 +75,22 @@ class BenchmarkActivity : Activity() {
         }
     }
 
+    override fun onDestroy() {
+        stopped = true
+        super.onDestroy()
+    }
+
     private fun iterations(): Int =
         intent.getIntExtra(EXTRA_ITERATIONS, BenchmarkProtocol.LEAST_ITERATIONS)
             .coerceIn(BenchmarkProtocol.LEAST_ITERATIONS, MOST_ITERATIONS)
 
     private fun begin(name: String?, iterations: Int) {
         if (name == null) return
+        // Two runs at once would each measure the other, and write the same file.
+        if (!running.compareAndSet(false, true)) {
+            resultText.setText(R.string.already_running)
+            return
+        }
         startButton.isEnabled = false
         shareButton.isEnabled = false
         bar.visibility = View.VISIBLE
@@ -99,6 +113,8 @@ class BenchmarkActivity : Activity() {
             give(error)
         } catch (error: IOException) {
             give(error)
+        } finally {
+            running.set(false)
         }
         runOnUiThread {
             resultText.text = text
@@ -120,6 +136,7 @@ class BenchmarkActivity : Activity() {
         val version = packageManager.getPackageInfo(packageName, 0).versionName
         val created = Instant.now().truncatedTo(ChronoUnit.SECONDS).toString()
         return benchmark.run(created, "$packageName $version") { stage, percent ->
+            if (stopped) throw EngineException(getString(R.string.stopped))
             runOnUiThread {
                 bar.progress = percent
                 resultText.text = getString(R.string.progress, stage, percent)
@@ -151,7 +168,8 @@ class BenchmarkActivity : Activity() {
     }
 
     private fun summary(name: String, run: BenchmarkRun): String {
-        val golden = run.check?.failure ?: getString(R.string.passed)
+        val golden = run.check?.let { it.failure ?: getString(R.string.passed) }
+            ?: getString(R.string.not_run)
         val lines = run.runs.map { runs ->
             val times = runs.samples.map { it.infer / 1e6 }.toDoubleArray()
             val statistics = Statistics.of(times)
@@ -177,5 +195,8 @@ class BenchmarkActivity : Activity() {
         const val RESULT = "benchmark.json"
         const val ERROR = "benchmark.error"
         const val TAG = "ondevice"
+
+        // In this process, whichever activity began it.
+        val running = AtomicBoolean()
     }
 }
