@@ -32,7 +32,7 @@ class BuildOptions:
         model: an embedded name, a directory or a hub id.
         task: ``auto`` or a task's name.
         targets: names of targets; ``all`` stands for every one.
-        schemes: names of schemes.
+        schemes: names of schemes; None for each target's own default.
         lengths: the sequence lengths to serve; None for the task's default.
         ios: the oldest iOS that a Core ML artifact must load on; None lets the target choose.
         out: the directory that bundles are published in.
@@ -42,7 +42,7 @@ class BuildOptions:
     model: str = DEFAULT_MODEL
     task: str = "auto"
     targets: tuple[str, ...] = ("coreml",)
-    schemes: tuple[str, ...] = ("fp16",)
+    schemes: tuple[str, ...] | None = None
     lengths: tuple[int, ...] | None = None
     ios: int | None = None
     out: Path = DEFAULT_OUT
@@ -80,7 +80,7 @@ def check_words(options: BuildOptions) -> None:
         UserError: an unknown or unoffered word, or a missing package.
     """
     for target in _targets(options.targets):
-        for scheme in options.schemes:
+        for scheme in _schemes(target, options):
             check_offered(scheme, target.name, target.schemes)
         check_installed(target)
 
@@ -95,11 +95,16 @@ def make_jobs(checkpoint: Checkpoint, options: BuildOptions) -> list[Job]:
     jobs = [
         _job(checkpoint, target, get_scheme(scheme), lengths, options)
         for target in _targets(options.targets)
-        for scheme in dict.fromkeys(options.schemes)
+        for scheme in _schemes(target, options)
     ]
     for job in jobs:
         job.target.check(job.convert_options)
     return jobs
+
+
+def _schemes(target: Target, options: BuildOptions) -> tuple[str, ...]:
+    named = (target.default_scheme,) if options.schemes is None else options.schemes
+    return tuple(dict.fromkeys(named))
 
 
 def check_lengths(lengths: tuple[int, ...] | None, checkpoint: Checkpoint) -> tuple[int, ...]:

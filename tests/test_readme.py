@@ -56,7 +56,8 @@ def test_a_runtime_s_own_api_gives_the_same(bundles, monkeypatch, target, words)
 
     from ondevice.inference import Model
 
-    directory = bundles / "bundles" / f"student-qa-{target}-fp16"
+    scheme = TARGETS[target].default_scheme
+    directory = bundles / "bundles" / f"student-qa-{target}-{scheme}"
     pair = ("Where does the Nile rise?", "The Nile rises in the hills of Burundi.")
     expected = Model.open(directory).run(*pair)
     monkeypatch.chdir(directory)

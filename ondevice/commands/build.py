@@ -17,6 +17,17 @@ from ondevice.targets import TARGETS
 from ondevice.tasks import TASKS
 
 
+def _default_schemes() -> str:
+    """Say what is built where no scheme is named: the usual one, and who has another."""
+    common = "fp16"
+    others = [
+        f"{target.default_scheme} for {target.name}"
+        for target in TARGETS.values()
+        if target.default_scheme != common
+    ]
+    return ", ".join([common, *others])
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``ondevice build``."""
     parser.add_argument(
@@ -39,9 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--scheme",
-        default="fp16",
         metavar="NAME",
-        help=f"{', '.join(SCHEMES)}; several with commas (default: %(default)s)",
+        help=f"{', '.join(SCHEMES)}; several with commas (default: {_default_schemes()})",
     )
     parser.add_argument(
         "--lengths",
@@ -84,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
         model=arguments.model,
         task=arguments.task,
         targets=_words(arguments.target),
-        schemes=_words(arguments.scheme),
+        schemes=None if arguments.scheme is None else _words(arguments.scheme),
         lengths=_lengths(arguments),
         ios=arguments.ios,
         out=arguments.out,

@@ -189,6 +189,7 @@ class Target:
         converters: the packages that decide the artifact's bytes, as pip knows them.
         runtimes: the packages that can run it here, preferred first, as pip knows them.
         schemes: the schemes that it offers.
+        default_scheme: what to build where the user names no scheme.
         form: how the graph is written for it; called when torch may be imported.
         convert: lower a graph and write the artifact to a path; :meth:`lower` checks the options
             first.
@@ -210,6 +211,7 @@ class Target:
     load: LoadFunction
     check: Callable[[ConvertOptions], object] = no_objection
     systems: tuple[str, ...] = ()
+    default_scheme: str = "fp16"
 
     def lower(self, graph: MobileGraph, options: ConvertOptions, path: Path) -> Conversion:
         """Lower a graph and write the artifact to `path`.

@@ -246,4 +246,7 @@ EXECUTORCH = Target(
     form=form,
     convert=convert,
     load=load,
+    # XNNPACK's half kernels add up in half precision: the embedded student's logits differ by 0.11
+    # at length 384.
+    default_scheme="fp32",
 )
