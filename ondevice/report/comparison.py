@@ -15,7 +15,7 @@ from typing import TypeVar
 from ondevice.distill.retention import Interval
 from ondevice.errors import DataError, UserError
 from ondevice.report import wording
-from ondevice.report.cells import Cell, Table, decimals_for, figure, label
+from ondevice.report.cells import NOT_RUN, Cell, Table, decimals_for, figure, label
 from ondevice.report.rows import MB, Device, DeviceKey, Row, RowKey
 from ondevice.report.scores import f1_change
 from ondevice.report.statistics import ratio
@@ -88,7 +88,8 @@ class Comparison:
     """Everything that could be compared.
 
     Attributes:
-        broken: artifacts that passed their golden check then and fail it now: regressions all.
+        broken: artifacts that ran to their end then, and fail their golden check, do not run or
+            are partial now: regressions all.
         left_out: sentences on what could not be compared.
     """
 
@@ -132,14 +133,18 @@ def compare(new: Study, old: Study) -> Comparison:
     for now, then in pairs:
         rows, unlike = _pair(now.rows, then.rows, _likeness, _row_name)
         left_out += [f"{_device(now.key)}: {sentence}" for sentence in unlike]
+        broken += [
+            f"{_row_name(mine.key)} on {_device(now.key)}: {_fault(mine)}"
+            for mine in _stopped(now, then, rows)
+        ]
         for mine, theirs in rows:
             if mine.golden_failed and not theirs.golden_failed:
-                name = f"{_row_name(mine.key)} on {_device(now.key)}"
-                broken.append(f"{name}: it fails its golden check now: {mine.golden_failed}")
                 continue
             changes += _changes(_device(now.key), mine, theirs)
-            if unlike_lengths := wording.unlike_lengths(mine, theirs):
-                left_out.append(f"{_device(now.key)}: {_row_name(mine.key)}: {unlike_lengths}")
+            sentences = [wording.unlike_lengths(mine, theirs), *_one_sided(mine, theirs)]
+            left_out += [
+                f"{_device(now.key)}: {_row_name(mine.key)}: {one}" for one in sentences if one
+            ]
     if not changes and not broken:
         raise DataError(
             "there is nothing to compare: "
@@ -183,11 +188,69 @@ def comparison_tables(comparison: Comparison, fail_on: float | None) -> tuple[Ta
     )
 
 
+def _fault(row: Row) -> str:
+    """Return why a row is not all that it should be now; else nothing."""
+    if row.golden_failed:
+        return f"it fails its golden check now: {row.golden_failed}"
+    reason = next(iter(row.reasons.counts), "no reason given")
+    if row.evidence == NOT_RUN:
+        return f"it does not run now: {reason}"
+    return f"it is partial now: {reason}" if row.reasons.counts else ""
+
+
+def _stopped(now: Device, then: Device, pairs: list[tuple[Row, Row]]) -> Iterator[Row]:
+    """Yield each row that is at fault now and was not then.
+
+    What stops before its runtime is known does not name it: such a row is also held against old
+    ones of the same model, target and scheme that have no other partner.
+    """
+    partners = {mine.key: [theirs] for mine, theirs in pairs}
+    taken = {theirs.key for _, theirs in pairs}
+    for key in sorted(now.rows):
+        mine = now.rows[key]
+        alike = [
+            row
+            for row in then.rows.values()
+            if row.key not in taken
+            and (row.key.model, row.key.target, row.key.scheme)
+            == (key.model, key.target, key.scheme)
+        ]
+        candidates = partners.get(key) or ([] if mine.times else alike)
+        if _fault(mine) and any(not _fault(theirs) for theirs in candidates):
+            yield mine
+
+
+def _one_sided(new: Row, old: Row) -> list[str]:
+    """Return a sentence for each side with figures that the other lacks, at lengths of both."""
+    common = {length for _, length in new.times} & {length for _, length in old.times}
+    now, then = (_figures(row, common | {None}) for row in (new, old))
+    sides = (("new", now - then), ("old", then - now))
+    return [
+        f"in the {side} results only: {'; '.join(sorted(figures))}"
+        for side, figures in sides
+        if figures
+    ]
+
+
+def _figures(row: Row, lengths: set[int | None]) -> set[str]:
+    others = {
+        "peak memory": bool(row.memory.runs),
+        "size": row.artifact.bytes is not None,
+        "F1": row.score is not None,
+    }
+    timed = {_moment(kind, length) for kind, length in row.times if length in lengths}
+    return timed | {what for what, known in others.items() if known}
+
+
+def _moment(kind: str, length: int | None) -> str:
+    return KINDS[kind] if length is None else f"{KINDS[kind]}, {length} tokens"
+
+
 def _changes(device: str, new: Row, old: Row) -> Iterator[Change]:
     """Yield the change of every figure that both have."""
     for moment in sorted(set(new.times) & set(old.times), key=str):
         kind, length = moment
-        what = KINDS[kind] if length is None else f"{KINDS[kind]}, {length} tokens"
+        what = _moment(kind, length)
         now, then = new.times[moment], old.times[moment]
         if now.value() == now.value() and then.value() == then.value():
             noise = ratio(now, then)

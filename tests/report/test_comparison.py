@@ -85,6 +85,36 @@ def test_a_broken_golden_is_a_regression_whatever_the_threshold():
     assert "differs by 9.0" in sentence
 
 
+@pytest.mark.parametrize(
+    "fault", ["not run", "partial", "golden"], ids=["not run", "partial", "golden"]
+)
+@pytest.mark.parametrize("runtime", ["ai-edge-litert", "tflite"])
+def test_what_ran_then_and_stops_now_is_a_regression(fault, runtime):
+    # A host that cannot start an artifact knows no runtime: the target stands for it.
+    fields = {"status": "partial", "reason": "it does not start", "measurements": ()}
+    fields |= {"memory": None, "runtime": parts.RuntimeInfo(name=runtime)}
+    if fault == "not run":
+        fields["evidence"] = "not run"
+    if fault == "golden":
+        fields["golden"] = parts.GoldenCheck(status="failed", reason="it does not start")
+    new, other = made.result(**fields), made.result("bert-teacher")
+    found = compare(gather(new, other), gather(OLD, other))
+    (sentence,) = found.regressions(1000.0)
+    assert "bert-student tflite fp32" in sentence
+    assert sentence.endswith("now: it does not start")
+    assert compare(gather(new, other), gather(new, other)).regressions(1000.0) == []
+
+
+def test_figures_of_one_side_only_are_listed():
+    bare = [one for one in OLD.measurements if (one.kind, one.length) != ("decode", 64)]
+    found = compare(gather(made.result(memory=None, measurements=tuple(bare))), gather(OLD))
+    (sentence,) = found.left_out
+    assert sentence.endswith("in the old results only: F1; decode, 64 tokens; peak memory")
+    found = compare(gather(OLD), gather(made.result(memory=None)))
+    (sentence,) = found.left_out
+    assert sentence.endswith("in the new results only: F1; peak memory")
+
+
 def test_a_new_version_of_a_runtime_or_file_is_compared():
     runtime = parts.RuntimeInfo(name="ai-edge-litert", version="9.9")
     artifact = made.identity(sha256=made.sha("rebuilt"))
