@@ -185,7 +185,11 @@ def test_an_artifact_that_fails_its_goldens_is_never_timed(pair, recorder, tmp_p
         caught.value
     )
     assert "goldens: outputs" in str(caught.value)
-    assert kept == []
+    (result,) = kept
+    assert (result.status, result.golden.status) == ("partial", "failed")
+    assert result.reason == result.golden.reason
+    assert (result.measurements, result.memory) == ((), None)
+    assert read_result(write_result(tmp_path / "out", result)) == result
     assert "pass" not in recorder.operations()
     assert no_process_left()
 
@@ -198,6 +202,33 @@ def test_one_whose_process_dies_at_its_goldens_fails_them(pair, recorder):
     recorder.before = kill
     with pytest.raises(GateError, match=r"its process was ended by SIGKILL \(and 1 more\)"):
         measure(pair)
+
+
+def test_an_unknown_placement_is_no_failed_golden(monkeypatch):
+    class Answers:
+        def __init__(self, seconds):
+            pass
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def request(self, operation, **values):
+            if operation == "placement":
+                raise PassError("its process was ended by SIGSEGV")
+            return {"status": "passed", "checked": 2, "reason": ""}
+
+    monkeypatch.setattr(host, "Process", Answers)
+    identity = ArtifactIdentity(model="m", task="qa", target="tflite", scheme="fp32")
+    window = contents.window_for((16,))
+    entry = entries.Entry(identity, {"kind": "bundle"}, (16,), window, threads=1)
+    host._Session([entry], None, OPTIONS, print, Progress())._check_goldens()
+    assert (entry.golden.status, entry.placements) == ("passed", ())
+    assert entry.notes == (
+        "what XNNPACK took of the graph is not known: its process was ended by SIGSEGV",
+    )
 
 
 def test_a_bundle_without_golden_outputs_is_not_timed(pair, recorder, tmp_path):
