@@ -37,6 +37,7 @@ class BenchmarkExport {
                 Engines.loader(context, store, name, bundle),
                 context.resources.getStringArray(R.array.passage_questions)[0],
                 context.resources.getStringArray(R.array.passage_texts)[0],
+                fresh = !Engines.loaded,
             )
             val version = context.packageManager.getPackageInfo(context.packageName, 0).versionName
             val created = Instant.now().truncatedTo(ChronoUnit.SECONDS).toString()

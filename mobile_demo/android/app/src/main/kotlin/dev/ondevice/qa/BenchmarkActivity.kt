@@ -131,6 +131,7 @@ class BenchmarkActivity : Activity() {
             openEngine = Engines.loader(applicationContext, store, name, bundle),
             question = resources.getStringArray(R.array.passage_questions)[0],
             passage = resources.getStringArray(R.array.passage_texts)[0],
+            fresh = !Engines.loaded,
         )
         val benchmark = Benchmark(subject, AndroidPhone(applicationContext), iterations)
         val version = packageManager.getPackageInfo(packageName, 0).versionName

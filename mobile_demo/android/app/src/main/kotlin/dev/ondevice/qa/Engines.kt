@@ -30,6 +30,11 @@ object Engines {
     // which a load with another number would take away from the methods already loaded.
     private const val MOST_THREADS = 4
 
+    /** Whether this process has begun to load a model, of any bundle and for any screen. */
+    @Volatile
+    var loaded = false
+        private set
+
     /**
      * Make a bundle's model ready; what is returned loads it, and may be called again and again.
      *
@@ -46,6 +51,7 @@ object Engines {
         val asset = "${store.directory(name)}/${artifact.file}"
         val load = prepare(EngineRequest(context, asset, bundle, threads))
         return {
+            loaded = true
             try {
                 load()
             } catch (error: LinkageError) {

@@ -68,9 +68,14 @@ class BenchmarkTest {
         override fun peakBytes(): Long? = null
     }
 
-    private fun run(heat: String = "none", goldens: String = "", engine: () -> Engine): BenchmarkRun {
+    private fun run(
+        heat: String = "none",
+        goldens: String = "",
+        fresh: Boolean = true,
+        engine: () -> Engine,
+    ): BenchmarkRun {
         val bundle = Bundle.open(memoryBundle(goldens))
-        val subject = BenchmarkSubject(bundle, engine, "ada?", "Rivers met in Rome.")
+        val subject = BenchmarkSubject(bundle, engine, "ada?", "Rivers met in Rome.", fresh)
         var now = 0L
         val benchmark = Benchmark(subject, FakePhone(heat), 3, { now += 100; now }, pause = {})
         return benchmark.run("2026-01-31T12:00:00Z", "test") { _, percent ->
@@ -87,6 +92,15 @@ class BenchmarkTest {
         assertEquals(BenchmarkProtocol.WARM_LOADS, done.warmLoads.size)
         assertEquals(listOf(3), done.runs.map { it.samples.size })
         assertEquals(6, done.runs[0].warmup.size)
+    }
+
+    @Test
+    fun noLoadIsColdWhereAModelWasLoadedBefore() {
+        val done = run(fresh = false) { FakeEngine(5) }
+        assertEquals("", done.reason)
+        assertEquals(null, done.coldLoad)
+        assertEquals(null, done.firstInference)
+        assertEquals(BenchmarkProtocol.WARM_LOADS, done.warmLoads.size)
     }
 
     @Test
