@@ -8,12 +8,13 @@ and exits. Without a Mac the app measures all the same: share its result and imp
 
 from __future__ import annotations
 
+import datetime
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from ondevice import bundle
-from ondevice.bench import BenchOptions, Keep
+from ondevice.bench import BenchOptions, Keep, entries
 from ondevice.bench.importing import check_identity
 from ondevice.bench.ios_devicectl import Devicectl, Phone, PhoneError, choose, find_xcrun
 from ondevice.bench.parts import plain
@@ -24,6 +25,10 @@ from ondevice.errors import GateError, UserError
 APP = "dev.ondevice.qa"
 RESULT = "Documents/benchmark.json"
 COPY_SECONDS = 120.0
+# The app's exit codes where it wrote a result: a complete one, a partial one.
+WROTE = (0, 3)
+# So far the phone's clock may be behind this machine's.
+CLOCKS = datetime.timedelta(seconds=60)
 # The app's own words on its standard error.
 SAYS = "OnDeviceQA benchmark: "
 
@@ -79,15 +84,20 @@ def _measure(
 
     Raises:
         PhoneError: the app is not there, does not end, or left nothing.
-        ResultError: what it left does not fit.
+        ResultError: what it left does not fit, or is of an earlier run.
     """
     variables = {
         "ONDEVICE_BENCHMARK": "1",
         "ONDEVICE_BUNDLE": name,
         "ONDEVICE_ITERATIONS": str(options.iterations),
     }
+    launched = entries.now()
     code, said = control.launch(phone, app, variables, options.seconds)
     words = [line.partition(SAYS)[2] for line in said.splitlines() if SAYS in line]
+    if code not in WROTE:
+        # It may have died before it removed an older result.
+        why = plain(words[-1]) if words else f"it ended with exit code {code}"
+        raise PhoneError(f"'{app}' left no result for '{name}': {why}")
     with tempfile.TemporaryDirectory(prefix="ondevice-bench-") as directory:
         place = Path(directory) / "benchmark.json"
         try:
@@ -95,4 +105,14 @@ def _measure(
         except PhoneError as error:
             why = plain(words[-1]) if words else f"it ended with exit code {code}; {error}"
             raise PhoneError(f"'{app}' left no result for '{name}': {why}") from error
-        return read_result(place, sha256)
+        result = read_result(place, sha256)
+    if _moment(result.created) < _moment(launched) - CLOCKS:
+        raise ResultError(
+            f"'{app}/{RESULT}' is of an earlier run: it says {result.created}, the app was launched"
+            f" at {launched}; if the clocks differ, set the phone's"
+        )
+    return result
+
+
+def _moment(text: str) -> datetime.datetime:
+    return datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z")

@@ -138,6 +138,8 @@ def mac(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mac:
     stub = Mac(tmp_path / "mac")
     monkeypatch.setenv("PATH", str(stub.directory))
     monkeypatch.setattr(ios_devicectl.platform, "system", lambda: "Darwin")
+    # When the app's made-up documents were begun.
+    monkeypatch.setattr(ios.entries, "now", lambda: "2026-01-31T12:00:00Z")
     return stub
 
 
@@ -209,11 +211,32 @@ class TestRun:
 
     def test_an_app_that_crashed(self, kept: Kept, mac: Mac, tmp_path: Path):
         mac.answer(LAUNCH, json=SUCCESS, exit=9)
+        one = make_bundle(tmp_path / "b")
+        # An older result is still there.
+        mac.answer(COPY, json=SUCCESS, copy=json.dumps(app_document(one, "ios")))
+        with pytest.raises(PhoneError, match="left no result for 'b': it ended with exit code 9"):
+            kept.run(one)
+        assert kept == []
+
+    def test_an_app_that_left_nothing(self, kept: Kept, mac: Mac, tmp_path: Path):
+        mac.answer(LAUNCH, json=SUCCESS)
         mac.answer(COPY, json=failed("Failed to retrieve the file node"), exit=1)
-        with pytest.raises(
-            PhoneError, match=r"it ended with exit code 9; copying .* failed: Failed"
-        ):
+        with pytest.raises(PhoneError, match=r"exit code 0; copying .* failed: Failed"):
             kept.run(make_bundle(tmp_path / "b"))
+
+    @pytest.mark.parametrize(("created", "old"), [("11:58:00", True), ("11:59:30", False)])
+    def test_a_result_of_an_earlier_run(
+        self, created: str, old: bool, kept: Kept, mac: Mac, tmp_path: Path
+    ):
+        one = make_bundle(tmp_path / "b")
+        document = app_document(one, "ios", created=f"2026-01-31T{created}Z")
+        mac.answer(COPY, json=SUCCESS, copy=json.dumps(document))
+        if old:
+            with pytest.raises(ResultError, match="is of an earlier run: it says 2026-01-31T11:58"):
+                kept.run(one)
+        else:
+            kept.run(one)
+        assert len(kept) == (not old)
 
     def test_one_that_hangs(self, kept: Kept, mac: Mac, tmp_path: Path):
         mac.answer(LAUNCH, sleep=60)
