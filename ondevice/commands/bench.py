@@ -43,9 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the teacher, run by PyTorch beside the bundles: an embedded name, a checkpoint"
         " directory or a hub id",
     )
-    parser.add_argument(
-        "--device", default="host", metavar="KIND", help=f"{kinds} (default: %(default)s)"
-    )
+    parser.add_argument("--device", metavar="KIND", help=f"{kinds} (default: host)")
     parser.add_argument(
         "--data",
         type=Path,
@@ -70,9 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threads",
         type=int,
-        default=defaults.threads,
         metavar="N",
-        help="CPU threads of every runtime (default: %(default)s)",
+        help=f"CPU threads of every runtime (default: {defaults.threads})",
     )
     parser.add_argument(
         "--lengths", metavar="N,N,…", help="lengths to time (default: all that a bundle serves)"
@@ -115,9 +112,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print what was found, and return the exit code."""
-    kind, _, identifier = arguments.device.partition(":")
+    kind, _, identifier = (arguments.device or "host").partition(":")
     if kind not in DEVICES:
         raise UserError(choices("device", kind, DEVICES))
+    _refuse_ignored(arguments, kind)
     options = _options(arguments)
     if arguments.out.exists() and not arguments.out.is_dir():
         raise UserError(f"'{arguments.out}' is a file; choose a directory with --out")
@@ -163,12 +161,28 @@ def _show(written: dict[Path, BenchmarkResult], *, as_json: bool) -> int:
     return GateError.exit_code if broken else 0
 
 
+def _refuse_ignored(arguments: argparse.Namespace, kind: str) -> None:
+    """Refuse what was asked for and would have no effect."""
+    ignored: tuple[str, ...]
+    if arguments.imported:
+        ignored, why = ("baseline", "data", "device"), "with --import, which measures nothing"
+    elif kind == "ios" or (kind != "host" and arguments.app is not None):
+        ignored, why = ("threads", "lengths"), "here: the app on the phone chooses them itself"
+    else:
+        return
+    given = [f"--{name}" for name in ignored if getattr(arguments, name) is not None]
+    if given:
+        raise UserError(f"{' and '.join(given)} would have no effect {why}; leave it out")
+
+
 def _options(arguments: argparse.Namespace) -> BenchOptions:
     from ondevice.bench.parts import MAX_SAMPLES, MAX_THREADS
 
     bounds = {"iterations": (1, MAX_SAMPLES), "threads": (1, MAX_THREADS), "questions": (0, None)}
     for name, (least, most) in bounds.items():
         given = getattr(arguments, name)
+        if given is None:
+            continue
         if given < least or (most is not None and given > most):
             limit = f"at least {least}" if most is None else f"from {least} to {most}"
             raise UserError(f"--{name} must be {limit}, not {given}")
@@ -183,7 +197,7 @@ def _options(arguments: argparse.Namespace) -> BenchOptions:
         baseline=arguments.baseline,
         data=arguments.data,
         iterations=arguments.iterations,
-        threads=arguments.threads,
+        threads=BenchOptions.threads if arguments.threads is None else arguments.threads,
         lengths=_lengths(arguments.lengths),
         questions=arguments.questions,
         seconds=arguments.timeout,

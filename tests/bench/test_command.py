@@ -191,6 +191,20 @@ def test_the_words_reach_the_device(device, capsys, tmp_path):
         (["b", "--threads", "-1"], "--threads must be from 1 to 4096, not -1"),
         (["b", "--threads", "5000"], "--threads must be from 1 to 4096, not 5000"),
         (["b", "--questions", "-1"], "--questions must be at least 0, not -1"),
+        (
+            ["b", "--device", "ios", "--threads", "2"],
+            "--threads would have no effect here: the app",
+        ),
+        (
+            ["b", "--device", "android", "--app", "x", "--lengths", "8", "--threads", "4"],
+            "--threads and --lengths would have no effect here: the app on the phone",
+        ),
+        (
+            ["b", "--import", "f", "--baseline", "t"],
+            "--baseline would have no effect with --import",
+        ),
+        (["b", "--import", "f", "--data", "d"], "--data would have no effect with --import"),
+        (["b", "--import", "f", "--device", "host"], "--device would have no effect with --import"),
         (["b", "--timeout", "nan"], "--timeout must be a number of seconds, not nan"),
         (["b", "--timeout", "0"], "--timeout must be a number of seconds, not 0"),
         (["b", "--lengths", "a"], "--lengths takes whole numbers with commas"),
