@@ -82,8 +82,8 @@ def refuse(options: BenchOptions) -> None:
         )
     if options.data is not None:
         raise UserError(
-            "--data asks questions on this machine only (--device host); on a phone the app asks"
-            " its own"
+            "--data asks questions on this machine only: scores and real traffic come from"
+            " --device host"
         )
     if options.app is not None and options.runners:
         raise UserError("give --runner or --app, not both: each would measure the same bundles")

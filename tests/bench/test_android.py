@@ -339,7 +339,10 @@ class TestRefusals:
         ("options", "sentence"),
         [
             (replace(OPTIONS, baseline="teacher"), "--baseline runs in PyTorch"),
-            (replace(OPTIONS, data=Path("dev.json")), "--data asks questions on this machine"),
+            (
+                replace(OPTIONS, data=Path("dev.json")),
+                "scores and real traffic come from --device host",
+            ),
             (
                 replace(OPTIONS, app="a.b", runners=(Path("benchmark_model"),)),
                 "give --runner or --app, not both",
