@@ -13,13 +13,14 @@ figure can contradict its samples. `reported` is for sources that give no sample
 from __future__ import annotations
 
 import contextlib
+import datetime
 import os
 import re
 import tempfile
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import FailFast, Field, ValidationError, model_validator
+from pydantic import FailFast, Field, ValidationError, field_validator, model_validator
 
 from ondevice.bench.parts import (
     MAX_MEASUREMENTS,
@@ -141,6 +142,17 @@ class BenchmarkResult(Documented):
             if broken:
                 raise ValueError(sentence)
         return self
+
+    @field_validator("created")
+    @classmethod
+    def _check_created(cls, created: str) -> str:
+        try:
+            # The pattern's \d is any digit of Unicode.
+            created.encode("ascii")
+            datetime.datetime.strptime(created, "%Y-%m-%dT%H:%M:%S%z")
+        except ValueError as error:
+            raise ValueError("there is no such time") from error
+        return created
 
     def _contradictions(self) -> tuple[tuple[bool, str], ...]:
         timed = bool(self.measurements) or self.traffic is not None

@@ -100,6 +100,8 @@ CHANGES = {
     "control characters": (put(("device", "name"), "a\x1b[31mb"), "device.name"),
     "endless name": (put(("device", "name"), "x" * 300), "device.name"),
     "no date": (put(("created",), "yesterday"), "created"),
+    "no such date": (put(("created",), "2026-99-99T99:99:99Z"), "created: there is no such time"),
+    "other digits": (put(("created",), "٢٠٢٦-01-31T12:00:00Z"), "created: there is no such time"),
     "bad hash": (put(("artifact", "sha256"), "abc"), "artifact.sha256"),
     "no hash": (put(("artifact", "sha256"), None), "the artifact has no hash"),
     "partial, no reason": (put(("status",), "partial"), "needs a reason"),
