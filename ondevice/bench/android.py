@@ -96,6 +96,8 @@ class _Session:
                 self.before = android_state.read_state(self.adb)
                 for item in self._alive():
                     self._time(item)
+                    # An interruption of the next one leaves this one whole.
+                    self.keep(self._document(item))
         except DeviceError as error:
             for item in self._alive():
                 if item.entry.golden.status != "not_run" or item.entry.measurements:

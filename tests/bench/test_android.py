@@ -463,6 +463,24 @@ class TestFailures:
         assert bench.left() == []
         assert bench.kept[-1].reason.startswith("interrupted during: ")
 
+    def test_an_interruption_of_the_second_leaves_the_first_whole(
+        self,
+        bench: Bench,
+        tmp_path: Path,
+        with_runner: Callable[..., BenchOptions],
+        monkeypatch: pytest.MonkeyPatch,
+    ):
+        def interrupt(*_: object) -> str:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(android_plan.ExecutorRunner, "time", interrupt)
+        bundles = [make_bundle(tmp_path / "t"), make_bundle(tmp_path / "e", "executorch")]
+        with pytest.raises(KeyboardInterrupt):
+            bench(bundles, with_runner("benchmark_model", "executor_runner"))
+        first = [one for one in bench.kept if one.artifact.target == "tflite"][-1]
+        assert (first.status, first.reason) == ("complete", "")
+        assert {one.length for one in first.measurements if one.length} == {8, 16}
+
     def test_garbage_about_itself(
         self, bench: Bench, tmp_path: Path, with_runner: Callable[..., BenchOptions]
     ):
