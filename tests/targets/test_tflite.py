@@ -452,5 +452,5 @@ def test_tflite_runtime_would_compute_nonsense_from_int8(build, old_python, tmp_
 def test_a_promised_tflite_runtime_that_is_missing_fails(monkeypatch):
     monkeypatch.setitem(requirements.MODULES, "tflite_runtime", ("no_such_module",))
     monkeypatch.setenv("ONDEVICE_REQUIRE", "tflite_runtime")
-    with pytest.raises(pytest.fail.Exception, match="tflite_runtime needs .*no_such_module"):
+    with pytest.raises(pytest.fail.Exception, match=r"tflite_runtime needs .*no_such_module"):
         need("tflite_runtime")
