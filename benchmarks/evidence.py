@@ -71,7 +71,8 @@ def verify(built: build.Built, arguments: argparse.Namespace) -> dict[str, Any]:
         "target": built.job.target.name,
         "scheme": built.job.scheme.name,
         "published": built.manifest is not None,
-        "failure": None if built.failure is None else str(built.failure),
+        # Without the place of the log, which is gone by the time that it is read.
+        "failure": None if built.failure is None else str(built.failure).split(" (log:")[0],
         "bytes": None,
         "checks": [],
     }
