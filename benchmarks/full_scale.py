@@ -73,7 +73,10 @@ def build(checkpoint: Path, target: str, scheme: str, out: Path) -> dict[str, An
     return {
         "seconds": round(seconds, 1),
         "peak_mb": round(usage.ru_maxrss * unit / 1e6),
-        "artifacts": json.loads(output),
+        # Only the bundle's name: where it lay is of no use to a reader.
+        "artifacts": [
+            one | {"path": one["path"] and Path(one["path"]).name} for one in json.loads(output)
+        ],
     }
 
 
