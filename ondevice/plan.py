@@ -243,7 +243,7 @@ def _content_key(
 
 
 # What comes before a build or after it, and cannot change what is in a bundle.
-_APART = {"bench", "commands", "distill", "report", "zoo"}
+_APART = {"bench", "commands", "distill", "embed", "report", "zoo"}
 
 
 @cache

@@ -16,11 +16,11 @@ from ondevice import bundle
 from ondevice.bench import BenchOptions, Keep
 from ondevice.bench.adb import Adb, DeviceError, DeviceTimeoutError
 from ondevice.bench.android_output import am_start_failure, error_line, messages
-from ondevice.bench.importing import check_identity
+from ondevice.bench.importing import take_in
 from ondevice.bench.parts import plain
-from ondevice.bench.results import BenchmarkResult, ResultError, parse_result
+from ondevice.bench.results import BenchmarkResult, parse_result
 from ondevice.console import Progress
-from ondevice.errors import GateError, UserError
+from ondevice.errors import UserError
 
 APP = "dev.ondevice.qa"
 ACTIVITY = ".BenchmarkActivity"
@@ -50,15 +50,8 @@ def run(
         with progress.step(f"{path.name}: in the app"):
             content = _run_once(adb, app, path.name, options)
         result = parse_result(content, f"{app}/{RESULT}", manifest.artifact.sha256)
-        check_identity(result, manifest, f"{app}/{RESULT}")
-        if result.device.kind != "android":
-            raise ResultError(f"'{app}/{RESULT}' is of a device of the kind {result.device.kind}")
-        keep(result)
-        if result.golden.status == "failed":
-            raise GateError(
-                f"'{path.name}' does not give its goldens' answers in the app, so it was not timed:"
-                f" {result.golden.reason}"
-            )
+        name = f"{app}/{RESULT}"
+        take_in(result, manifest, "android", bundle_name=path.name, name=name, keep=keep)
         results.append(result)
     return results
 

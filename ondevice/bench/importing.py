@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from ondevice import bundle
 from ondevice.bench.results import BenchmarkResult, ResultError, read_result
+from ondevice.errors import GateError
 
 if TYPE_CHECKING:
+    from ondevice.bench import Keep
     from ondevice.manifest import Manifest
 
 
@@ -33,6 +35,32 @@ def import_result(path: Path, bundles: Sequence[Path]) -> BenchmarkResult:
     raise ResultError(
         f"'{path}' is of another artifact: SHA-256 {found}; given: {known or 'no bundle'}"
     )
+
+
+def take_in(
+    result: BenchmarkResult,
+    manifest: Manifest,
+    kind: str,
+    *,
+    bundle_name: str,
+    name: str,
+    keep: Keep,
+) -> None:
+    """Keep what the app on a phone of `kind` has just measured.
+
+    Raises:
+        ResultError: it is of another artifact, or of another kind of device.
+        GateError: the artifact failed its goldens there; the result is kept all the same.
+    """
+    check_identity(result, manifest, name)
+    if result.device.kind != kind:
+        raise ResultError(f"'{name}' is of a device of the kind {result.device.kind}")
+    keep(result)
+    if result.golden.status == "failed":
+        raise GateError(
+            f"'{bundle_name}' does not give its goldens' answers in the app, so it was not timed:"
+            f" {result.golden.reason}"
+        )
 
 
 def check_identity(result: BenchmarkResult, manifest: Manifest, name: str) -> None:

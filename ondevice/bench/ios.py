@@ -15,12 +15,12 @@ from pathlib import Path
 
 from ondevice import bundle
 from ondevice.bench import BenchOptions, Keep, entries
-from ondevice.bench.importing import check_identity
+from ondevice.bench.importing import take_in
 from ondevice.bench.ios_devicectl import Devicectl, Phone, PhoneError, choose, find_xcrun
 from ondevice.bench.parts import plain
 from ondevice.bench.results import BenchmarkResult, ResultError, read_result
 from ondevice.console import Progress
-from ondevice.errors import GateError, UserError
+from ondevice.errors import UserError
 
 APP = "dev.ondevice.qa"
 RESULT = "Documents/benchmark.json"
@@ -52,15 +52,8 @@ def run(
     for path, manifest in zip(bundles, manifests, strict=True):
         with progress.step(f"{path.name}: in the app on {phone.name}"):
             result = _measure(control, phone, app, path.name, options, manifest.artifact.sha256)
-        check_identity(result, manifest, f"{app}/{RESULT}")
-        if result.device.kind != "ios":
-            raise ResultError(f"'{app}/{RESULT}' is of a device of the kind {result.device.kind}")
-        keep(result)
-        if result.golden.status == "failed":
-            raise GateError(
-                f"'{path.name}' does not give its goldens' answers in the app, so it was not timed:"
-                f" {result.golden.reason}"
-            )
+        name = f"{app}/{RESULT}"
+        take_in(result, manifest, "ios", bundle_name=path.name, name=name, keep=keep)
         results.append(result)
     return results
 

@@ -49,7 +49,7 @@ def render(checkpoint: Checkpoint, history: Mapping[str, Any], licence: str) -> 
         "| | |",
         "|---|---|",
         f"| data | {_names(history, 'train')} |",
-        f"| scored on | {_names(history, 'eval')} (never trained on) |",
+        f"| scored on | {_names(history, 'eval')}{_apart(history)} |",
         *(f"| {name.replace('_', ' ')} | {options['training'][name]} |" for name in _SETTINGS),
         f"| steps | {history['scores']['steps']} ({_epochs(history)}) in"
         f" {history['scores']['seconds'] / 60:.0f} minutes |",
@@ -109,6 +109,14 @@ def _rows(who: str, scores: Mapping[str, Any]) -> list[str]:
         between = "–" if spread is None else f"{spread['low']:.1f} to {spread['high']:.1f}"
         rows.append(f"| {who} | {scores['examples']} | {name} | {value:.1f} | {between} |")
     return rows
+
+
+def _apart(history: Mapping[str, Any]) -> str:
+    """Say that the file to score on was not among those to train on, by their hashes."""
+    hashes = history["sha256"]
+    trained = {sha for label, sha in hashes.items() if label.split(":")[0] == "train"}
+    known = hashes.get("eval")
+    return " (never trained on)" if known is not None and known not in trained else ""
 
 
 def _epochs(history: Mapping[str, Any]) -> str:

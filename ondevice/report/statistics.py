@@ -1,7 +1,7 @@
 """Figures of timed runs and their noise, in memory that does not grow with the number of runs.
 
-Percentiles and intervals are those of :mod:`ondevice.bench.statistics`; added here is what
-several runs of one figure need.
+Percentiles are those of :mod:`ondevice.bench.statistics`. Intervals are bootstrap intervals as
+there, over draws of their own: they may differ from that table's in the last digit.
 """
 
 from __future__ import annotations

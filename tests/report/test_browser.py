@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 
 import pytest
 
 from ondevice.report import page
+from tests.requirements import need
 
-CHROMIUM = shutil.which("chromium")
 MEASURE = """<!DOCTYPE html><title></title><body>
 <iframe src="report.html" style="border:0;width:{width}px;height:900px"></iframe>
 <script>
@@ -24,12 +23,17 @@ onload = () => {{
 </script>"""
 
 
+@pytest.fixture(autouse=True)
+def browser():
+    need("chromium")
+
+
 def measure(directory, width):
     """Return the page's whole width, how many tables scroll, the smallest text of a plot (px)."""
     (directory / "measure.html").write_text(MEASURE.format(width=width))
     done = subprocess.run(
         [
-            CHROMIUM,
+            "chromium",
             "--headless",
             "--no-sandbox",
             "--disable-gpu",
@@ -50,7 +54,6 @@ def measure(directory, width):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed")
 @pytest.mark.parametrize("width", [390, 1280])
 def test_the_page_fits_its_width_and_tables_scroll_by_themselves(width, report, tmp_path):
     (tmp_path / "report.html").write_text(page.render(report), encoding="utf-8")
