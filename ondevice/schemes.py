@@ -46,6 +46,14 @@ SCHEMES: dict[str, Scheme] = {
         "8-bit weights, per channel; computed in floats",
         ParityLimit(min_cosine=0.99),
     ),
+    "int8-static": Scheme(
+        "int8-static",
+        "8-bit weights and activations, ranges calibrated on texts",
+        ParityLimit(min_cosine=0.97),
+    ),
+    "int4": Scheme("int4", "4-bit weights, a scale for each block", ParityLimit(min_cosine=0.95)),
+    "pal6": Scheme("pal6", "weights from tables of 64 values", ParityLimit(min_cosine=0.98)),
+    "pal4": Scheme("pal4", "weights from tables of 16 values", ParityLimit(min_cosine=0.95)),
 }
 
 
