@@ -96,10 +96,13 @@ class _Session:
                 self.before = android_state.read_state(self.adb)
                 for item in self._alive():
                     self._time(item)
-                    # An interruption of the next one leaves this one whole.
+                    # Losing the phone during the next one leaves this one whole.
+                    item.timed = True
                     self.keep(self._document(item))
         except DeviceError as error:
             for item in self._alive():
+                if item.timed:
+                    continue
                 if item.entry.golden.status != "not_run" or item.entry.measurements:
                     self.keep(self._document(item, str(error)))
             raise

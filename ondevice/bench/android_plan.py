@@ -48,7 +48,12 @@ PROGRAMS: dict[str, Kind] = {
 
 @dataclass
 class Item:
-    """A bundle on its way through a run; `file` is its program here, None if there is none."""
+    """A bundle on its way through a run.
+
+    Attributes:
+        file: its program here; None if there is none.
+        timed: whether all that was to be timed was timed.
+    """
 
     entry: Entry
     path: Path
@@ -57,6 +62,7 @@ class Item:
     program: Program | None = None
     job: Job | None = None
     records: android_goldens.Records = field(default_factory=dict)
+    timed: bool = False
 
     @cached_property
     def file_sha256(self) -> str:

@@ -421,6 +421,18 @@ class TestFailures:
         assert find(last, "model_only", 8).reported is not None
         assert [one.length for one in last.measurements if one.kind == "model_only"] == [8]
 
+    def test_a_phone_lost_during_the_second_leaves_the_first_whole(
+        self, bench: Bench, tmp_path: Path, with_runner: Callable[..., BenchOptions]
+    ):
+        bench.device.faults.unplug_on = "--num_executions=60"
+        bundles = [make_bundle(tmp_path / "t"), make_bundle(tmp_path / "e", "executorch")]
+        with pytest.raises(DeviceLostError, match="went away"):
+            bench(bundles, with_runner("benchmark_model", "executor_runner"))
+        last = {one.artifact.target: one for one in bench.kept}
+        assert (last["tflite"].status, last["tflite"].reason) == ("complete", "")
+        assert last["executorch"].status == "partial"
+        assert "went away" in last["executorch"].reason
+
     def test_a_program_that_hangs_is_ended(
         self,
         bench: Bench,
