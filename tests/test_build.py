@@ -407,3 +407,37 @@ def test_the_content_key_depends_on_the_tools(tiny, monkeypatch):
         plan, "installed_version", lambda name: "99" if name == "onnxscript" else real(name)
     )
     assert plan.make_jobs(checkpoint, options)[0].key != before
+
+
+# Prints the modules of this package that a build imported.
+BUILD_AND_LIST = """
+import sys
+from pathlib import Path
+from ondevice import build, console
+from ondevice.plan import BuildOptions
+target, model, out = sys.argv[1:]
+options = BuildOptions(
+    model=model, targets=(target,), schemes=("fp32",), lengths=(16,), out=Path(out)
+)
+(built,) = build.run(options, console.Progress())
+assert built.failure is None, built.failure
+print(*(name for name in sys.modules if name.startswith("ondevice.")), sep="\\n")
+"""
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["onnx", *(pytest.param(name, marks=pytest.mark.slow) for name in TARGETS if name != "onnx")],
+)
+def test_what_the_content_key_leaves_out_has_no_part_in_a_build(tiny, tmp_path, target):
+    need(target)
+    arguments = [target, str(tiny("bert", "qa")), str(tmp_path / "out")]
+    done = subprocess.run(
+        [sys.executable, "-c", BUILD_AND_LIST, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    imported = {name.split(".")[1] for name in done.stdout.split()}
+    assert {"build", "contents", "targets", "verify"} <= imported
+    assert imported.isdisjoint(plan._APART)
