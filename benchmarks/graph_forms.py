@@ -1,0 +1,328 @@
+"""What a way of writing the same encoder is worth on each runtime.
+
+    python benchmarks/graph_forms.py [--layers 2] [--targets tflite,onnx]
+
+Takes the graph as `ondevice build` lowers it, rewrites one thing at a time, lowers each form to
+fp32, holds its outputs against those of the graph as it is, and times them all in turn (A B C A B
+C …), with the same threads. Prints the median time over that of the graph as it is, with the
+interval of the paired ratio, and writes ``benchmarks/results/graph_forms.json``.
+
+The weights are random (seeded): time does not depend on what they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import math
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import machine
+import numpy as np
+import torch
+import transformers
+from torch import Tensor, nn
+
+from ondevice import console, graph, models
+from ondevice.graph import MobileGraph, SelfAttention
+from ondevice.targets import TARGETS
+from ondevice.targets.base import ConvertOptions, Labels, Runner
+
+RESULTS = Path(__file__).parent / "results" / "graph_forms.json"
+LABELS = Labels("forms", "qa", "ondevice", "apache-2.0", "0")
+# Thread pools spin for a while after a run.
+PAUSE = 0.01
+
+
+class Attention(nn.Module):
+    """Self-attention with the weights of `old`, written another way; a batch of one.
+
+    Args:
+        scale: ``scores`` multiplies the scores by 1/√d, ``query`` has it in the projection.
+        key: ``permuted`` to [.., D, L] in one step, ``turned`` in two.
+        rank: 4 keeps the batch, 3 leaves it out: [heads, L, D].
+        fused: one projection for query, key and value.
+        mask: ``added`` to the scores, ``appended`` as one more row of the keys.
+    """
+
+    def __init__(
+        self,
+        old: SelfAttention,
+        *,
+        scale: str = "scores",
+        key: str = "permuted",
+        rank: int = 4,
+        fused: bool = False,
+        mask: str = "added",
+    ) -> None:
+        super().__init__()
+        self.heads, self.head_width = old.heads, old.head_width
+        self.scale, self.turn, self.rank, self.mask = scale, key, rank, mask
+        parts = [copy.deepcopy(part) for part in (old.query, old.key, old.value)]
+        if scale == "query":
+            parts[0].weight /= math.sqrt(self.head_width)
+            parts[0].bias /= math.sqrt(self.head_width)
+        if fused:
+            parts = [_fuse(parts)]
+        self.projections = nn.ModuleList(parts)
+        self.output = old.output
+
+    def forward(self, hidden: Tensor, mask_bias: Tensor) -> Tensor:
+        _, length, width = hidden.shape
+        if len(self.projections) == 1:
+            together = self.projections[0](hidden)
+            query, key, value = (
+                together[..., i * width : (i + 1) * width] for i in range(len("qkv"))
+            )
+        else:
+            query, key, value = (project(hidden) for project in self.projections)
+        batch = (1,) if self.rank == 4 else ()
+        split = (*batch, length, self.heads, self.head_width)
+        query, value = query.view(split).transpose(-3, -2), value.view(split).transpose(-3, -2)
+        bias = mask_bias if self.rank == 4 else mask_bias.view(1, 1, length)
+        if self.mask == "appended":
+            query = torch.cat([query, torch.ones_like(query[..., :1])], dim=-1)
+        if self.turn == "turned":
+            key = key.view(split).transpose(-3, -2).transpose(-2, -1)
+        else:
+            order = (0, 2, 3, 1) if self.rank == 4 else (1, 2, 0)
+            key = key.view(split).permute(order)
+        if self.mask == "appended":
+            # The scale must be in the query, or it would scale the mask as well.
+            row = bias.expand(*batch, self.heads, 1, length)
+            key = torch.cat([key, row], dim=-2)
+        multiply = torch.bmm if self.rank == 3 else torch.matmul
+        scores = multiply(query, key)
+        if self.scale == "scores":
+            scores = scores * (1.0 / math.sqrt(self.head_width))
+        if self.mask == "added":
+            scores = scores + bias
+        context = multiply(torch.softmax(scores, dim=-1), value)
+        merged: Tensor = self.output(context.transpose(-3, -2).reshape(1, length, width))
+        return merged
+
+
+def _fuse(parts: list[nn.Linear]) -> nn.Linear:
+    fused = nn.Linear(parts[0].in_features, sum(part.out_features for part in parts))
+    fused.weight = nn.Parameter(torch.cat([part.weight for part in parts]), requires_grad=False)
+    fused.bias = nn.Parameter(torch.cat([part.bias for part in parts]), requires_grad=False)
+    return fused
+
+
+class ProductNorm(nn.Module):
+    """Layer norm whose two means are products with a column of 1/W: a delegate takes all of it."""
+
+    def __init__(self, old: nn.LayerNorm) -> None:
+        super().__init__()
+        width = old.normalized_shape[0]
+        self.mean = nn.Linear(width, 1, bias=False)
+        self.mean.weight = nn.Parameter(torch.full((1, width), 1.0 / width), requires_grad=False)
+        self.square = nn.Linear(width, 1)
+        self.square.weight = self.mean.weight
+        self.square.bias = nn.Parameter(torch.tensor([old.eps]), requires_grad=False)
+        self.weight, self.bias = old.weight, old.bias
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        centred = hidden - self.mean(hidden)
+        normal: Tensor = centred * torch.rsqrt(self.square(centred * centred))
+        return normal * self.weight + self.bias
+
+
+Rewrite = Callable[[MobileGraph], None]
+
+
+def attention(**options: Any) -> Rewrite:
+    """Return what rewrites the attention of every layer."""
+
+    def rewrite(model: MobileGraph) -> None:
+        for layer in model.module.layers:
+            layer.attention = Attention(layer.attention, **options)
+
+    return rewrite
+
+
+def product_norms(model: MobileGraph) -> None:
+    """Replace all layer norms."""
+    norms = [
+        (parent, name)
+        for parent in model.module.modules()
+        for name, child in parent.named_children()
+        if isinstance(child, nn.LayerNorm)
+    ]
+    for parent, name in norms:
+        setattr(parent, name, ProductNorm(getattr(parent, name)))
+
+
+def scaled_dot_product(model: MobileGraph) -> None:
+    """Use the one operator for attention."""
+    for layer in model.module.layers:
+        layer.attention.form = graph.GraphForm(attention="sdpa")
+
+
+BASE = "as it is"
+FORMS: dict[str, tuple[Rewrite, ...]] = {
+    BASE: (),
+    "sdpa": (scaled_dot_product,),
+    "scale in the query": (attention(scale="query"),),
+    "key turned twice": (attention(key="turned"),),
+    "scale in the query, key turned twice": (attention(scale="query", key="turned"),),
+    "no batch": (attention(rank=3),),
+    "scale in the query, no batch": (attention(scale="query", rank=3),),
+    "scale in the query, no batch, key turned twice": (
+        attention(scale="query", rank=3, key="turned"),
+    ),
+    "one projection": (attention(fused=True),),
+    "scale in the query, mask appended": (attention(scale="query", mask="appended"),),
+    "layer norm by products": (product_norms,),
+    "scale in the query, no batch, layer norm by products": (
+        attention(scale="query", rank=3),
+        product_norms,
+    ),
+}
+
+
+def make_graph(layers: int, directory: Path) -> MobileGraph:
+    """Return a graph of DistilBERT's width with seeded random weights, for questions."""
+    torch.manual_seed(0)
+    config = transformers.DistilBertConfig(n_layers=layers)
+    place = directory / "checkpoint"
+    transformers.DistilBertForQuestionAnswering(config).save_pretrained(place)
+    for file in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"):
+        shutil.copy(models.EMBEDDED["student"]() / file, place / file)
+    return graph.from_checkpoint(models.load(str(place)))
+
+
+@dataclass
+class Form:
+    """A form that was lowered: what runs it, and what it gave."""
+
+    name: str
+    runner: Runner
+    outputs: dict[str, Any]
+    times: list[int]
+
+
+def lower(model: MobileGraph, name: str, target: str, length: int, directory: Path) -> Path:
+    """Write one form down as an artifact."""
+    written = MobileGraph(copy.deepcopy(model.module), model.encoder, model.task, model.labels)
+    for rewrite in FORMS[name]:
+        rewrite(written)
+    path = directory / str(list(FORMS).index(name)) / TARGETS[target].file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    TARGETS[target].lower(written, ConvertOptions("fp32", (length,), LABELS), path)
+    return path
+
+
+def measure(
+    model: MobileGraph, target: str, names: list[str], arguments: argparse.Namespace, out: Path
+) -> list[dict[str, Any]]:
+    """Return a record for each form on one target, the graph as it is first."""
+    length, threads = arguments.length, arguments.threads
+    rng = np.random.default_rng(0)
+    inputs = {
+        name: np.ones((1, length), np.int32) for name in model.inputs if name != "input_ids"
+    } | {"input_ids": rng.integers(1000, 20000, (1, length), dtype=np.int32)}
+    inputs["attention_mask"][0, length * 3 // 4 :] = 0
+    forms, records = [], []
+    for name in names:
+        try:
+            with console.quiet(out / "log"):
+                path = lower(model, name, target, length, out / target)
+            runner = TARGETS[target].load(path, model.outputs, threads=threads)
+            forms.append(Form(name, runner, runner.run(inputs), []))
+        except Exception as error:  # noqa: BLE001 - converters raise anything
+            records.append({"form": name, "target": target, "failed": str(error).split("\n")[0]})
+        print(f"{target}: {name}", file=sys.stderr)
+    for turn in range(arguments.warmup + arguments.iterations):
+        for form in forms:
+            time.sleep(PAUSE)
+            begin = time.perf_counter_ns()
+            form.runner.run(inputs)
+            if turn >= arguments.warmup:
+                form.times.append(time.perf_counter_ns() - begin)
+    base = forms[0]
+    for form in forms:
+        ratios = np.array(form.times) / np.array(base.times)
+        draws = np.random.default_rng(0).integers(0, len(ratios), (2000, len(ratios)))
+        low, high = np.percentile(np.median(ratios[draws], axis=1), [2.5, 97.5])
+        seen = {role: value[..., : length * 3 // 4] for role, value in form.outputs.items()}
+        records.append(
+            {
+                "form": form.name,
+                "target": target,
+                "median_ms": float(np.median(form.times)) / 1e6,
+                "ratio": float(np.median(ratios)),
+                "low": float(low),
+                "high": float(high),
+                "max_abs": max(
+                    float(np.abs(value - base.outputs[role][..., : value.shape[-1]]).max())
+                    for role, value in seen.items()
+                ),
+                "times_ns": form.times,
+            }
+        )
+    return records
+
+
+def main() -> int:
+    """Lower, time, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--targets", default="tflite,executorch,onnx")
+    parser.add_argument("--layers", type=int, default=2, help="of DistilBERT's width")
+    parser.add_argument("--length", type=int, default=384)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--warmup", type=int, default=5)
+    parser.add_argument("--iterations", type=int, default=30)
+    parser.add_argument("--only", help="names of forms, with semicolons between them")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    arguments = parser.parse_args()
+    asked = arguments.only.split(";") if arguments.only else list(FORMS)
+    names = list(dict.fromkeys([BASE, *asked]))
+    if unknown := set(names) - set(FORMS):
+        parser.error(f"unknown form '{min(unknown)}'; forms: {', '.join(FORMS)}")
+    records = []
+    with tempfile.TemporaryDirectory() as directory:
+        model = make_graph(arguments.layers, Path(directory))
+        for target in arguments.targets.split(","):
+            records += measure(model, target, names, arguments, Path(directory))
+    document = {
+        "machine": machine.describe(),
+        "layers": arguments.layers,
+        "length": arguments.length,
+        "threads": arguments.threads,
+        "forms": records,
+    }
+    arguments.results.parent.mkdir(exist_ok=True)
+    arguments.results.write_text(json.dumps(document) + "\n", encoding="utf-8")
+    print(
+        console.table(
+            ("target", "form", "ms", "ratio", "max abs"), [row_of(one) for one in records]
+        )
+    )
+    return 0
+
+
+def row_of(record: dict[str, Any]) -> tuple[str, ...]:
+    """Return a table row."""
+    if "failed" in record:
+        return record["target"], record["form"], "–", record["failed"][:60], "–"
+    ratio = f"{record['ratio']:.3f} [{record['low']:.3f}, {record['high']:.3f}]"
+    return (
+        record["target"],
+        record["form"],
+        f"{record['median_ms']:.1f}",
+        ratio,
+        f"{record['max_abs']:.1e}",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
