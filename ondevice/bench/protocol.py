@@ -18,7 +18,7 @@ from statistics import median
 from typing import TypeVar
 
 from ondevice.bench.parts import Kind, Measurement
-from ondevice.bench.statistics import Summary, summarize
+from ondevice.statistics import Summary, summarize
 
 __all__ = [
     "COLD_LOADS",

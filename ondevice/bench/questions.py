@@ -13,9 +13,10 @@ from ondevice.bench import protocol
 from ondevice.bench.entries import Entry, Questions
 from ondevice.bench.parts import TrafficInfo, TrafficPolicy, plain
 from ondevice.bench.protocol import Pass, PassError
-from ondevice.bench.score import Answered, make_score
+from ondevice.bench.score import make_score
 from ondevice.manifest import WindowInfo
 from ondevice.tasks.qa import QAExample
+from ondevice.tasks.qa_scores import Answered
 
 # Sends a request to the process of an artifact: (number, operation, values) → reply.
 Request = Callable[..., dict[str, Any]]

@@ -6,7 +6,7 @@ The host, the drivers of phones and the demo apps all write these documents; the
 :func:`read_result` reads it strictly.
 
 A document holds raw samples and no statistics of them. Medians, percentiles and intervals are
-derived from the samples wherever they are shown (:mod:`ondevice.bench.statistics`), so that no
+derived from the samples wherever they are shown (:mod:`ondevice.statistics`), so that no
 figure can contradict its samples. `reported` is for sources that give no samples.
 """
 

@@ -7,17 +7,16 @@ so retention and drop are paired: each bootstrap round draws questions once for 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ondevice.bench.parts import DataInfo, QuestionScores, ScoreInfo
-from ondevice.distill.retention import Interval, difference, interval, mean_of, retention
 from ondevice.errors import DataError
-from ondevice.tasks import qa
+from ondevice.statistics import Interval
+from ondevice.tasks import qa, qa_scores
+from ondevice.tasks.qa_scores import Answered
 
-# An answer's text and its code points [start, end).
-Answered = tuple[str, tuple[int, int]]
 # F1 of single questions is kept with so many decimals.
 DECIMALS = 6
 
@@ -50,12 +49,12 @@ def score_questions(
     Raises:
         DataError: a question has no answer, or there are no questions.
     """
-    scored = qa.score({name: text for name, (text, _) in answers.items()}, examples)
+    scored = qa_scores.score_answers(answers, examples)
     return QuestionScores.model_validate(
         {
-            "em": tuple(int(value) for value in scored.em_each),
-            "f1": tuple(round(float(value), DECIMALS) for value in scored.f1_each),
-            "spans": tuple(answers[example.id][1] for example in examples),
+            "em": tuple(int(value) for value in scored.em),
+            "f1": tuple(round(float(value), DECIMALS) for value in scored.f1),
+            "spans": scored.places,
         }
     )
 
@@ -96,20 +95,16 @@ def summarize_score(score: ScoreInfo, *, seed: int = 0) -> ScoreSummary:
     size = len(score.ids)
     if not size:
         raise DataError("a score needs at least one question")
-    em = mean_of(np.asarray(score.artifact.em, np.float64))
-    f1 = mean_of(np.asarray(score.artifact.f1, np.float64))
-    own = ScoreSummary(size, interval(em, size, seed=seed), interval(f1, size, seed=seed))
+    em, f1 = (np.asarray(each, np.float64) for each in (score.artifact.em, score.artifact.f1))
+    own = ScoreSummary(size, qa_scores.mean(em, seed=seed), qa_scores.mean(f1, seed=seed))
     if score.teacher is None:
         return own
-    theirs = mean_of(np.asarray(score.teacher.f1, np.float64))
-    pairs = zip(score.artifact.spans, score.teacher.spans, strict=True)
-    return ScoreSummary(
-        size,
-        own.em,
-        own.f1,
-        retention=retention(f1, theirs, size, seed=seed),
-        drop=difference(theirs, f1, size, seed=seed),
-        flips=100.0 * sum(one != other for one, other in pairs) / size,
+    teacher_f1 = np.asarray(score.teacher.f1, np.float64)
+    return replace(
+        own,
+        retention=qa_scores.retention(f1, teacher_f1, seed=seed),
+        drop=qa_scores.drop(f1, teacher_f1, seed=seed),
+        flips=qa_scores.percent(qa_scores.flipped(score.artifact.spans, score.teacher.spans)),
     )
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ondevice.bench import RunOnDevice
     from ondevice.bench.results import BenchmarkResult, Kind, Measurement
-    from ondevice.bench.statistics import Summary
+    from ondevice.statistics import Summary
 
 DEFAULT_OUT = Path("results")
 NOTHING = "–"
@@ -311,7 +311,7 @@ def _interval(measurement: Measurement | None) -> str:
 
 
 def _summary(measurement: Measurement) -> Summary:
-    from ondevice.bench.statistics import summarize
+    from ondevice.statistics import summarize
 
     return summarize(measurement.samples)
 

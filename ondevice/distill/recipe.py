@@ -214,8 +214,8 @@ def score(names: tuple[str, ...], data: DataOptions) -> dict[str, Any]:
     intervals.
     """
     from ondevice.distill import engine
-    from ondevice.distill.retention import difference, retention
     from ondevice.distill.sources import read_sources, results
+    from ondevice.statistics import difference, retention
 
     device = engine.connect()
     found: dict[str, Any] = {}
@@ -307,8 +307,8 @@ def _trainer(options: TaskOptions, lesson: Lesson, cache: TeacherCache | None) -
 
 
 def _report(lesson: Lesson, teacher_scores: Scores) -> dict[str, Any]:
-    from ondevice.distill.retention import retention
     from ondevice.distill.sources import results
+    from ondevice.statistics import retention
 
     scores = lesson.evaluation.score(lesson.student)
     kept = retention(scores.statistic, teacher_scores.statistic, len(scores.ids))

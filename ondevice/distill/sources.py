@@ -12,9 +12,9 @@ from ondevice.distill.heads import HEADS
 from ondevice.distill.heads.base import Features, HeadModule, Scores, TaskHead
 from ondevice.distill.heads.qa import other_passages
 from ondevice.distill.options import DataOptions
-from ondevice.distill.retention import interval
 from ondevice.distill.trainer import Evaluation
 from ondevice.errors import DataError, UserError, choices
+from ondevice.statistics import interval
 from ondevice.tokenizer import TextTokenizer, read_tokenizer
 
 if TYPE_CHECKING:

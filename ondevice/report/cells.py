@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ondevice.distill.retention import Interval
+from ondevice.statistics import Interval
 
 NOT_RUN = "not run"
 

@@ -12,16 +12,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ondevice.distill.retention import Interval
 from ondevice.errors import DataError, UserError
 from ondevice.report import wording
 from ondevice.report.cells import NOT_RUN, Cell, Table, decimals_for, figure, label
 from ondevice.report.rows import MB, Device, DeviceKey, Row, RowKey
 from ondevice.report.scores import f1_change
-from ondevice.report.statistics import ratio
 from ondevice.report.study import Study
 from ondevice.report.tables import KINDS
 from ondevice.report.text import listing
+from ondevice.report.timings import ratio
+from ondevice.statistics import Interval
 
 Likeness = str | tuple[str, ...]
 Key = TypeVar("Key", DeviceKey, RowKey)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import chain
 
-from ondevice.distill.retention import Interval
 from ondevice.report import questions, tables, wording
 from ondevice.report.across import across_table
 from ondevice.report.cells import Table, between, decimals_for, label, number
@@ -16,6 +15,7 @@ from ondevice.report.rows import MB, Device, Row, Words
 from ondevice.report.speedup import Teachers, find_teachers, references, speed_up
 from ondevice.report.study import Study
 from ondevice.report.text import plural
+from ondevice.statistics import Interval
 
 # Plots and full times are given for so many devices; all have their main tables.
 MAX_DETAILED = 12

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ondevice.distill.retention import Interval
 from ondevice.report import drawing, scenes, wording
 from ondevice.report.cells import decimals_for, number
 from ondevice.report.drawing import INK, MUTED, PAPER, SERIES, Plot
 from ondevice.report.rows import MB, Device, Row
 from ondevice.report.scenes import Scene
 from ondevice.report.speedup import Teachers, references, speed_up
+from ondevice.statistics import Interval
 
 
 def draw(device: Device, key: str, teachers: Teachers) -> list[Plot]:

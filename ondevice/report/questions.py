@@ -5,9 +5,9 @@ from __future__ import annotations
 from ondevice.report import wording
 from ondevice.report.cells import Cell, Table, decimals_for, figure, label, not_run
 from ondevice.report.rows import Device
-from ondevice.report.statistics import MEDIAN, P90, P99
 from ondevice.report.tables import INTERVALS, quantile_cell, retention_cell
 from ondevice.report.text import listing
+from ondevice.statistics import MEDIAN, P90, P99
 
 POLICIES = {"shortest_bucket": "shortest bucket", "longest": "always the longest"}
 

@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ondevice.bench.parts import ArtifactIdentity, RuntimeInfo
-from ondevice.distill import retention
-from ondevice.distill.retention import Interval
 from ondevice.report.scores import Score
-from ondevice.report.statistics import Array, Timings
 from ondevice.report.text import clean
+from ondevice.report.timings import Timings
+from ondevice.statistics import Array, Interval, interval
 
 MB = 1e6
 # So many artifacts that a row took turns with are kept, each as "model target scheme".
@@ -108,7 +107,7 @@ class Gain:
         def share(indices: NDArray[np.int64]) -> float:
             return float(self.longest[indices].sum() / self.shortest[indices].sum())
 
-        return retention.interval(share, len(self.longest))
+        return interval(share, len(self.longest))
 
 
 @dataclass

@@ -11,7 +11,8 @@ import numpy as np
 from ondevice.report.drawing import GRID, INK, MUTED
 from ondevice.report.rows import Device, Row
 from ondevice.report.speedup import Teachers
-from ondevice.report.statistics import Array, Timings
+from ondevice.report.timings import Timings
+from ondevice.statistics import Array
 
 # More rows than this make a plot longer than a screen; the table has them all.
 MAX_ROWS = 30

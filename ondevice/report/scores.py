@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ondevice.bench.parts import ScoreInfo
-from ondevice.distill import retention
-from ondevice.distill.retention import Interval
 from ondevice.report.text import clean
-
-Array = NDArray[np.float64]
+from ondevice.statistics import Array, Interval
+from ondevice.tasks import qa_scores
 
 
 @dataclass(frozen=True)
@@ -43,25 +40,24 @@ class Score:
     @cached_property
     def f1_interval(self) -> Interval | None:
         """F1 with its bootstrap interval; None where figures only were given."""
-        return _mean(self.f1)
+        return qa_scores.mean(self.f1) if len(self.f1) else None
 
     @cached_property
     def em_interval(self) -> Interval | None:
         """Exact match with its bootstrap interval."""
-        return _mean(self.em)
+        return qa_scores.mean(self.em) if len(self.em) else None
 
     @cached_property
     def retention(self) -> Interval | None:
         """F1 in percent of the teacher's, with its paired bootstrap interval."""
         if self.teacher_f1 is None or not self.teacher_f1.any():
             return None
-        own, teacher = retention.mean_of(self.f1), retention.mean_of(self.teacher_f1)
-        return retention.retention(own, teacher, self.questions)
+        return qa_scores.retention(self.f1, self.teacher_f1)
 
     @property
     def value(self) -> float | None:
         """F1, by question or as reported."""
-        return self.reported_f1 if self.f1_interval is None else self.f1_interval.value
+        return 100.0 * float(self.f1.mean()) if len(self.f1) else self.reported_f1
 
     def same_questions(self, other: Score) -> bool:
         """Whether both answered the same questions of the same file."""
@@ -74,8 +70,7 @@ def read_score(info: ScoreInfo) -> Score:
     own, teacher = info.artifact, info.teacher
     flips = None
     if own is not None and teacher is not None:
-        pairs = zip(own.spans, teacher.spans, strict=True)
-        flips = 100.0 * sum(first != second for first, second in pairs) / len(own.spans)
+        flips = qa_scores.percent(qa_scores.flipped(own.spans, teacher.spans))
     return Score(
         data=clean(info.data.name) if info.data else "",
         data_sha256=info.data.sha256 if info.data else "",
@@ -98,12 +93,5 @@ def f1_change(new: Score, old: Score) -> Interval | None:
     if not (new.questions and old.questions and old.f1.any()):
         return None
     if new.same_questions(old):
-        percent = retention.retention(
-            retention.mean_of(new.f1), retention.mean_of(old.f1), new.questions
-        )
-        return Interval(percent.value / 100, percent.low / 100, percent.high / 100)
+        return qa_scores.retention(new.f1, old.f1) / 100
     return None
-
-
-def _mean(each: Array) -> Interval | None:
-    return retention.interval(retention.mean_of(each), len(each)) if len(each) else None

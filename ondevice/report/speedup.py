@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from ondevice.distill.retention import Interval
 from ondevice.errors import UserError
 from ondevice.report.cells import NOT_RUN
 from ondevice.report.rows import Device, Row
-from ondevice.report.statistics import ratio
 from ondevice.report.study import Study
 from ondevice.report.text import listing
+from ondevice.report.timings import ratio
+from ondevice.statistics import Interval
 
 TORCH = "torch"
 Teachers = Mapping[str, str]

@@ -12,8 +12,8 @@ from ondevice.bench.results import BenchmarkResult
 from ondevice.report.rows import MAX_TURNS, MB, Device, DeviceKey, Gain, Row, RowKey, Traffic
 from ondevice.report.scores import read_score
 from ondevice.report.sources import Document, Skipped
-from ondevice.report.statistics import NANOSECONDS, Timings
 from ondevice.report.text import clean
+from ondevice.report.timings import NANOSECONDS, Timings
 
 # So many skipped files are named; the others are counted.
 MAX_SKIPPED = 50
@@ -148,7 +148,7 @@ def _add_score(row: Row, key: str, result: BenchmarkResult) -> None:
     assert result.score is not None
     score = read_score(result.score)
     row.teacher_sha256 = result.score.teacher_sha256 or row.teacher_sha256
-    value = 100.0 * float(score.f1.mean()) if len(score.f1) else score.reported_f1
+    value = score.value
     if value is not None:
         low, high = row.score_range or (value, value)
         row.score_range = min(low, value), max(high, value)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ondevice.distill.retention import Interval
 from ondevice.report import wording
 from ondevice.report.cells import Cell, Table, decimals_for, figure, label, not_run
 from ondevice.report.rows import MB, Device, Row
 from ondevice.report.speedup import Teachers, references, speed_up
-from ondevice.report.statistics import MEDIAN, P90, P99, Timings
+from ondevice.report.timings import Timings
+from ondevice.statistics import MEDIAN, P90, P99, Interval
 
 KINDS = {
     "model_only": "model only",

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ondevice import samples
-from ondevice.distill.retention import Interval, difference, mean_of
 from ondevice.errors import DataError
-from ondevice.inference import RunFunction, answer
-from ondevice.tasks import features, qa
+from ondevice.inference import Reply, RunFunction, answer
+from ondevice.statistics import Interval, difference
+from ondevice.tasks import features, qa, qa_scores
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -136,33 +136,43 @@ def _qa(subject: Subject, limits: GateLimits, data: Path | None, count: int) -> 
     examples = spread(qa.read_squad(data or samples.qa_path()), count)
     options = qa.QAOptions(**subject.manifest.window.model_dump())
     lengths = subject.manifest.artifact.lengths
-    theirs: dict[str, qa.Answer] = {}
-    ours: dict[str, qa.Answer] = {}
+    theirs: dict[str, qa_scores.Answered] = {}
+    ours: dict[str, qa_scores.Answered] = {}
     for example in examples:
         pair = (subject.tokenizer, example.question, example.context)
         reply = answer(subject.checkpoint, *pair, options=options)
-        theirs[example.id] = reply.answers[0]
+        theirs[example.id] = _answered(reply)
         try:
             reply = answer(subject.artifact, *pair, options=options, lengths=lengths)
         except DataError as error:
             # The checkpoint has just answered it, so the fault is the artifact's.
             reason = f"question '{example.id}': {error}"
             return [Finding("task: F1", "", _drop_limit(limits), reason)]
-        ours[example.id] = reply.answers[0]
-    before = qa.score({name: found.text for name, found in theirs.items()}, examples)
-    after = qa.score({name: found.text for name, found in ours.items()}, examples)
-    flips = [
-        (ours[name].start, ours[name].end) != (theirs[name].start, theirs[name].end)
-        for name in ours
-    ]
-    drop = difference(mean_of(before.f1_each), mean_of(after.f1_each), len(examples))
-    figure = (
-        f"F1 {before.f1:.2f} → {after.f1:.2f}, EM {before.em:.2f} → {after.em:.2f},"
-        f" F1 drop {_interval(drop)}, n={len(examples)}"
+        ours[example.id] = _answered(reply)
+    return _judge_answers(
+        qa_scores.score_answers(theirs, examples), qa_scores.score_answers(ours, examples), limits
     )
+
+
+def _answered(reply: Reply) -> qa_scores.Answered:
+    best = reply.answers[0]
+    return best.text, (best.start, best.end)
+
+
+def _judge_answers(
+    before: qa_scores.AnswerScores, after: qa_scores.AnswerScores, limits: GateLimits
+) -> list[Finding]:
+    drop = qa_scores.drop(after.f1, before.f1)
+    old, new = (100.0 * float(one.f1.mean()) for one in (before, after))
+    old_em, new_em = (100.0 * float(one.em.mean()) for one in (before, after))
+    figure = (
+        f"F1 {old:.2f} → {new:.2f}, EM {old_em:.2f} → {new_em:.2f},"
+        f" F1 drop {_interval(drop)}, n={len(before.f1)}"
+    )
+    flips = qa_scores.flipped(after.places, before.places)
     return [
-        _dropped("task: F1", "F1", figure, before.f1, drop, limits),
-        _flips("task: answer flips", np.asarray(flips), limits),
+        _dropped("task: F1", "F1", figure, old, drop, limits),
+        _flips("task: answer flips", flips, limits),
     ]
 
 
@@ -293,7 +303,7 @@ def _nearest(values: NDArray[np.float32]) -> NDArray[np.int64]:
 
 
 def _flips(check: str, flips: NDArray[np.bool_], limits: GateLimits) -> Finding:
-    share = 100.0 * float(flips.mean())
+    share = qa_scores.percent(flips)
     figure = f"{share:.2f} % ({int(flips.sum())} of {flips.size})"
     limit = f"≤ {limits.max_flips:g} %"
     reason = "" if share <= limits.max_flips else f"{figure} got another answer, the limit {limit}"

@@ -1,7 +1,7 @@
 """Figures of timed runs and their noise, in memory that does not grow with the number of runs.
 
-Percentiles are those of :mod:`ondevice.bench.statistics`. Intervals are bootstrap intervals as
-there, over draws of their own: they may differ from that table's in the last digit.
+Quantiles and intervals are those of :mod:`ondevice.statistics`, over draws of each figure's own:
+an interval may differ from the benchmark's own table in the last digit.
 """
 
 from __future__ import annotations
@@ -12,15 +12,19 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ondevice.bench.parts import Measurement
-from ondevice.distill.retention import LEVEL, ROUNDS, Interval
+from ondevice.statistics import (
+    MEDIAN,
+    QUANTILES,
+    ROUNDS,
+    Array,
+    Interval,
+    around,
+    resampled_quantiles,
+    thin,
+)
 
-Array = NDArray[np.float64]
-
-MEDIAN, P90, P99 = 0.5, 0.9, 0.99
-QUANTILES = (MEDIAN, P90, P99)
 NANOSECONDS = 1e6  # in a millisecond
 # What a figure keeps of its runs: 4096 samples of 8 bytes are 32 kB, whatever comes in.
 MAX_RUNS = 64
@@ -30,8 +34,6 @@ MAX_SAMPLES = 4096
 ENOUGH_RUNS = 8
 # A bootstrap of fewer samples than this gives an interval that is too narrow to judge by.
 ENOUGH_SAMPLES = 5
-# The tail of a percentile interval at LEVEL, in percent.
-TAIL = 100.0 * (1.0 - LEVEL) / 2.0
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ class Timings:
             exact = np.array([run.quantiles for run in self._kept])
             each = np.repeat(exact[:, :, None], ROUNDS, axis=2)
         else:
-            each = np.stack([_resample(run.samples, draw) for run in self._kept])
+            each = np.stack([resampled_quantiles(run.samples, draw) for run in self._kept])
         chosen = draw.integers(count, size=(ROUNDS, count))
         # A quantile that not every run gives is drawn from those that do.
         drawn: Array = np.nanmedian(each[chosen, :, np.arange(ROUNDS)[:, None]], axis=1).T
@@ -151,34 +153,7 @@ def ratio(above: Timings, below: Timings, quantile: float = MEDIAN) -> Interval 
     return around(value, above.draws("above")[which] / below.draws("below")[which])
 
 
-def around(value: float, draws: Array) -> Interval:
-    """Return a value with the percentiles of its draws."""
-    low, high = np.percentile(draws, [TAIL, 100.0 - TAIL])
-    return Interval(value, float(low), float(high))
-
-
-def thin(samples: Array, count: int) -> Array:
-    """Return at most `count` samples of the same distribution: evenly spaced quantiles."""
-    if len(samples) <= count:
-        return samples
-    thinned: Array = np.quantile(samples, (np.arange(count) + 0.5) / count)
-    return thinned
-
-
 def generator(*words: str) -> np.random.Generator:
     """Return a random generator that the words alone decide."""
     digest = hashlib.sha256("\0".join(words).encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:8], "big"))
-
-
-def _resample(samples: Array, draw: np.random.Generator) -> Array:
-    """Return the quantiles of resamples, [quantiles, ROUNDS], interpolated linearly."""
-    values, size = np.sort(samples), len(samples)
-    # Of sorted values, sorting the ranks sorts the resample, and small integers sort fast.
-    ranks = np.sort(draw.integers(size, size=(ROUNDS, size), dtype=np.uint16), axis=1)
-    place = np.array(QUANTILES) * (size - 1)
-    low = place.astype(np.int64)
-    high = np.minimum(low + 1, size - 1)
-    below, above = values[ranks[:, low]], values[ranks[:, high]]
-    drawn: Array = (below + (above - below) * (place - low)).T
-    return drawn

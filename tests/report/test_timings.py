@@ -6,19 +6,15 @@ import numpy as np
 import pytest
 
 from ondevice.bench import parts
-from ondevice.bench import statistics as bench_statistics
-from ondevice.report.statistics import (
+from ondevice.report.timings import (
     ENOUGH_RUNS,
     ENOUGH_SAMPLES,
     MAX_RUNS,
     MAX_SAMPLES,
-    MEDIAN,
-    P90,
-    P99,
     Timings,
     ratio,
-    thin,
 )
+from ondevice.statistics import MEDIAN, P90, P99, summarize
 from tests.report import made
 
 
@@ -43,7 +39,7 @@ def test_one_run_has_numpy_s_percentiles():
 def test_intervals_are_those_of_the_benchmark_s_own_statistics():
     run = np.round(normal(30.0, 60) * 1e6)
     ours = timings(run).interval()
-    theirs = bench_statistics.summarize([int(one) for one in run]).median
+    theirs = summarize([int(one) for one in run]).median
     assert ours.value == theirs.value
     # Other random draws: the ends agree within a fraction of the interval's width.
     width = theirs.high - theirs.low
@@ -89,16 +85,6 @@ def test_the_order_of_runs_does_not_matter():
         back.add(key, run)
     assert there.value() == back.value()
     assert there.interval() == back.interval()
-
-
-def test_thinning_keeps_the_distribution():
-    samples = made.draw("thin").exponential(10.0, 50_000)
-    thinned = thin(samples, 1000)
-    assert len(thinned) == 1000
-    for quantile in (0.05, 0.5, 0.9, 0.99):
-        assert np.quantile(thinned, quantile) == pytest.approx(
-            np.quantile(samples, quantile), rel=0.02
-        )
 
 
 def test_few_samples_have_no_interval():
