@@ -38,12 +38,16 @@ def _read(path: Path) -> ET.Element:
     return ET.fromstring(path.read_text(encoding="utf-8"))
 
 
+def _permissions(root: ET.Element) -> list[ET.Element]:
+    return [*root.findall("permission"), *root.findall("uses-permission")]
+
+
 def _merged_manifest(target: Path) -> Path:
     """Write the manifest as Gradle's merger leaves it, as far as ours goes."""
     ET.register_namespace("android", ANDROID[1:-1])
     root = _read(MAIN / "AndroidManifest.xml")
     root.set("package", PACKAGE)
-    for element in root.findall("uses-permission"):
+    for element in _permissions(root):
         assert element.get(f"{TOOLS}node") == "remove"
         root.remove(element)
     ET.ElementTree(root).write(target, encoding="utf-8", xml_declaration=True)
@@ -90,12 +94,20 @@ def test_models_are_packaged_as_they_are(package: Path) -> None:
 
 
 def test_app_asks_for_no_permission(package: Path) -> None:
-    assert "uses-permission" not in _dump(package, "permissions")
-    # And what a library asks for is taken out again.
-    removed = _read(MAIN / "AndroidManifest.xml").findall("uses-permission")
-    names = {element.get(f"{ANDROID}name"): element.get(f"{TOOLS}node") for element in removed}
-    assert names["android.permission.INTERNET"] == "remove"
-    assert set(names.values()) == {"remove"}
+    assert "permission:" not in _dump(package, "permissions")
+    # And what a library asks for or declares is taken out again.
+    removed = _permissions(_read(MAIN / "AndroidManifest.xml"))
+    assert {element.get(f"{TOOLS}node") for element in removed} == {"remove"}
+    names = {(element.tag, element.get(f"{ANDROID}name")) for element in removed}
+    # Of androidx.core, which comes with ExecuTorch unless it is excluded.
+    core = "${applicationId}.DYNAMIC_RECEIVER_NOT_EXPORTED_PERMISSION"
+    assert names >= {
+        ("uses-permission", "android.permission.INTERNET"),
+        ("uses-permission", core),
+        ("permission", core),
+    }
+    script = (APP / "build.gradle.kts").read_text(encoding="utf-8")
+    assert 'libs.executorch) { exclude(group = "androidx.core") }' in script
 
 
 def test_compiled_manifest_names_the_activities(package: Path) -> None:

@@ -38,7 +38,9 @@ kotlin {
 dependencies {
     implementation(project(":core"))
     implementation(libs.litert)
-    implementation(libs.executorch)
+    // Its own classes use nothing of androidx, whose core would bring a permission, a provider that
+    // runs at every start, and a receiver into the app.
+    implementation(libs.executorch) { exclude(group = "androidx.core") }
     androidTestImplementation(libs.androidx.test.junit)
     androidTestImplementation(libs.androidx.test.runner)
 }
