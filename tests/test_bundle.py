@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import multiprocessing
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -102,22 +96,6 @@ def test_others_may_read_a_bundle_whatever_the_converter_s_modes(tmp_path):
     assert (tmp_path / "tiny" / "data" / "model").stat().st_mode & 0o777 == 0o644
 
 
-def test_a_failed_build_keeps_the_old_bundle(published):
-    before = bundle.list_files(published)
-    with pytest.raises(RuntimeError), bundle.staging(published) as staged:
-        (staged / "model.onnx").write_bytes(b"half")
-        raise RuntimeError("converter broke")
-    assert bundle.list_files(published) == before
-    assert entries(published.parent) == {"tiny"}
-
-
-def test_a_failed_first_build_leaves_no_directory(tmp_path):
-    place = tmp_path / "new" / "deep" / "tiny"
-    with pytest.raises(KeyboardInterrupt), bundle.staging(place):
-        raise KeyboardInterrupt
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_new_bundle_replaces_the_old_one(published):
     with bundle.staging(published) as staged:
         (staged / "model.onnx").write_bytes(b"new")
@@ -127,46 +105,10 @@ def test_a_new_bundle_replaces_the_old_one(published):
     assert entries(published.parent) == {"tiny"}
 
 
-def test_a_full_disk_is_one_sentence(tmp_path, monkeypatch):
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(bundle.os, "fsync", full)
-    place = tmp_path / "out" / "tiny"
-    with (
-        pytest.raises(UserError, match="the disk is full") as caught,
-        bundle.staging(place) as staged,
-    ):
-        (staged / "model.onnx").write_bytes(b"weights")
-    assert caught.value.exit_code == 2
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="mounts a tmpfs")
-def test_a_really_full_disk_is_one_sentence(tmp_path):
-    mount = tmp_path / "small"
-    mount.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(mount)], capture_output=True
-    )
-    if mounted.returncode:
-        pytest.skip("not allowed to mount a file system here")
-    try:
-        with (
-            pytest.raises(UserError, match="the disk is full"),
-            bundle.staging(mount / "t") as staged,
-        ):
-            (staged / "model.onnx").write_bytes(b"x" * 1_000_000)
-        assert list(mount.iterdir()) == []
-    finally:
-        subprocess.run(["umount", str(mount)], check=True)
-
-
-def test_an_output_directory_that_cannot_be_written(tmp_path):
-    (tmp_path / "file").write_text("not a directory")
-    words = "cannot write .*choose another directory with --out"
-    with pytest.raises(UserError, match=words), bundle.staging(tmp_path / "file" / "tiny"):
+def test_a_name_that_no_file_system_takes_is_one_sentence(tmp_path):
+    with pytest.raises(UserError, match="cannot write"), bundle.staging(tmp_path / ("x" * 300)):
         raise AssertionError("not reached")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_directory_that_is_no_bundle_is_not_replaced(tmp_path):
@@ -176,47 +118,6 @@ def test_a_directory_that_is_no_bundle_is_not_replaced(tmp_path):
     with pytest.raises(UserError, match="is not a bundle"), bundle.staging(place):
         raise AssertionError("not reached")
     assert (place / "thesis.txt").read_text() == "years of work"
-    assert entries(tmp_path) == {"tiny"}
-
-
-def _hold(place: Path, ready, release) -> None:
-    with bundle.staging(place) as staged:
-        (staged / "model.onnx").write_bytes(b"first")
-        bundle.write_manifest(staged, make_manifest(staged))
-        ready.set()
-        release.wait(30)
-
-
-def test_a_second_build_into_the_same_place_is_refused(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    ready, release = context.Event(), context.Event()
-    place = tmp_path / "tiny"
-    first = context.Process(target=_hold, args=(place, ready, release))
-    first.start()
-    assert ready.wait(30)
-    with pytest.raises(UserError, match="another build is writing"), bundle.staging(place):
-        raise AssertionError("not reached")
-    release.set()
-    first.join(30)
-    assert first.exitcode == 0
-    assert (place / "model.onnx").read_bytes() == b"first", "the loser must not disturb the winner"
-    assert entries(tmp_path) == {"tiny"}
-
-
-def test_what_a_killed_build_left_does_not_stand_in_the_way(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    ready, release = context.Event(), context.Event()
-    place = tmp_path / "tiny"
-    first = context.Process(target=_hold, args=(place, ready, release))
-    first.start()
-    assert ready.wait(30)
-    os.kill(first.pid, signal.SIGKILL)
-    first.join(30)
-    assert not place.exists()
-    assert entries(tmp_path) == {".tiny.partial"}
-    with bundle.staging(place) as staged:
-        assert list(staged.iterdir()) == []
-        bundle.write_manifest(staged, make_manifest(staged))
     assert entries(tmp_path) == {"tiny"}
 
 
@@ -252,53 +153,6 @@ def test_a_manifest_with_an_unknown_key_is_refused(published):
     path.write_text(path.read_text().replace('"task"', '"surprise": 1, "task"', 1))
     with pytest.raises(BundleError, match="surprise"):
         bundle.read_manifest(published)
-
-
-def test_a_build_killed_between_its_two_renames_is_mended_by_the_next(published):
-    # What is left then: the old bundle aside, nothing in its place.
-    published.rename(published.parent / ".tiny.old")
-    with pytest.raises(RuntimeError), bundle.staging(published):
-        raise RuntimeError
-    bundle.open_bundle(published)
-    assert entries(published.parent) == {"tiny"}
-
-
-def test_an_interrupt_after_the_rename_leaves_the_new_bundle(published, monkeypatch):
-    rename = Path.rename
-
-    def interrupted(self, target):
-        rename(self, target)
-        if self.name == ".tiny.partial":
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(Path, "rename", interrupted)
-    with pytest.raises(KeyboardInterrupt), bundle.staging(published) as staged:
-        (staged / "model.onnx").write_bytes(b"new")
-        bundle.write_manifest(staged, make_manifest(staged))
-    bundle.open_bundle(published)
-    assert (published / "model.onnx").read_bytes() == b"new"
-    assert entries(published.parent) == {"tiny"}
-
-
-def test_a_parent_that_vanishes_is_made_again(tmp_path, monkeypatch):
-    place = tmp_path / "out" / "tiny"
-    make = bundle._make_parents
-
-    def vanish(directory):
-        made = make(directory)
-        directory.rmdir()
-        return made
-
-    monkeypatch.setattr(bundle, "_make_parents", vanish)
-    with bundle.staging(place) as staged:
-        bundle.write_manifest(staged, make_manifest(staged))
-    bundle.open_bundle(place)
-
-
-def test_a_name_that_no_file_system_takes_is_one_sentence(tmp_path):
-    with pytest.raises(UserError, match="cannot write"), bundle.staging(tmp_path / ("x" * 300)):
-        raise AssertionError("not reached")
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

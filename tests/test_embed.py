@@ -7,8 +7,8 @@ import shutil
 
 import pytest
 
-from ondevice import bundle, embed
-from ondevice.embed import APPS, placing
+from ondevice import bundle, embed, staging
+from ondevice.embed import APPS
 from ondevice.errors import BundleError, UserError
 from ondevice.targets import TARGETS
 from ondevice.tokenizer import TOKENIZER_FILE
@@ -231,7 +231,7 @@ def test_a_failed_embed_leaves_everything_as_it_was(root, small, large, monkeypa
     def fail(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(placing, "_sync", fail)
+    monkeypatch.setattr(staging.os, "fsync", fail)
     with pytest.raises(UserError, match="disk is full"):
         place(ANDROID, root, large)
     assert held(ANDROID, root) == before
@@ -242,22 +242,20 @@ def test_what_was_killed_between_its_two_renames_is_mended(root, small, large):
     place(ANDROID, root, small)
     top = root / ANDROID.bundles
     (top / "mine.txt").write_text("mine")
-    beside = top.parent / ".bundles.embedding"
-    beside.mkdir()
-    top.rename(beside / "old")
-    (beside / "new").mkdir()
+    top.rename(top.parent / ".bundles.old")
+    (top.parent / ".bundles.partial").mkdir()
     place(ANDROID, root, large)
     files = held(ANDROID, root)
     assert files["mine.txt"] == b"mine"
     assert "large/model.pte" in files
     assert not any(name.startswith("small/") for name in files)
-    assert not beside.exists()
+    assert [path.name for path in top.parent.iterdir()] == ["bundles"]
 
 
 def test_two_at_once_do_not_mix(root, small, large):
     top = root / ANDROID.bundles
     with (
-        placing.replacing(top, frozenset),
+        staging.replacing(top),
         pytest.raises(UserError, match="another process is writing"),
     ):
         place(ANDROID, root, small)

@@ -9,17 +9,15 @@ OUT/training.json    the run: command, options, data hashes, seed, versions, sco
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ondevice import models
+from ondevice import models, staging
 from ondevice.distill import checkpoints, runs
 from ondevice.distill.options import DataOptions
 from ondevice.distill.publish_card import render
@@ -68,7 +66,7 @@ def publish(options: PublishOptions) -> dict[str, Any]:
             f"{options.out} exists and was not written by 'ondevice distill publish'; choose"
             " another --out"
         )
-    with _beside(options.out) as directory:
+    with staging.replacing(options.out) as directory:
         _copy_checkpoint(options.run, directory)
         if options.precision == "fp16":
             _halve(directory)
@@ -81,8 +79,7 @@ def publish(options: PublishOptions) -> dict[str, Any]:
         )
         card = render(found, history, options.licence)
         (directory / CARD_FILE).write_text(card, encoding="utf-8")
-        for path in directory.iterdir():
-            path.chmod(0o644)  # safetensors writes for its owner alone
+        staging.make_readable(directory)
     logger.info("published %s", options.out)
     return dict(scores)
 
@@ -101,37 +98,6 @@ def _read(run: Path, name: str, kind: type[Any]) -> Any:
     if not isinstance(found, kind):
         raise UserError(f"{path} is not what a run writes; give the directory of a finished run")
     return found
-
-
-@contextlib.contextmanager
-def _beside(out: Path) -> Iterator[Path]:
-    """Yield a directory beside `out` that takes its place if all went well.
-
-    An earlier publication is put aside first, and comes back if the new one cannot take its place.
-    """
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    except OSError as error:
-        raise _unwritable(out, error) from error
-    aside = temporary.with_name(f"{temporary.name}.old")
-    try:
-        temporary.chmod(0o755)
-        yield temporary
-        if out.exists():
-            out.rename(aside)
-        temporary.rename(out)
-    except OSError as error:
-        raise _unwritable(out, error) from error
-    finally:
-        if aside.exists() and not out.exists():
-            aside.rename(out)
-        shutil.rmtree(aside, ignore_errors=True)
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _unwritable(out: Path, error: OSError) -> UserError:
-    return UserError(f"{out} cannot be written: {error.strerror or error}; choose another --out")
 
 
 def _copy_checkpoint(run: Path, directory: Path) -> None:

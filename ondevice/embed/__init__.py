@@ -19,6 +19,7 @@ from ondevice.embed import acceptance, placing
 from ondevice.embed.apps import APPS, App
 from ondevice.errors import UserError
 from ondevice.manifest import FileInfo, Manifest, Strict
+from ondevice.staging import replacing
 from ondevice.tokenizer import VOCAB_FILE
 
 __all__ = [
@@ -142,7 +143,8 @@ def embed(app: App, root: Path, sources: Sequence[Source]) -> Embedded:
     index = index_of(app, sources)
     if not problems(place, index):
         return Embedded(app, place, tuple(sources), index, changed=False)
-    with placing.replacing(place, lambda: _placed(place)) as staged:
+    with replacing(place, remedy="") as staged:
+        placing.copy_others(place, staged, _placed(place))
         # What is there now is what was not placed by us.
         for extra in _extra(staged, index.bundles, known=()):
             raise UserError(

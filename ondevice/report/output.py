@@ -1,12 +1,8 @@
-"""The directory of a report: written whole beside its place, then renamed into it."""
+"""The directory of a report: its files, and what may be replaced by them."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +11,7 @@ from ondevice.report import markdown, page
 from ondevice.report.content import Report
 from ondevice.report.markdown import PLOTS
 from ondevice.report.sources import FORMAT, REPORT_FILE
+from ondevice.staging import replacing
 
 MARKDOWN_FILE = "report.md"
 HTML_FILE = "report.html"
@@ -27,21 +24,8 @@ def write(report: Report, place: Path) -> list[str]:
         UserError: the directory is not an earlier report, or it cannot be written.
     """
     check_place(place)
-    # A link to a directory stays a link; "." has no name to put a directory beside.
-    place = place.resolve()
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        staged = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
-        try:
-            names = _fill(staged, report)
-            staged.chmod(0o755)
-            _swap(staged, place)
-        finally:
-            shutil.rmtree(staged, ignore_errors=True)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise UserError(f"cannot write '{place}': {reason}; choose another --out") from error
-    return names
+    with replacing(place) as staged:
+        return _fill(staged, report)
 
 
 def check_place(place: Path) -> None:
@@ -123,29 +107,6 @@ def _fill(directory: Path, report: Report) -> list[str]:
     text = json.dumps(document(report, names), indent=1, ensure_ascii=False)
     (directory / REPORT_FILE).write_text(f"{text}\n", encoding="utf-8")
     return names
-
-
-def _swap(staged: Path, place: Path) -> None:
-    """Rename into place; an earlier report is put aside first, and back if that fails."""
-    for path in staged.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as stream:
-                os.fsync(stream.fileno())
-    if not place.exists():
-        staged.rename(place)
-        return
-    aside = Path(tempfile.mkdtemp(prefix=f".{place.name}.old.", dir=place.parent))
-    place.rename(aside / place.name)
-    try:
-        staged.rename(place)
-    except OSError:
-        (aside / place.name).rename(place)
-        raise
-    finally:
-        # Only what was put aside goes; if it could not be put back, it stays where it is.
-        if place.exists():
-            with contextlib.suppress(OSError):
-                shutil.rmtree(aside)
 
 
 def _listed(place: Path) -> set[str] | None:
