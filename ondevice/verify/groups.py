@@ -1,0 +1,225 @@
+"""The groups of checks of a bundle: each runs what can run here and returns rows of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ondevice import __version__
+from ondevice.errors import OnDeviceError
+from ondevice.inference import Model
+from ondevice.manifest import CheckInfo, Evidence, Manifest, Status
+from ondevice.verify import compat, golden_check, lint, task_gate
+from ondevice.verify.opening import Opened
+from ondevice.verify.options import REFERENCE_EXAMPLES, VerifyOptions
+
+if TYPE_CHECKING:
+    from ondevice.golden_records import Record
+    from ondevice.models import Checkpoint
+
+FILES, TASK, RUNTIME = "files", "task", "runtime"
+
+
+def files(manifest: Manifest) -> CheckInfo:
+    return CheckInfo(
+        check=FILES,
+        runtime="ondevice",
+        version=__version__,
+        figure=f"{len(manifest.files)} files",
+        limit="SHA-256 of each",
+        status="passed",
+        evidence="host",
+    )
+
+
+def goldens(manifest: Manifest, records: list[Record], opened: Opened) -> list[CheckInfo]:
+    rows = _guarded(golden_check.OUTPUTS, manifest, opened, partial(_outputs, records))
+    if manifest.task == "qa":
+        rows += _guarded(golden_check.ANSWERS, manifest, opened, partial(_answers, records))
+    return rows
+
+
+def interpreter(
+    directory: Path, manifest: Manifest, records: list[Record], opened: Opened
+) -> list[CheckInfo]:
+    """Compare runtime and interpreter, for the formats that have an interpreter."""
+    from ondevice.verify import REFERENCES
+    from ondevice.verify.mil import UnknownOpError
+    from ondevice.verify.runners import open_reference
+
+    if manifest.artifact.target not in REFERENCES:
+        return []
+    if opened.model is None or opened.evidence != "host":
+        reason = "its runtime is not here to be compared with the reference interpreter"
+        here = Opened(None, reason=reason)
+        return [_unopened(golden_check.INTERPRETER, manifest, here)]
+    artifact = manifest.artifact
+    roles = [output.role for output in artifact.outputs]
+    try:
+        interpreter = open_reference(artifact.target, directory / artifact.file, roles)
+        return golden_check.check_interpreter(records, opened.model, interpreter)
+    except UnknownOpError as error:
+        found = Opened(None, reason=str(error))
+    except OnDeviceError as error:
+        found = Opened(None, "reference", "failed", f"the interpreter cannot run it: {error}")
+    return [_unopened(golden_check.INTERPRETER, manifest, found)]
+
+
+def _outputs(records: list[Record], model: Model, evidence: Evidence) -> list[CheckInfo]:
+    return golden_check.check_outputs(records, model, evidence)
+
+
+def _answers(records: list[Record], model: Model, evidence: Evidence) -> list[CheckInfo]:
+    return golden_check.check_answers(records, model, evidence)
+
+
+def task(
+    manifest: Manifest,
+    options: VerifyOptions,
+    opened: Opened,
+    checkpoint: Checkpoint | None,
+    absent: str,
+) -> list[CheckInfo]:
+    if checkpoint is None:
+        return [_unopened(TASK, manifest, Opened(None, reason=absent))]
+    return _guarded(TASK, manifest, opened, partial(_gate, options, checkpoint))
+
+
+def _gate(
+    options: VerifyOptions, checkpoint: Checkpoint, model: Model, evidence: Evidence
+) -> list[CheckInfo]:
+    from ondevice.verify import reference
+
+    network = reference.load_model(checkpoint)
+    task = checkpoint.task
+    subject = task_gate.Subject(
+        manifest=model.manifest,
+        tokenizer=model.tokenizer,
+        artifact=model.run_inputs,
+        checkpoint=lambda inputs: reference.run_model(network, task, inputs),
+    )
+    limits = task_gate.limits_for(
+        model.manifest.artifact.scheme,
+        max_drop=options.max_drop,
+        max_flips=options.max_flips,
+        min_cosine=options.min_cosine,
+    )
+    default = REFERENCE_EXAMPLES if evidence == "reference" else 0
+    count = default if options.examples is None else options.examples
+    findings = task_gate.check(subject, limits, data=options.data, count=count)
+    rows = []
+    for found in findings:
+        status: Status = "failed" if found.reason else "passed"
+        rows.append(
+            CheckInfo(
+                check=found.check,
+                runtime=model.runner.runtime,
+                version=model.runner.version,
+                figure=found.figure,
+                limit=found.limit,
+                status=status if found.ran else "not_run",
+                evidence=evidence if found.ran else "not run",
+                reason=found.reason,
+            )
+        )
+    return rows
+
+
+_COMPAT_STATUS: dict[str, Status] = {
+    "passed": "passed",
+    "wrong": "failed",
+    "refused": "failed",
+    "not_run": "not_run",
+}
+
+
+def runtimes(directory: Path, options: VerifyOptions) -> list[CheckInfo]:
+    if not options.runtimes:
+        return []
+    rows = []
+    for found in compat.run(directory, options.runtimes):
+        prefix = f"{found.status}: " if found.status in {"wrong", "refused"} else ""
+        rows.append(
+            CheckInfo(
+                check=RUNTIME,
+                runtime=found.runtime,
+                version=found.version,
+                length=found.length,
+                figure=_number(found.figure),
+                limit=found.limit,
+                status=_COMPAT_STATUS[found.status],
+                evidence=found.evidence,
+                reason=prefix + found.reason if found.reason else found.status * bool(prefix),
+            )
+        )
+    return rows
+
+
+def file_format(directory: Path, options: VerifyOptions) -> list[CheckInfo]:
+    return [
+        CheckInfo(
+            check="format",
+            runtime=found.runtime,
+            version=found.version,
+            limit=found.limit,
+            status=found.status,
+            evidence=found.evidence,
+            reason=found.reason,
+        )
+        for found in lint.check(directory, options.app_runtimes)
+    ]
+
+
+def delegated(directory: Path, options: VerifyOptions) -> list[CheckInfo]:
+    from ondevice.verify import delegation
+
+    least = options.min_delegated
+    minimum = delegation.DEFAULT_MINIMUM if least is None else least / 100.0
+    found = delegation.measure(directory, minimum)
+    return [
+        CheckInfo(
+            check="delegation",
+            runtime=found.runtime,
+            version=found.version,
+            length=found.length,
+            figure="" if found.figure is None else f"{100.0 * found.figure:.1f} %",
+            limit=found.limit,
+            status=found.status,
+            evidence=found.evidence,
+            reason=found.reason,
+        )
+    ]
+
+
+# --- shared ---
+
+
+def _guarded(
+    check: str,
+    manifest: Manifest,
+    opened: Opened,
+    body: Callable[[Model, Evidence], list[CheckInfo]],
+) -> list[CheckInfo]:
+    """Run a check on the opened artifact; where it is not open, say so in a row."""
+    if opened.model is None:
+        return [_unopened(check, manifest, opened)]
+    return body(opened.model, opened.evidence)
+
+
+def _unopened(check: str, manifest: Manifest, opened: Opened) -> CheckInfo:
+    return CheckInfo(
+        check=check,
+        runtime=manifest.artifact.target,
+        version="",
+        status=opened.status,
+        evidence=opened.evidence,
+        reason=opened.reason,
+    )
+
+
+def _number(value: float | None) -> str:
+    from ondevice import card
+
+    return "" if value is None else card.figure(value)
