@@ -213,9 +213,9 @@ def _listed(stages: Pass) -> list[int | None]:
     return [stages.tokenize, stages.infer, stages.decode]
 
 
-def main(descriptor: int) -> None:
+def main(descriptor: int, server: Server | None = None) -> None:
     """Answer requests until there are no more."""
-    server = Server()
+    server = server or Server()
     with os.fdopen(descriptor, "w", encoding="utf-8") as replies:
         for line in sys.stdin:
             try:
