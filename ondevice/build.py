@@ -25,6 +25,7 @@ from ondevice.errors import (
 from ondevice.plan import BuildOptions, Job
 
 if TYPE_CHECKING:
+    from ondevice.goldens import Replied
     from ondevice.graph import GraphForm, MobileGraph
     from ondevice.manifest import Manifest, ParityInfo
     from ondevice.models import Checkpoint
@@ -80,7 +81,8 @@ def build_one(job: Job, source: Source, progress: console.Progress, *, force: bo
                 with steps.step(f"{job.label}: checking parity"):
                     parity = check_parity(job, graph, cases, staged)
                 with steps.step(f"{job.label}: writing goldens"):
-                    contents.write_goldens(job, source.checkpoint, graph, cases, staged)
+                    replies = source.replies
+                    contents.write_goldens(job, source.checkpoint, graph, cases, replies, staged)
             # Once the log is closed: the manifest holds its hash.
             manifest = contents.write(job, source.checkpoint, graph, conversion, parity, staged)
     except (GateError, ConversionError) as error:
@@ -172,6 +174,21 @@ class Source:
             raise CheckpointError(
                 f"transformers cannot run the checkpoint '{self.checkpoint.name}': {error}"
             ) from error
+
+    @cached_property
+    def replies(self) -> list[Replied]:
+        """What the checkpoint replies to the goldens' questions; none but for qa."""
+        from ondevice import goldens
+        from ondevice.verify import reference
+
+        if self.checkpoint.task != "qa":
+            return []
+        model = reference.load_model(self.checkpoint)
+        return goldens.ask(
+            lambda inputs: reference.run_model(model, "qa", inputs),
+            self.checkpoint.tokenizer,
+            contents.window_for(self.lengths),
+        )
 
     def graph(self, form: GraphForm) -> MobileGraph:
         """Return the graph in a target's form; the last one is kept."""

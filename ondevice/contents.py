@@ -25,6 +25,7 @@ from ondevice.tasks.qa import QAOptions
 from ondevice.tokenizer import TOKENIZER_FILE, VOCAB_FILE, TextTokenizer
 
 if TYPE_CHECKING:
+    from ondevice.goldens import Replied
     from ondevice.graph import MobileGraph
     from ondevice.models import Checkpoint
     from ondevice.plan import Job
@@ -87,11 +88,24 @@ def write(
 
 
 def write_goldens(
-    job: Job, checkpoint: Checkpoint, graph: MobileGraph, cases: list[Case], directory: Path
+    job: Job,
+    checkpoint: Checkpoint,
+    graph: MobileGraph,
+    cases: list[Case],
+    replies: list[Replied],
+    directory: Path,
 ) -> None:
     """Write the goldens of the bundle that is being assembled in `directory`."""
-    path = directory / bundle.GOLDEN_FILE
-    goldens.write(path, checkpoint, job, window_for(job.lengths), graph.inputs, cases)
+    material = goldens.Material(
+        task=job.task,
+        tokenizer=checkpoint.tokenizer,
+        window=window_for(job.lengths),
+        limit=job.scheme.limit,
+        inputs=graph.inputs,
+        cases=cases,
+        replies=replies,
+    )
+    goldens.write(directory / bundle.GOLDEN_FILE, goldens.collect(material))
 
 
 def amend(place: Path, manifest: Manifest) -> Manifest:

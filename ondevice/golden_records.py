@@ -10,12 +10,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from ondevice.errors import BundleError
 from ondevice.manifest import Strict, WindowInfo
 
 Range = tuple[int, int]
+# Real numbers are rounded to so many places.
+DECIMALS = 6
 # [1, W], [1, L] or [1, L, C], as the output is.
 Output = tuple[tuple[float, ...] | tuple[tuple[float, ...], ...]]
 # What a question cannot be answered for; the words are the apps'.
@@ -73,6 +75,21 @@ class RunRecord(Strict):
     outputs: dict[str, Output]
     max_abs: float | None
     min_cosine: float | None
+
+    @model_validator(mode="after")
+    def _fits_itself(self) -> RunRecord:
+        if self.max_abs is None and self.min_cosine is None:
+            raise ValueError("a golden without max_abs and min_cosine would pass anything")
+        if self.valid > self.length or any(len(r) != self.length for r in self.inputs.values()):
+            raise ValueError(f"its inputs must be {self.length} long, `valid` at most that")
+        if any(_is_ragged(rows[0]) for rows in self.outputs.values()):
+            raise ValueError("the rows of an output must be equally long, and not empty")
+        return self
+
+
+def _is_ragged(row: tuple[float, ...] | tuple[tuple[float, ...], ...]) -> bool:
+    sizes = {len(one) if isinstance(one, tuple) else 0 for one in row}
+    return len(sizes) != 1 or (isinstance(row[0], tuple) and sizes == {0})
 
 
 class Span(Strict):

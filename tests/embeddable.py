@@ -43,8 +43,7 @@ def make_bundle(place: Path, target: str = "tflite", **changes: Any) -> Path:
         *goldens.window_records(tokenizer, window),
         *goldens.decode_records(),
     ]
-    lines = "".join(goldens._line(record) + "\n" for record in records)
-    (place / bundle.GOLDEN_FILE).write_text(lines, encoding="utf-8")
+    goldens.write(place / bundle.GOLDEN_FILE, records)
     (place / bundle.CARD_FILE).write_text("a card\n", encoding="utf-8")
     digest, size = bundle.hash_artifact(place / file)
     manifest = Manifest(

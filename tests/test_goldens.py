@@ -5,12 +5,11 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from ondevice import contents, golden_records, goldens, models
+from ondevice import build, contents, golden_records, goldens, models
 from ondevice.errors import BundleError
 from ondevice.golden_records import (
     AnswerRecord,
@@ -40,9 +39,17 @@ KINDS = {
 
 
 def write(checkpoint, path, scheme="fp32", lengths=LENGTHS):
-    cases = reference.make_cases(checkpoint, lengths)
-    job = SimpleNamespace(task=checkpoint.task, scheme=SCHEMES[scheme])
-    goldens.write(path, checkpoint, job, contents.window_for(lengths), INPUTS, cases)
+    source = build.Source(checkpoint, lengths)
+    material = goldens.Material(
+        task=checkpoint.task,
+        tokenizer=checkpoint.tokenizer,
+        window=contents.window_for(lengths),
+        limit=SCHEMES[scheme].limit,
+        inputs=INPUTS,
+        cases=source.cases,
+        replies=source.replies,
+    )
+    goldens.write(path, goldens.collect(material))
     return golden_records.read(path)
 
 

@@ -124,7 +124,7 @@ def files() -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as place:
         (Path(place) / "vocab.txt").write_bytes(found["vocab.txt"])
         tokenizer = read_tokenizer(Path(place))
-    lines = [goldens._line(record) + "\n" for record in records(tokenizer)]
+    lines = [goldens.line(record) + "\n" for record in records(tokenizer)]
     found["golden.jsonl"] = "".join(lines).encode()
     return found | {"manifest.json": manifest(found)}
 
