@@ -11,16 +11,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 import machine
+import processes
 
 from ondevice import console, models
 
@@ -57,25 +55,16 @@ def build(checkpoint: Path, target: str, scheme: str, out: Path) -> dict[str, An
     command = [sys.executable, "-m", "ondevice.build", "--model", str(checkpoint)]
     command += ["--target", target, "--scheme", scheme, "--lengths", str(LENGTH)]
     command += ["--out", str(out), "--json"]
-    start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert process.stdout is not None
-    assert process.stderr is not None
-    output = process.stdout.read()
-    errors = process.stderr.read()
-    # wait4 gives this child's own peak memory, in kB on Linux and bytes on macOS.
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    seconds = time.perf_counter() - start
-    if process.returncode not in FINDINGS:
-        raise SystemExit(errors.decode())
-    unit = 1 if sys.platform == "darwin" else 1024
+    ended = processes.run(command)
+    if ended.code not in FINDINGS:
+        raise SystemExit(ended.stderr)
     return {
-        "seconds": round(seconds, 1),
-        "peak_mb": round(usage.ru_maxrss * unit / 1e6),
+        "seconds": round(ended.seconds, 1),
+        "peak_mb": round(ended.peak_bytes / 1e6),
         # Only the bundle's name: where it lay is of no use to a reader.
         "artifacts": [
-            one | {"path": one["path"] and Path(one["path"]).name} for one in json.loads(output)
+            one | {"path": one["path"] and Path(one["path"]).name}
+            for one in json.loads(ended.stdout)
         ],
     }
 

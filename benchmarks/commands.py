@@ -1,0 +1,58 @@
+"""What the commands of this directory share: how they fail, read lists and write results."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ondevice.errors import OnDeviceError, UserError
+
+
+def run(main: Callable[[], int | None]) -> int:
+    """Run a command; an error that a person can act on is one sentence and its exit code."""
+    try:
+        return main() or 0
+    except OnDeviceError as error:
+        sys.stderr.write(f"{Path(sys.argv[0]).name}: {error}\n")
+        return error.exit_code
+
+
+def words(text: str, kind: str, known: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Split a list with commas; each word once, in the order given.
+
+    Raises:
+        UserError: a word is not among `known`, if any are.
+    """
+    found = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+    for word in found:
+        if known and word not in known:
+            raise UserError(f"unknown {kind} '{word}'; available: {', '.join(known)}")
+    if not found:
+        raise UserError(f"--{kind}s names nothing")
+    return found
+
+
+def numbers(text: str, kind: str) -> tuple[int, ...]:
+    """Return whole numbers above 0 with commas, ascending, each once.
+
+    Raises:
+        UserError: a word is no such number.
+    """
+    try:
+        found = tuple(sorted({int(word) for word in words(text, kind)}))
+    except ValueError as error:
+        raise UserError(f"--{kind}s takes whole numbers with commas, not '{text}'") from error
+    if found[0] < 1:
+        raise UserError(f"--{kind}s must be at least 1, not {found[0]}")
+    return found
+
+
+def write(path: Path, document: dict[str, Any]) -> None:
+    """Write a result as JSON, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staged = path.with_name(f".{path.name}.partial")
+    staged.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    staged.replace(path)

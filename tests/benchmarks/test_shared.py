@@ -1,0 +1,87 @@
+"""What the benchmarks share: lists, ratios, processes."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from ondevice.errors import DataError, UserError
+
+
+def test_lists_keep_their_order_and_refuse_what_is_unknown(load):
+    commands = load("commands")
+    assert commands.words("b, a,b,", "target") == ("b", "a")
+    with pytest.raises(UserError, match="unknown target 'c'; available: a, b"):
+        commands.words("a,c", "target", ("a", "b"))
+    with pytest.raises(UserError, match="--targets names nothing"):
+        commands.words(" , ", "target")
+
+
+def test_numbers_ascend_and_are_positive(load):
+    commands = load("commands")
+    assert commands.numbers("384,64,64", "length") == (64, 384)
+    with pytest.raises(UserError, match="whole numbers"):
+        commands.numbers("64,long", "length")
+    with pytest.raises(UserError, match="at least 1"):
+        commands.numbers("0,64", "length")
+
+
+def test_an_error_is_one_sentence_and_its_exit_code(load, capsys):
+    def main():
+        raise UserError("there is no model 'x'")
+
+    assert load("commands").run(main) == 2
+    assert capsys.readouterr().err.endswith(": there is no model 'x'\n")
+
+
+def test_results_are_written_whole(load, tmp_path):
+    path = tmp_path / "new" / "result.json"
+    load("commands").write(path, {"a": 1})
+    assert json.loads(path.read_text()) == {"a": 1}
+    assert [one.name for one in path.parent.iterdir()] == ["result.json"]
+
+
+def test_a_ratio_is_taken_within_its_round(load):
+    figures = load("figures")
+    # The machine is slower by up to 10 in some rounds, for both alike.
+    disturbed = np.random.default_rng(1).uniform(1, 10, 60)
+    below = [round(value * 1_000_000) for value in disturbed]
+    found = figures.paired_ratio([round(0.7 * value) for value in below], below)
+    assert found.value == pytest.approx(0.7, rel=1e-4)
+    assert found.high - found.low < 1e-3
+
+    shuffled = np.random.default_rng(2).permutation(below)
+    loose = figures.paired_ratio([round(0.7 * value) for value in shuffled], below)
+    assert loose.high - loose.low > 0.1
+
+
+def test_a_ratio_counts_the_rounds_that_both_have(load):
+    figures = load("figures")
+    assert figures.paired_ratio([10, 20, 30, 1000], [20, 40, 60], np.mean).value == 0.5
+    with pytest.raises(DataError):
+        figures.paired_ratio([], [1])
+
+
+def test_a_process_tells_how_it_ended(load):
+    processes = load("processes")
+    # More on each stream than a pipe holds.
+    code = "import sys; print('o' * 300_000); sys.stderr.write('e' * 300_000 + '\\nlast words\\n')"
+    ended = processes.run([sys.executable, "-c", f"{code}; sys.exit(3)"])
+    assert (ended.code, len(ended.stdout.strip())) == (3, 300_000)
+    assert ended.reason == "exit code 3: last words"
+    assert ended.seconds > 0
+
+    code = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    assert processes.run([sys.executable, "-c", code]).reason == "ended by SIGKILL"
+
+
+def test_a_process_is_charged_for_its_own_memory(load):
+    processes = load("processes")
+    small = processes.run([sys.executable, "-c", "pass"])
+    large = processes.run(
+        [sys.executable, "-c", "x = bytearray(200_000_000); x[::4096] = x[::4096]"]
+    )
+    assert large.peak_bytes - small.peak_bytes > 100_000_000

@@ -1,0 +1,135 @@
+"""``benchmarks/versus_stock.py``: its arithmetic, what it says of failures, and one small run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ondevice import models
+from ondevice.bench.protocol import Pass, Timed
+from tests.requirements import need
+
+
+@pytest.fixture
+def make_row(load):
+    """Return a function that makes a row with given times."""
+    artifacts, versus_stock = load("artifacts"), load("versus_stock")
+
+    def make(target, origin, times, scheme="fp32"):
+        made = artifacts.Artifact(
+            model="m",
+            target=target,
+            origin=origin,
+            scheme=scheme,
+            path=Path(__file__),
+            tokenizer=Path(__file__).parent,
+            inputs=("input_ids",),
+            outputs=("start", "end"),
+            lengths=(16,),
+            notes={},
+        )
+        timed = Timed(passes=[Pass(5, time) for time in times])
+        return versus_stock.Row(made, 16, agreement={"max_abs": 1e-6}, timed=timed)
+
+    return make
+
+
+def test_ours_stands_against_the_faster_stock_artifact_and_beside_tflite(load, make_row):
+    rows = [
+        make_row("tflite", "tflite", [100] * 5),
+        make_row("tflite", "ours", [50] * 5),
+        make_row("onnx", "onnx", [80] * 5),
+        make_row("onnx", "onnx-optimized", [40] * 5),
+        make_row("onnx", "ours", [30] * 5),
+        make_row("onnx", "ours", [20] * 5, scheme="int8"),
+        make_row("executorch", "executorch", []),
+        make_row("executorch", "ours", [60] * 5),
+    ]
+    found = {(one["of"], one["to"]): one["value"] for one in load("versus_stock").ratios(rows)}
+    assert found == {
+        ("tflite ours fp32", "tflite tflite fp32"): 0.5,
+        ("onnx ours fp32", "onnx onnx-optimized fp32"): 0.75,
+        ("onnx ours fp32", "tflite ours fp32"): 0.6,
+        ("onnx ours int8", "onnx onnx-optimized fp32"): 0.5,
+        ("executorch ours fp32", "tflite ours fp32"): 1.2,
+    }
+
+
+def test_a_path_that_fails_is_a_row_with_its_reason(load, capsys):
+    artifacts, versus_stock = load("artifacts"), load("versus_stock")
+    absent = artifacts.Absent("m", "coreml", "coreml", "fp32", "ValueError: no 'new_ones'")
+    row = versus_stock.Row(absent, 384, reason=absent.reason)
+    versus_stock.show([row], versus_stock.ratios([row]))
+    assert "ct.convert" in (printed := capsys.readouterr().out)
+    assert "ValueError: no 'new_ones'" in printed
+    assert versus_stock.record(row)["bytes"] is None
+
+
+def test_what_has_no_runtime_here_is_not_timed(load, make_row):
+    row = make_row("coreml", "coreml", [])
+    assert load("versus_stock").runnable([row]) == []
+    assert "Apple" in row.reason
+
+
+def test_a_converter_that_crashes_or_fails_is_a_finding(load, tiny, tmp_path, monkeypatch):
+    stock, processes = load("stock"), load("processes")
+    checkpoint = models.load(str(tiny("distilbert", "qa")))
+    ended = processes.Ended(-11, 1.0, 1, "", "")
+    monkeypatch.setattr(processes, "run", lambda command: ended)
+    made = stock.make(checkpoint, "tflite", 16, tmp_path)
+    assert (made.path, made.reason) == (None, "the converter's process ended by SIGSEGV")
+
+    def convert(source, path):
+        try:
+            raise KeyError("new_ones")
+        except KeyError as error:
+            raise RuntimeError("while converting\nmany lines") from error
+
+    monkeypatch.setitem(stock.PATHS, "tflite", stock.StockPath("tflite", "t", ".tflite", convert))
+    record = stock.convert("tflite", str(checkpoint.directory), 16, tmp_path / "x.tflite")
+    assert record["reason"] == "KeyError: 'new_ones'"
+
+
+def test_names_that_a_converter_changed_are_found(load):
+    named = load("artifact_worker").named
+    assert named(("start", "end"), ["end", "start"]) == {"start": "start", "end": "end"}
+    # TFLite lists outputs in the order of the alphabet: a place would mean the wrong one.
+    assert named(("start", "end"), ["end_logits", "start_logits"])["start"] == "start_logits"
+    many = [f"args_{place}" for place in (0, 1, 10, 2)]
+    found = named(("a", "b", "c", "d"), many)
+    assert list(found.values()) == ["args_0", "args_1", "args_2", "args_10"]
+    with pytest.raises(ValueError):
+        named(("a", "b"), ["args_0"])
+
+
+@pytest.mark.slow
+def test_a_small_run_over_onnx(load, run, tiny, tmp_path, capsys):
+    need("onnx")
+    directory, out = tiny("distilbert", "qa"), tmp_path / "results.json"
+    words = ["--models", directory, "--targets", "onnx", "--lengths", 32, "--threads", 1]
+    words += ["--iterations", 2, "--loads", 1, "--bundles", tmp_path / "bundles", "--out", out]
+    assert run("versus_stock", *words) == 0
+    (group,) = json.loads(out.read_text())["groups"]
+    assert [row["title"] for row in group["rows"]] == [
+        "torch.onnx.export",
+        "torch.onnx.export + optimizer",
+        "ours",
+    ]
+    for row in group["rows"]:
+        assert row["agreement"]["status"] == "passed"
+        assert (len(row["samples"]), len(row["loads"]), row["reason"]) == (2, 1, "")
+        assert row["bytes"] > 100_000
+        assert row["loads"][0]["peak"] > row["loads"][0]["before"] > 0
+    (ratio,) = group["ratios"]
+    assert ratio["of"] == "onnx ours fp32"
+    assert "ours fp32" in capsys.readouterr().out
+    # Ours with another weight: the check is one that a wrong artifact fails.
+    artifacts, versus_stock = load("artifacts"), load("versus_stock")
+    other = models.load(str(tiny("bert", "qa")))
+    wrong = artifacts.make_stock(other, "onnx", 32, tmp_path / "bundles")
+    assert isinstance(wrong, artifacts.Artifact)
+    row = versus_stock.Row(wrong, 32)
+    versus_stock.check([row], models.load(str(directory)), 32, 1)
+    assert row.reason
