@@ -54,23 +54,29 @@ def test_an_app_gets_what_it_reads_and_no_more(root, small):
     files = held(ANDROID, root)
     assert set(files) == {
         embed.INDEX_FILE,
+        "qa.json",
         *(f"small/{name}" for name in ("manifest.json", "vocab.txt", "golden.jsonl")),
         "small/model.tflite",
     }
     for name, content in files.items():
-        if name != embed.INDEX_FILE:
+        if name not in (embed.INDEX_FILE, "qa.json"):
             assert content == (small.parent / name).read_bytes()
     del files[embed.INDEX_FILE]
     assert done.bytes == sum(map(len, files.values()))
     assert bundle.read_manifest(root / ANDROID.bundles / "small") == bundle.read_manifest(small)
 
 
-def test_a_directory_as_artifact_comes_whole_and_ios_gets_the_passages(root, tmp_path):
+@pytest.mark.parametrize("app", APPS.values(), ids=APPS)
+def test_each_app_gets_the_passages(app, root, small):
+    place(app, root, small)
+    assert json.loads(held(app, root)["qa.json"])["data"]
+
+
+def test_a_directory_as_artifact_comes_whole(root, tmp_path):
     place(IOS, root, make_bundle(tmp_path / "package", "coreml"))
     files = held(IOS, root)
     assert "package/model.mlpackage/Data/weights.bin" in files
     assert "package/model.mlpackage/Manifest.json" in files
-    assert json.loads(files["qa.json"])["data"]
 
 
 def test_the_next_embed_replaces_the_last_and_leaves_what_is_not_ours(root, small, large):

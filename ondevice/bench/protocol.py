@@ -49,7 +49,8 @@ COLD_LOADS = 5
 WARM_LOADS = 10
 LOAD_COLD = (
     "the first load in a fresh process, the runtime's library already imported; the file's hash was"
-    " just checked, so it is in the system's page cache, which was not dropped"
+    " just checked, so it is in the system's page cache, which was not dropped; what the runtime"
+    " makes ready at a length's first run is not in it"
 )
 # Thread pools go on spinning for a while after a run (OpenMP about 1 ms, ONNX Runtime's and
 # XNNPACK's a few): the next artifact's turn begins when that is over.

@@ -118,8 +118,19 @@ def _text(one: Embedded) -> str:
             *(f"adds to the app on {name}: {added}" for name in one.app.architectures),
             "(not compressed, the same files for every architecture; the runtime's own library is"
             " not counted)",
+            *_to_switch_on(one),
         ]
     )
+
+
+def _to_switch_on(one: Embedded) -> list[str]:
+    """Return a line for each target that the app, as it is, would list and not run."""
+    targets = dict.fromkeys(source.manifest.artifact.target for source in one.sources)
+    return [
+        f"the {one.app.name} app runs no {target} until you {one.app.switched_off[target]}"
+        for target in targets
+        if target in one.app.switched_off
+    ]
 
 
 def _document(one: Embedded) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 
@@ -14,8 +15,9 @@ class App:
         source: the directory that must be there, or this is no app.
         bundles: where the bundles go.
         architectures: what it is built for; models are the same file for all of them.
-        passages: whether the sample passages go with the bundles; the Android app has them
-            among its resources.
+        passages: whether the sample passages go with the bundles.
+        switched_off: of the targets, those that the app runs only after a change to its project;
+            what is to be changed, as a sentence's end.
     """
 
     name: str
@@ -24,6 +26,7 @@ class App:
     targets: tuple[str, ...]
     architectures: tuple[str, ...]
     passages: bool
+    switched_off: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 APPS: dict[str, App] = {
@@ -34,6 +37,11 @@ APPS: dict[str, App] = {
         targets=("coreml", "executorch", "tflite"),
         architectures=("arm64",),
         passages=True,
+        switched_off={
+            "executorch": 'write "ExecuTorch" into `runtimes` in ios/QARuntime/Package.swift',
+            "tflite": "make a module TensorFlowLite a dependency of the target QARuntime in"
+            " ios/QARuntime/Package.swift (Google publishes no Swift package)",
+        },
     ),
     "android": App(
         name="android",
@@ -41,6 +49,6 @@ APPS: dict[str, App] = {
         bundles=PurePosixPath("android/app/src/main/assets/bundles"),
         targets=("tflite", "executorch"),
         architectures=("arm64-v8a", "x86_64"),
-        passages=False,
+        passages=True,
     ),
 }

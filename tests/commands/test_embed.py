@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from ondevice import bundle, cli
+from ondevice import bundle, cli, samples
 from ondevice.embed import APPS
 from tests.embeddable import make_bundle
 
@@ -32,7 +32,7 @@ def run(root, *arguments):
 def test_it_says_what_each_app_holds_and_by_how_much_it_grows(root, made, capsys):
     assert run(root, made, "--ios", "--android") == 0
     out = capsys.readouterr().out
-    size = sum((made / name).stat().st_size for name in kept(made))
+    size = added(made)
     assert f"adds to the app on arm64-v8a: {size / 1e6:.2f} MB" in out
     for app in APPS.values():
         assert str(root / app.bundles) in out
@@ -42,8 +42,25 @@ def test_it_says_what_each_app_holds_and_by_how_much_it_grows(root, made, capsys
     assert "held already" in capsys.readouterr().out
 
 
-def kept(made):
-    return ("manifest.json", "vocab.txt", "golden.jsonl", bundle.read_manifest(made).artifact.file)
+def test_it_says_what_must_be_switched_on(root, made, tmp_path, capsys):
+    package = make_bundle(tmp_path / "package", "coreml")
+    assert run(root, package, "--ios") == 0
+    assert "until" not in capsys.readouterr().out
+    program = make_bundle(tmp_path / "program", "executorch")
+    assert run(root, made, program, "--ios", "--android") == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if "until you" in line]
+    assert [line.split(" until you ")[0] for line in lines] == [
+        "the ios app runs no tflite",
+        "the ios app runs no executorch",
+    ]
+    assert "ios/QARuntime/Package.swift" in lines[1]
+
+
+def added(made):
+    """Return the bytes of a bundle's files that an app gets, and of the passages."""
+    artifact = bundle.read_manifest(made).artifact.file
+    names = ("manifest.json", "vocab.txt", "golden.jsonl", artifact)
+    return sum((made / name).stat().st_size for name in names) + samples.qa_path().stat().st_size
 
 
 def test_json_is_one_document(root, made, capsys):
@@ -51,10 +68,10 @@ def test_json_is_one_document(root, made, capsys):
     (app,) = json.loads(capsys.readouterr().out)["apps"]
     assert app["app"] == "android"
     assert app["changed"] is True
-    size = sum((made / name).stat().st_size for name in kept(made))
+    size = added(made)
     assert app["added_bytes"] == dict.fromkeys(APPS["android"].architectures, size)
     (row,) = app["bundles"]
-    assert (row["name"], row["bytes"]) == ("made", size)
+    assert (row["name"], row["bytes"]) == ("made", size - samples.qa_path().stat().st_size)
 
 
 def test_check_exits_with_3_until_the_app_holds_it(root, made, tmp_path, capsys):
