@@ -6,13 +6,13 @@ interface Phone {
 
     fun device(before: DeviceState, after: DeviceState): Device
 
-    /** The most memory that the process ever held, bytes. */
+    /** The most memory that the process ever held, bytes: of every model that it ever loaded. */
     fun peakBytes(): Long?
 }
 
 /**
  * What is measured, and with what text; `fresh` is false where the process has loaded a model before,
- * so that no load is cold.
+ * so that no load is cold, and the most memory that it held may have been the other model's.
  */
 class BenchmarkSubject(
     val bundle: Bundle,
@@ -25,7 +25,7 @@ class BenchmarkSubject(
 /**
  * Measures one bundle on this phone: cold load, first run, goldens, then timed runs length by
  * length, and warm loads. A bundle whose goldens fail is not timed; what ends a run early becomes
- * the result's reason.
+ * the result's reason. `checkpoint` is asked before each run and each load, and throws to end it.
  */
 class Benchmark(
     private val subject: BenchmarkSubject,
@@ -33,6 +33,7 @@ class Benchmark(
     private val iterations: Int,
     private val clock: () -> Long = System::nanoTime,
     private val pause: (() -> Unit)? = null,
+    private val checkpoint: () -> Unit = {},
 ) {
     private val manifest = subject.bundle.manifest
     private var engineInfo: EngineInfo? = null
@@ -41,6 +42,7 @@ class Benchmark(
     private var firstInference: Pair<Int, Long>? = null
     private var warmLoads: List<Long> = emptyList()
     private val runs = ArrayList<TimedRuns>()
+    private var peakBytes: Long? = null
     private var reason = ""
 
     /** Run it; `progress` hears what is going on, and how far it is in percent. */
@@ -66,7 +68,7 @@ class Benchmark(
             firstInference = firstInference,
             warmLoads = warmLoads,
             runs = runs,
-            peakBytes = phone.peakBytes(),
+            peakBytes = peakBytes,
         )
     }
 
@@ -76,27 +78,41 @@ class Benchmark(
         progress("load", 0)
         val (engine, load) = timedLoad()
         if (subject.fresh) coldLoad = load
-        val failed = engine.use {
-            engineInfo = it.info
-            val answering = QuestionAnswering(manifest, tokenizer, it, clock)
-            val passes = manifest.artifact.lengths.sorted().map { length ->
-                length to pass(answering, tokenizer, length)
-            }
-            val first = passes[0].first to passes[0].second().infer
-            if (subject.fresh) firstInference = first
-            progress("goldens", 0)
-            val report = ModelCheck(tokenizer, it, answering).run(goldens)
-            check = report
-            if (report.failure == null) time(passes, progress)
-            report.failure != null
+        val failed = try {
+            engine.use { measure(it, tokenizer, goldens, progress) }
+        } finally {
+            // Before it is loaded again, for which there may be two in memory.
+            if (subject.fresh) peakBytes = phone.peakBytes()
         }
         if (failed || reason.isNotEmpty()) return
         progress("loads", ALL)
         warmLoads = List(BenchmarkProtocol.WARM_LOADS) {
+            checkpoint()
             val (again, time) = timedLoad()
             again.close()
             time
         }
+    }
+
+    /** Measure what is loaded; whether its goldens failed. */
+    private fun measure(
+        engine: Engine,
+        tokenizer: WordPiece,
+        goldens: List<Golden>,
+        progress: (String, Int) -> Unit,
+    ): Boolean {
+        engineInfo = engine.info
+        val answering = QuestionAnswering(manifest, tokenizer, engine, clock)
+        val passes = manifest.artifact.lengths.sorted().map { length ->
+            length to pass(answering, tokenizer, length)
+        }
+        val first = passes[0].first to passes[0].second().infer
+        if (subject.fresh) firstInference = first
+        progress("goldens", 0)
+        val report = ModelCheck(tokenizer, engine, answering, checkpoint).run(goldens)
+        check = report
+        if (report.failure == null) time(passes, progress)
+        return report.failure != null
     }
 
     private fun timedLoad(): Pair<Engine, Long> {
@@ -117,8 +133,11 @@ class Benchmark(
     }
 
     private fun time(passes: List<Pair<Int, () -> StageTimes>>, progress: (String, Int) -> Unit) {
-        val protocol = pause?.let { BenchmarkProtocol(iterations, it) }
-            ?: BenchmarkProtocol(iterations)
+        val waiting = pause ?: BenchmarkProtocol.PAUSE
+        val protocol = BenchmarkProtocol(iterations) {
+            checkpoint()
+            waiting()
+        }
         for ((place, pass) in passes.withIndex()) {
             val heat = phone.state().thermal
             if (heat in TOO_HOT) {

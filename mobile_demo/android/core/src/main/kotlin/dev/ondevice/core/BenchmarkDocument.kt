@@ -42,8 +42,9 @@ class BenchmarkRun(
 /** Writes a benchmark result as mobile_demo/contract/benchmark.schema.json wants it. */
 object BenchmarkDocument {
     private const val LOAD_COLD =
-        "the first load in a fresh process; the file was just read to compare its hash, so it is " +
-            "in the system's page cache"
+        "the first load in a fresh process, with every length made ready to run (LiteRT makes room " +
+            "for a length at its first run only); the file was just read to compare its hash, so it " +
+            "is in the system's page cache"
 
     fun write(run: BenchmarkRun): String {
         val failure = run.check?.failure

@@ -17,7 +17,7 @@ class TimedRuns(
  */
 class BenchmarkProtocol(
     private val iterations: Int,
-    private val pause: () -> Unit = { Thread.sleep(PAUSE_MS) },
+    private val pause: () -> Unit = PAUSE,
 ) {
     init {
         require(iterations >= 1) { "$iterations iterations" }
@@ -43,6 +43,7 @@ class BenchmarkProtocol(
 
     companion object {
         const val LEAST_ITERATIONS = 50
+        const val MOST_ITERATIONS = 1_000
         const val WARM_LOADS = 10
         const val TIMER = "System.nanoTime"
         const val WARMUP_RULE =
@@ -51,6 +52,10 @@ class BenchmarkProtocol(
         private const val TOLERANCE = 0.05
         private const val WARMUP_MOST = 30
         private const val PAUSE_MS = 10L
+        val PAUSE: () -> Unit = { Thread.sleep(PAUSE_MS) }
+
+        /** The number of timed runs for one that was asked for: as near to it as there may be. */
+        fun iterations(asked: Int): Int = asked.coerceIn(LEAST_ITERATIONS, MOST_ITERATIONS)
 
         /** Whether the last runs take as long as those before them. */
         fun isStable(times: List<Long>): Boolean {

@@ -13,6 +13,9 @@ enum class ErrorKind(val word: String) {
     MISSING_FILE("missing_file"),
     HASH_MISMATCH("hash_mismatch"),
     BAD_GOLDEN("bad_golden"),
+
+    /** Only in apps: the passages cannot be read. */
+    BAD_PASSAGES("bad_passages"),
 }
 
 /** The one error of this module: what was wrong, in a sentence for the user. */

@@ -41,6 +41,8 @@ private fun stop(): Nothing {
 private fun readVocabulary(file: String): Vocabulary {
     val text = try {
         decodeUtf8(File(file).readBytes())
+    } catch (error: CharacterCodingException) {
+        throw CoreException(ErrorKind.BAD_VOCABULARY, "'$file' is not UTF-8", error)
     } catch (error: IOException) {
         throw CoreException(ErrorKind.NO_VOCABULARY, "'$file' cannot be read", error)
     }

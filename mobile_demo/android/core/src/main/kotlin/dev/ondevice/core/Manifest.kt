@@ -83,11 +83,7 @@ data class ArtifactInfo(
     val outputs: List<TensorInfo>,
     val lengths: List<Int>,
     val minRuntime: Map<String, String>,
-) {
-    /** The shortest length that holds so many tokens, else the longest. */
-    fun lengthFor(tokens: Int): Int =
-        lengths.filter { it >= tokens }.minOrNull() ?: lengths.max()
-}
+)
 
 /** A file of the bundle. */
 data class FileInfo(val sha256: String, val bytes: Long) {

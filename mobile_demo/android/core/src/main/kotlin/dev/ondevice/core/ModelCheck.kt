@@ -9,11 +9,15 @@ class CheckReport(val checked: Int, maxAbs: Double?, val failure: String?) {
     val maxAbs: Double? = maxAbs?.takeIf { it < Double.MAX_VALUE }
 }
 
-/** Runs all of a bundle's goldens: those of the code, then those of the model. */
+/**
+ * Runs all of a bundle's goldens: those of the code, then those of the model; `checkpoint` is asked
+ * before each of the model's, and throws to end it.
+ */
 class ModelCheck(
     private val tokenizer: WordPiece,
     private val engine: Engine,
     private val answering: QuestionAnswering,
+    private val checkpoint: () -> Unit = {},
 ) {
     fun run(goldens: List<Golden>): CheckReport {
         val code = GoldenCheck(tokenizer).run(goldens)
@@ -21,6 +25,7 @@ class ModelCheck(
         var checked = checked(code)
         var maxAbs: Double? = null
         for (golden in goldens) {
+            checkpoint()
             val failure = try {
                 when (golden) {
                     is RunGolden -> {

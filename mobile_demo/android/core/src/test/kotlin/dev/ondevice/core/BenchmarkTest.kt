@@ -2,6 +2,7 @@ package dev.ondevice.core
 
 import kotlin.test.Test
 import kotlin.test.assertEquals
+import kotlin.test.assertFailsWith
 import kotlin.test.assertFalse
 import kotlin.test.assertTrue
 
@@ -65,19 +66,21 @@ class BenchmarkTest {
         override fun device(before: DeviceState, after: DeviceState) =
             Device("Pixel", false, null, "14", 8, null, before, after)
 
-        override fun peakBytes(): Long? = null
+        override fun peakBytes(): Long = 7
     }
 
     private fun run(
         heat: String = "none",
         goldens: String = "",
         fresh: Boolean = true,
+        checkpoint: () -> Unit = {},
         engine: () -> Engine,
     ): BenchmarkRun {
         val bundle = Bundle.open(memoryBundle(goldens))
         val subject = BenchmarkSubject(bundle, engine, "ada?", "Rivers met in Rome.", fresh)
         var now = 0L
-        val benchmark = Benchmark(subject, FakePhone(heat), 3, { now += 100; now }, pause = {})
+        val clock = { now += 100; now }
+        val benchmark = Benchmark(subject, FakePhone(heat), 3, clock, pause = {}, checkpoint = checkpoint)
         return benchmark.run("2026-01-31T12:00:00Z", "test") { _, percent ->
             assertTrue(percent in 0..100)
         }
@@ -88,6 +91,7 @@ class BenchmarkTest {
         val done = run { FakeEngine(5) }
         assertEquals("", done.reason)
         assertEquals(100L, done.coldLoad)
+        assertEquals(7L, done.peakBytes)
         assertEquals(LENGTH to 100L, done.firstInference)
         assertEquals(BenchmarkProtocol.WARM_LOADS, done.warmLoads.size)
         assertEquals(listOf(3), done.runs.map { it.samples.size })
@@ -100,7 +104,56 @@ class BenchmarkTest {
         assertEquals("", done.reason)
         assertEquals(null, done.coldLoad)
         assertEquals(null, done.firstInference)
+        // The most that the process held may have been another model's.
+        assertEquals(null, done.peakBytes)
         assertEquals(BenchmarkProtocol.WARM_LOADS, done.warmLoads.size)
+    }
+
+    @Test
+    fun stopsBeforeAnyRunOrLoad() {
+        // A golden, six runs to warm up, three timed ones, and the warm loads.
+        val all = 1 + 6 + 3 + BenchmarkProtocol.WARM_LOADS
+        for (place in 1..all) {
+            var asked = 0
+            val stopped = run(
+                goldens = goldens()[0],
+                checkpoint = { if (++asked == place) throw EngineException("it was stopped") },
+            ) { FakeEngine(5) }
+            assertEquals("it was stopped", stopped.reason)
+            assertEquals(place, asked)
+            assertEquals(if (place == 1) null else 1, stopped.check?.checked)
+            assertEquals(null, stopped.check?.failure)
+            assertTrue(stopped.warmLoads.isEmpty())
+        }
+        assertEquals(50, BenchmarkProtocol.iterations(-3))
+        assertEquals(80, BenchmarkProtocol.iterations(80))
+        assertEquals(BenchmarkProtocol.MOST_ITERATIONS, BenchmarkProtocol.iterations(1_000_000))
+    }
+
+    @Test
+    fun aModelInUseHasPassedItsGoldens() {
+        val bundle = Bundle.open(memoryBundle(goldens().joinToString("\n")))
+        var open = 0
+        fun counted(inner: Engine) = object : Engine by inner {
+            init {
+                open++
+            }
+
+            override fun close() {
+                open--
+            }
+        }
+        CheckedModel.open(bundle) { counted(FakeEngine(5)) }.use {
+            assertEquals(2, it.goldens)
+            assertEquals("Rome", it.answer("ada", "met in Rome").answers.first().text)
+            assertEquals(1, open)
+        }
+        assertEquals(0, open)
+        val failed = assertFailsWith<EngineException> {
+            CheckedModel.open(bundle) { counted(FakeEngine(6)) }
+        }
+        assertTrue("golden" in failed.message, failed.message)
+        assertEquals(0, open)
     }
 
     @Test

@@ -7,6 +7,20 @@ import kotlin.test.assertTrue
 
 class BundleTest {
     @Test
+    fun readsPassages() {
+        fun document(qas: String) =
+            """{"data": [{"title": "T", "paragraphs": [{"context": "a b", "qas": [$qas]}]}]}"""
+        val question = """{"id": "1", "question": "a?", "answers": []}"""
+        assertEquals(
+            listOf(Passage("T", "a b", listOf("a?", "a?"))),
+            Passages.read(document("$question, $question")),
+        )
+        for (wrong in listOf("{", "{}", """{"data": []}""", document(""), document("1"))) {
+            assertEquals(ErrorKind.BAD_PASSAGES, kindOf { Passages.read(wrong) }, wrong)
+        }
+    }
+
+    @Test
     fun readsWhatIsPublished() {
         val bundle = Bundle.open(memoryBundle())
         bundle.verify()
