@@ -132,10 +132,11 @@ def test_adb_may_start_the_benchmark_in_debuggable_builds_only() -> None:
     assert exported == {"main": "false", "debug": "true"}
 
 
-def test_lists_of_passages_are_of_one_length() -> None:
-    arrays = _read(MAIN / "res/values/passages.xml").findall("string-array")
-    assert len({len(array) for array in arrays}) == 1
-    assert len(arrays) == 3
+def test_every_string_is_used() -> None:
+    names = {element.get("name") for element in _read(MAIN / "res/values/strings.xml")}
+    files = [*(MAIN / "res").rglob("*.xml"), *MAIN.glob("*.xml"), *(MAIN / "kotlin").rglob("*.kt")]
+    text = "".join(path.read_text(encoding="utf-8") for path in files)
+    assert names <= set(re.findall(r"(?:@string/|R\.string\.)(\w+)", text))
 
 
 def test_every_source_compiles_against_the_stand_ins(package: Path) -> None:
@@ -165,7 +166,7 @@ def test_runtime_and_copy_leave_nothing_behind() -> None:
     command = kotlin_tools.run_command("dev.ondevice.runner.RunTestsKt", [jar, core])
     done = subprocess.run([*command, str(jar)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.splitlines()[-1] == "5 passed, 0 failed"
+    assert done.stdout.splitlines()[-1] == "7 passed, 0 failed"
 
 
 def test_a_pasted_text_is_not_saved_with_the_screen() -> None:

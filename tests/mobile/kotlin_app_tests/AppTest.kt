@@ -46,6 +46,13 @@ class ExecuTorchEngineTest {
     }
 
     @Test
+    fun everyLengthIsMadeReadyByTheLoad() {
+        assertFailsWith<EngineException> { engine(constants) }
+        assertEquals(0, Module.open)
+        engine(constants + ("forward" to arrayOf())).close()
+    }
+
+    @Test
     fun outputsOfAnotherKindAreErrorsOfTheEngine() {
         val inputs = ModelInputs(LENGTH, mapOf("input_ids" to IntArray(LENGTH)))
         for (output in listOf(arrayOf(EValue("a")), arrayOf())) {
@@ -56,6 +63,21 @@ class ExecuTorchEngineTest {
         }
         val output = EValue(Tensor(FloatArray(LENGTH)))
         assertEquals(setOf("start"), engine(constants + ("forward" to arrayOf(output))).run(inputs).keys)
+    }
+}
+
+class BundleStoreTest {
+    private val passages = """{"data": [{"title": "T", "paragraphs": [{"context": "a b", "qas": [
+        {"question": "a?"}]}]}]}"""
+
+    @Test
+    fun passagesLieBesideTheBundles() {
+        val files = memoryBundle().files.mapKeys { "bundles/tiny/${it.key}" }
+        val store = BundleStore(AssetManager(files + ("bundles/qa.json" to passages.toByteArray())))
+        assertEquals("a b", store.passages().single().context)
+        assertEquals(listOf("tiny"), store.names())
+        assertEquals(setOf("tiny"), store.readable().keys)
+        assertFailsWith<CoreException> { BundleStore(AssetManager(files)).passages() }
     }
 }
 

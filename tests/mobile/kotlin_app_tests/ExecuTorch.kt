@@ -28,6 +28,8 @@ class Module private constructor() {
     fun execute(method: String, vararg inputs: EValue): Array<EValue> =
         methods[method] ?: error("no method $method")
 
+    fun loadMethod(method: String) = check(method in methods) { "no method $method" }
+
     fun destroy() {
         open--
     }

@@ -8,6 +8,7 @@ import android.view.Window;
 
 public class Activity extends Context {
     protected void onCreate(Bundle savedInstanceState) {}
+    protected void onStop() {}
     protected void onDestroy() {}
     public void setContentView(int layout) {}
     public <T extends View> T findViewById(int id) { return null; }
@@ -15,5 +16,6 @@ public class Activity extends Context {
     public Intent getIntent() { return null; }
     public void startActivity(Intent intent) {}
     public final void runOnUiThread(Runnable action) {}
+    public boolean isFinishing() { return false; }
     public boolean isDestroyed() { return false; }
 }

@@ -2,13 +2,11 @@ package android.content;
 
 import android.content.pm.PackageManager;
 import android.content.res.AssetManager;
-import android.content.res.Resources;
 import java.io.File;
 
 public abstract class Context {
     public Context getApplicationContext() { return null; }
     public AssetManager getAssets() { return null; }
-    public Resources getResources() { return null; }
     public final String getString(int id) { return null; }
     public final String getString(int id, Object... arguments) { return null; }
     public final int getColor(int id) { return 0; }

@@ -1,5 +1,6 @@
 package android.view;
 
+import android.content.Context;
 import android.os.IBinder;
 
 public class View {
@@ -15,9 +16,7 @@ public class View {
     public boolean isEnabled() { return false; }
     public void setVisibility(int visibility) {}
     public int getVisibility() { return 0; }
-    public final int getTop() { return 0; }
-    public final int getHeight() { return 0; }
-    public final int getScrollY() { return 0; }
-    public boolean post(Runnable action) { return false; }
+    public final <T extends View> T findViewById(int id) { return null; }
+    public final Context getContext() { return null; }
     public IBinder getWindowToken() { return null; }
 }

@@ -11,6 +11,7 @@ public abstract class AdapterView<T extends Adapter> extends View {
     public void setOnItemSelectedListener(OnItemSelectedListener listener) {}
     public final OnItemSelectedListener getOnItemSelectedListener() { return null; }
     public Object getSelectedItem() { return null; }
+    public int getSelectedItemPosition() { return 0; }
     public abstract T getAdapter();
     public abstract void setAdapter(T adapter);
     public void setSelection(int position) {}

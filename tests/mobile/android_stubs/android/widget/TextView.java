@@ -1,6 +1,5 @@
 package android.widget;
 
-import android.text.Layout;
 import android.view.KeyEvent;
 import android.view.View;
 
@@ -12,6 +11,5 @@ public class TextView extends View {
     public CharSequence getText() { return null; }
     public final void setText(CharSequence text) {}
     public final void setText(int id) {}
-    public final Layout getLayout() { return null; }
     public void setOnEditorActionListener(OnEditorActionListener listener) {}
 }

@@ -5,5 +5,6 @@ public class Module {
 
     public static Module load(String path, int loadMode, int threads) { return null; }
     public EValue[] execute(String method, EValue... inputs) { return null; }
+    public void loadMethod(String methodName) {}
     public void destroy() {}
 }

@@ -38,15 +38,17 @@ class BundlesTest {
     fun benchmarkRunsToItsEnd() {
         val name = store.names().first()
         val bundle = store.open(name)
+        val passage = store.passages().first()
         val subject = BenchmarkSubject(
             bundle,
             Engines.loader(context, store, name, bundle),
-            context.resources.getStringArray(R.array.passage_questions)[0],
-            context.resources.getStringArray(R.array.passage_texts)[0],
+            passage.questions.first(),
+            passage.context,
         )
         val run = Benchmark(subject, AndroidPhone(context), ITERATIONS)
             .run("2026-01-01T00:00:00Z", "test") { _, _ -> }
         assertEquals("", run.reason)
+        assertNull("${run.check?.failure}", run.check?.failure)
         assertEquals(bundle.manifest.artifact.lengths.size, run.runs.size)
     }
 

@@ -25,7 +25,6 @@ import java.io.IOException
 import java.time.Instant
 import java.time.temporal.ChronoUnit
 import java.util.concurrent.atomic.AtomicBoolean
-import kotlin.concurrent.thread
 
 /**
  * Benchmark a bundle, by hand or from adb:
@@ -34,19 +33,21 @@ import kotlin.concurrent.thread
  *     adb shell run-as dev.ondevice.qa cat files/benchmark.json
  *
  * `benchmark.json` is there when the run has ended, and whole; `benchmark.error` is there instead
- * when it could not begin.
+ * when it could not begin. The phone must be unlocked: a run ends when the screen is left.
  */
 class BenchmarkActivity : Activity() {
     private lateinit var store: BundleStore
     private lateinit var modelSpinner: Spinner
     private lateinit var startButton: Button
+    private lateinit var stopButton: Button
     private lateinit var shareButton: Button
     private lateinit var bar: ProgressBar
     private lateinit var resultText: TextView
     private var document: String? = null
 
+    // Why it is to end, if it is.
     @Volatile
-    private var stopped = false
+    private var stopReason: String? = null
 
     override fun onCreate(savedInstanceState: Bundle?) {
         super.onCreate(savedInstanceState)
@@ -55,6 +56,7 @@ class BenchmarkActivity : Activity() {
         store = BundleStore(assets)
         modelSpinner = findViewById(R.id.model)
         startButton = findViewById(R.id.start)
+        stopButton = findViewById(R.id.stop)
         shareButton = findViewById(R.id.share)
         bar = findViewById(R.id.bar)
         resultText = findViewById(R.id.result)
@@ -62,6 +64,7 @@ class BenchmarkActivity : Activity() {
         modelSpinner.adapter =
             ArrayAdapter(this, android.R.layout.simple_spinner_dropdown_item, names)
         startButton.setOnClickListener { begin(modelSpinner.selectedItem as? String, iterations()) }
+        stopButton.setOnClickListener { stopReason = getString(R.string.stopped) }
         shareButton.setOnClickListener { share() }
         if (names.isEmpty()) {
             resultText.setText(R.string.no_bundles)
@@ -75,14 +78,15 @@ class BenchmarkActivity : Activity() {
         }
     }
 
-    override fun onDestroy() {
-        stopped = true
-        super.onDestroy()
+    // Behind another app the phone gives it fewer and slower cores.
+    override fun onStop() {
+        stopReason = getString(R.string.left)
+        super.onStop()
     }
 
-    private fun iterations(): Int =
-        intent.getIntExtra(EXTRA_ITERATIONS, BenchmarkProtocol.LEAST_ITERATIONS)
-            .coerceIn(BenchmarkProtocol.LEAST_ITERATIONS, MOST_ITERATIONS)
+    private fun iterations(): Int = BenchmarkProtocol.iterations(
+        intent.getIntExtra(EXTRA_ITERATIONS, BenchmarkProtocol.LEAST_ITERATIONS),
+    )
 
     private fun begin(name: String?, iterations: Int) {
         if (name == null) return
@@ -91,13 +95,20 @@ class BenchmarkActivity : Activity() {
             resultText.setText(R.string.already_running)
             return
         }
+        stopReason = null
+        document = null
         startButton.isEnabled = false
+        stopButton.isEnabled = true
         shareButton.isEnabled = false
         bar.visibility = View.VISIBLE
         resultText.setText(R.string.working)
         File(filesDir, RESULT).delete()
         File(filesDir, ERROR).delete()
-        thread(name = "benchmark") { measure(name, iterations) }
+        // After the question that is being answered, and without the models of the other screens.
+        Models.worker.execute {
+            Models.closeAll()
+            measure(name, iterations)
+        }
     }
 
     private fun measure(name: String, iterations: Int) {
@@ -120,24 +131,30 @@ class BenchmarkActivity : Activity() {
             resultText.text = text
             bar.visibility = View.INVISIBLE
             startButton.isEnabled = true
+            stopButton.isEnabled = false
             shareButton.isEnabled = document != null
         }
     }
 
     private fun run(name: String, iterations: Int): BenchmarkRun {
         val bundle = store.open(name)
+        val passage = store.passages().first()
         val subject = BenchmarkSubject(
             bundle = bundle,
             openEngine = Engines.loader(applicationContext, store, name, bundle),
-            question = resources.getStringArray(R.array.passage_questions)[0],
-            passage = resources.getStringArray(R.array.passage_texts)[0],
+            question = passage.questions.first(),
+            passage = passage.context,
             fresh = !Engines.loaded,
         )
-        val benchmark = Benchmark(subject, AndroidPhone(applicationContext), iterations)
+        val benchmark = Benchmark(
+            subject,
+            AndroidPhone(applicationContext),
+            iterations,
+            checkpoint = { stopReason?.let { throw EngineException(it) } },
+        )
         val version = packageManager.getPackageInfo(packageName, 0).versionName
         val created = Instant.now().truncatedTo(ChronoUnit.SECONDS).toString()
         return benchmark.run(created, "$packageName $version") { stage, percent ->
-            if (stopped) throw EngineException(getString(R.string.stopped))
             runOnUiThread {
                 bar.progress = percent
                 resultText.text = getString(R.string.progress, stage, percent)
@@ -181,16 +198,21 @@ class BenchmarkActivity : Activity() {
     }
 
     private fun share() {
+        val text = document ?: return
+        if (text.length > MOST_SHARED) {
+            resultText.setText(R.string.too_long)
+            return
+        }
         val send = Intent(Intent.ACTION_SEND)
             .setType("text/plain")
             .putExtra(Intent.EXTRA_TITLE, RESULT)
-            .putExtra(Intent.EXTRA_TEXT, document ?: return)
+            .putExtra(Intent.EXTRA_TEXT, text)
         startActivity(Intent.createChooser(send, getString(R.string.share)))
     }
 
     private companion object {
-        // As many samples as a share action can carry: Android limits it to about 1 MB.
-        const val MOST_ITERATIONS = 2_000
+        // UTF-16 units that a share action can carry: Android limits all of it to about 1 MB.
+        const val MOST_SHARED = 200_000
         const val EXTRA_BUNDLE = "bundle"
         const val EXTRA_ITERATIONS = "iterations"
         const val RESULT = "benchmark.json"

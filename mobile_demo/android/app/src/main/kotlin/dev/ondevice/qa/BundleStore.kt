@@ -4,7 +4,11 @@ import android.content.res.AssetManager
 import dev.ondevice.core.Bundle
 import dev.ondevice.core.BundleFiles
 import dev.ondevice.core.CoreException
+import dev.ondevice.core.ErrorKind
+import dev.ondevice.core.Passage
+import dev.ondevice.core.Passages
 import java.io.FileNotFoundException
+import java.io.IOException
 import java.io.InputStream
 import java.util.concurrent.ConcurrentHashMap
 
@@ -42,17 +46,35 @@ class BundleStore(private val assets: AssetManager) {
         return bundle
     }
 
-    /** The bundles whose manifest can be read; their files are not compared. */
-    fun readable(): List<Bundle> = names().mapNotNull { name ->
+    /** The bundles whose manifest can be read, by name; their files are not compared. */
+    fun readable(): Map<String, Bundle> = names().mapNotNull { name ->
         try {
-            Bundle.open(AssetFiles(assets, directory(name)))
+            name to Bundle.open(AssetFiles(assets, directory(name)))
         } catch (_: CoreException) {
             null
         }
+    }.toMap()
+
+    /**
+     * The sample passages, which `ondevice embed` puts beside the bundles; the first one has a
+     * question.
+     *
+     * @throws CoreException they are not there, or cannot be read
+     */
+    fun passages(): List<Passage> {
+        val text = try {
+            assets.open("$DIRECTORY/$PASSAGES", AssetManager.ACCESS_STREAMING)
+                .use { it.readBytes().decodeToString() }
+        } catch (error: IOException) {
+            val message = "there are no passages: run ondevice embed"
+            throw CoreException(ErrorKind.BAD_PASSAGES, message, error)
+        }
+        return Passages.read(text)
     }
 
     private companion object {
         const val DIRECTORY = "bundles"
+        const val PASSAGES = "qa.json"
         val verified: MutableSet<String> = ConcurrentHashMap.newKeySet()
     }
 }

@@ -26,6 +26,8 @@ class ExecuTorchEngine(private val request: EngineRequest, private val file: Fil
             inputs = constant("get_inputs") { it.toStr() }.split(',')
             outputs = constant("get_outputs") { it.toStr() }.split(',')
             vocabularySize = constant("get_vocab_size") { it.toInt() }
+            // Otherwise the first question of each length would pay for it.
+            for (length in artifact.lengths) guarded("cannot load") { module.loadMethod(method(length)) }
         } catch (error: EngineException) {
             module.destroy() // nobody else has it
             throw error
@@ -45,10 +47,9 @@ class ExecuTorchEngine(private val request: EngineRequest, private val file: Fil
             throw EngineException("an id is not in the model's vocabulary of $vocabularySize pieces")
         }
         val shape = longArrayOf(1, inputs.length.toLong())
-        val method = if (artifact.lengths.size == 1) "forward" else "forward_${inputs.length}"
         return guarded("cannot run") {
             val values = this.inputs.map { EValue.from(Tensor.fromBlob(inputs.row(it), shape)) }
-            val results = module.execute(method, *values.toTypedArray())
+            val results = module.execute(method(inputs.length), *values.toTypedArray())
             if (results.size != outputs.size) {
                 val given = "${results.size} outputs instead of ${outputs.size}"
                 throw EngineException("the model gave $given")
@@ -58,6 +59,9 @@ class ExecuTorchEngine(private val request: EngineRequest, private val file: Fil
     }
 
     override fun close() = module.destroy()
+
+    private fun method(length: Int): String =
+        if (artifact.lengths.size == 1) "forward" else "forward_$length"
 
     private fun load(): Module = guarded("cannot load") {
         Module.load(file.path, Module.LOAD_MODE_MMAP, request.threads)

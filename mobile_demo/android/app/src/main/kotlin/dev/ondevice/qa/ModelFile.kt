@@ -40,7 +40,7 @@ class ModelFile(private val context: Context) {
         val directory = File(context.noBackupFilesDir, "models").apply { mkdirs() }
         val file = File(directory, copyName(name, expected))
         // Those of models that the app no longer has, and copies that were never finished.
-        val wanted = BundleStore(context.assets).readable().mapNotNull { copyName(it) } + file.name
+        val wanted = BundleStore(context.assets).readable().values.mapNotNull { copyName(it) } + file.name
         directory.listFiles().orEmpty().filter { it.name !in wanted }.forEach { it.delete() }
         if (file.isFile && info(file) == expected) return file
         val partial = File.createTempFile("copy", PARTIAL, directory)

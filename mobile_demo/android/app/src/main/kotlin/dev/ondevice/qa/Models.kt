@@ -1,42 +1,49 @@
 package dev.ondevice.qa
 
 import android.content.Context
-import dev.ondevice.core.Engine
-import dev.ondevice.core.QuestionAnswering
+import dev.ondevice.core.CheckedModel
 import dev.ondevice.core.Reply
+import java.util.concurrent.ExecutorService
+import java.util.concurrent.Executors
 
-/** The models that are loaded. All calls come from one thread. */
-class Models(private val context: Context, private val store: BundleStore) : AutoCloseable {
-    private class Loaded(val engine: Engine, val answering: QuestionAnswering)
+/** A reply, and how many goldens its model had passed before. */
+class Answered(val reply: Reply, val goldens: Int)
 
-    // In the order of their use; a phone has room for a teacher and its student.
-    private val loaded = LinkedHashMap<String, Loaded>(MOST, 1f, true)
+/** The models that are loaded, for all screens. All calls come from [worker]. */
+object Models {
+    /** Models are loaded, run and measured on this one thread: none takes another's time. */
+    val worker: ExecutorService = Executors.newSingleThreadExecutor()
 
-    fun answer(name: String, question: String, passage: String): Reply =
-        (loaded[name] ?: load(name)).answering.answer(question, passage)
+    // A phone has room for a teacher and its student.
+    private const val MOST = 2
 
-    override fun close() {
-        loaded.values.forEach { it.engine.close() }
+    // In the order of their use.
+    private val loaded = LinkedHashMap<String, CheckedModel>(MOST, 1f, true)
+
+    /** Answer a question; before a model's first answer it is loaded and its goldens are run. */
+    fun answer(
+        context: Context,
+        store: BundleStore,
+        name: String,
+        question: String,
+        passage: String,
+    ): Answered {
+        val model = loaded[name] ?: load(context, store, name)
+        return Answered(model.answer(question, passage), model.goldens)
+    }
+
+    /** Give the memory of all models back. */
+    fun closeAll() {
+        loaded.values.forEach { it.close() }
         loaded.clear()
     }
 
-    private fun load(name: String): Loaded {
+    private fun load(context: Context, store: BundleStore, name: String): CheckedModel {
         while (loaded.size >= MOST) {
-            val oldest = loaded.keys.first()
-            loaded.remove(oldest)?.engine?.close()
+            loaded.remove(loaded.keys.first())?.close()
         }
         val bundle = store.open(name)
-        val engine = Engines.loader(context, store, name, bundle)()
-        val answering = try {
-            QuestionAnswering(bundle.manifest, bundle.tokenizer(), engine)
-        } catch (error: Exception) {
-            engine.close()
-            throw error
-        }
-        return Loaded(engine, answering).also { loaded[name] = it }
-    }
-
-    private companion object {
-        const val MOST = 2
+        return CheckedModel.open(bundle, Engines.loader(context, store, name, bundle))
+            .also { loaded[name] = it }
     }
 }

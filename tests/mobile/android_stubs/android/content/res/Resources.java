@@ -1,5 +1,0 @@
-package android.content.res;
-
-public class Resources {
-    public String[] getStringArray(int id) { return null; }
-}
