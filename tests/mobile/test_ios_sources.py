@@ -24,7 +24,8 @@ IOS = ROOT / "mobile_demo/ios"
 STUBS = Path(__file__).parent / "ios_stubs"
 # Kept between runs; each package has its own.
 CACHE = ROOT / "build/mobile"
-APP_FOLDERS = ("OnDeviceQA/Sources", "OnDeviceQATests", "OnDeviceQAPerformanceTests")
+PERFORMANCE = "OnDeviceQAPerformanceTests"
+APP_FOLDERS = ("OnDeviceQA/Sources", "OnDeviceQATests", PERFORMANCE)
 # Module by module, in the order in which they import one another.
 STUB_MODULES = {
     "SwiftUI": ("SwiftUI.swift", "SwiftUIViews.swift"),
@@ -151,9 +152,35 @@ def test_the_app_fits_swiftui_as_declared(checker: Checker) -> None:
 
 @pytest.mark.slow
 def test_the_apps_tests_fit_it(checker: Checker) -> None:
-    # The performance tests use metrics that XCTest has on Apple's systems only.
     checker.emit("OnDeviceQA", _sources("OnDeviceQA/Sources"), "-enable-testing")
     checker.diagnose("OnDeviceQATests", _sources("OnDeviceQATests"))
+    # Apple's XCTest has metrics that this one lacks.
+    checker.diagnose(PERFORMANCE, [*_sources(PERFORMANCE), STUBS / "XCTestMetrics.swift"])
+
+
+def test_the_runtimes_version_is_that_of_its_package() -> None:
+    package = (IOS / "QARuntime/Package.swift").read_text(encoding="utf-8")
+    engine = IOS / "QARuntime/Sources/QARuntime/Engines/ExecuTorchModel.swift"
+    found = re.search(r'branch: "swiftpm-([\d.]+)"', package)
+    assert found is not None
+    assert f'static let version = "{found[1]}"' in engine.read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_a_deprecated_call_is_found(checker: Checker, tmp_path: Path) -> None:
+    copy = tmp_path / "Sources"
+    shutil.copytree(IOS / "QARuntime/Sources", copy)
+    engine = next(copy.rglob("CoreMLModel.swift"))
+    text = engine.read_text(encoding="utf-8")
+    assert text.count("try await MLModel.compileModel") == 1
+    text = text.replace(
+        "try await MLModel.compileModel(at: package)",
+        "let compiled: () throws -> URL = { try MLModel.compileModel(at: package) }\n"
+        "return try compiled()",
+    )
+    engine.write_text(text, encoding="utf-8")
+    with pytest.raises(AssertionError, match="deprecated"):
+        checker.diagnose("QARuntime", sorted(copy.rglob("*.swift")))
 
 
 @pytest.mark.slow

@@ -40,7 +40,9 @@ open class MLModel {
     public convenience init(contentsOf url: URL, configuration: MLModelConfiguration) throws {
         self.init()
     }
+    @available(*, deprecated, message: "iOS 16, macOS 13")
     public class func compileModel(at url: URL) throws -> URL { url }
+    public class func compileModel(at url: URL) async throws -> URL { url }
     public func prediction(from input: any MLFeatureProvider) throws -> any MLFeatureProvider {
         input
     }

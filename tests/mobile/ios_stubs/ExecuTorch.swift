@@ -13,8 +13,10 @@ open class Value: ValueConvertible {
     public func tensor<Scalar>() -> Tensor<Scalar>? { nil }
 }
 
+public enum ModuleLoadMode { case file, mmap, mmapUseMlock, mmapUseMlockIgnoreErrors }
+
 open class Module {
-    public init(filePath: String) {}
+    public init(filePath: String, loadMode: ModuleLoadMode = .file) {}
     public func load(_ method: String) throws {}
     public func execute(_ method: String, _ inputs: [ValueConvertible]) throws -> [Value] { [] }
 }

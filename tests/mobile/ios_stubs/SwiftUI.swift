@@ -83,5 +83,9 @@ extension Optional: View where Wrapped: View { public var body: Never { fatalErr
 
 @propertyWrapper public struct Environment<Value> {
     public init(_ type: Value.Type) {}
+    public init(_ path: KeyPath<EnvironmentValues, Value>) {}
     public var wrappedValue: Value { fatalError() }
 }
+
+public struct EnvironmentValues { public var scenePhase: ScenePhase { .active } }
+public enum ScenePhase: Sendable { case background, inactive, active }

@@ -31,8 +31,14 @@ final class AppModel {
     /// What could not be read, for the user.
     private(set) var problems: [String] = []
     var picked: String?
+    /// While a benchmark runs, no question is answered: each would take the other's time.
+    var isMeasuring = false
 
+    /// A phone has room for a teacher and its student.
+    private static let mostSessions = 2
     private var sessions: [String: ModelSession] = [:]
+    /// Those of the sessions, the one that was used last at the end.
+    private var recent: [String] = []
     private var directories: [String: URL] = [:]
 
     init() {
@@ -62,18 +68,26 @@ final class AppModel {
 
     func directory(_ id: String) -> URL? { directories[id] }
 
-    func answer(question: String, context: String, with id: String) async throws -> Reply {
+    func answer(question: String, context: String, with id: String) async throws -> Answered {
+        if isMeasuring {
+            throw EngineError("a benchmark is running: wait for its end, or stop it")
+        }
         guard let directory = directories[id] else {
             throw EngineError("there is no model '\(id)'")
         }
         let session = sessions[id] ?? ModelSession(directory: directory)
         sessions[id] = session
+        recent = recent.filter { $0 != id } + [id]
+        if recent.count > Self.mostSessions {
+            await sessions.removeValue(forKey: recent.removeFirst())?.putAway()
+        }
         return try await session.answer(question: question, context: context)
     }
 
     /// Give the memory of all models back, so that the benchmark measures one alone.
     func unloadAll() async {
-        for session in sessions.values { await session.unload() }
-        sessions = [:]
+        let all = sessions.values
+        (sessions, recent) = ([:], [])
+        for session in all { await session.putAway() }
     }
 }

@@ -21,7 +21,9 @@ final class BenchmarkModel {
         guard task == nil, let directory = app.directory(id) else { return }
         (document, file, problem) = (nil, nil, nil)
         progress = BenchmarkProgress(step: "Comparing hashes", share: 0)
+        app.isMeasuring = true
         task = Task {
+            defer { app.isMeasuring = false }
             await app.unloadAll()
             do {
                 let found = try await Benchmarks.run(directory, iterations: iterations) { step in

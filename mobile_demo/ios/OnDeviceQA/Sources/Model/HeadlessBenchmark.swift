@@ -6,7 +6,7 @@ import QARuntime
 ///
 ///     ONDEVICE_BENCHMARK=1    measure, write Documents/benchmark.json, and exit
 ///     ONDEVICE_BUNDLE=NAME    which bundle; by default the first
-///     ONDEVICE_ITERATIONS=N   timed runs at each length; by default 50
+///     ONDEVICE_ITERATIONS=N   timed runs at each length, 50 to 1,000; by default 50
 struct HeadlessOptions: Sendable, Equatable {
     let bundle: String?
     let iterations: Int
@@ -16,7 +16,7 @@ struct HeadlessOptions: Sendable, Equatable {
         guard environment["ONDEVICE_BENCHMARK"] == "1" else { return nil }
         bundle = environment["ONDEVICE_BUNDLE"]
         let asked = environment["ONDEVICE_ITERATIONS"].flatMap { Int($0) }
-        iterations = min(max(asked ?? BenchmarkProtocol.leastIterations, 1), 100_000)
+        iterations = BenchmarkProtocol.iterations(asked ?? BenchmarkProtocol.leastIterations)
     }
 }
 

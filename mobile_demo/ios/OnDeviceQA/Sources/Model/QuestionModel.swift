@@ -10,7 +10,7 @@ final class QuestionModel {
     enum State {
         case idle
         case working
-        case answered(Reply)
+        case answered(Answered)
         case failed(String)
     }
 

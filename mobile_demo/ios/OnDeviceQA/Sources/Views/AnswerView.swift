@@ -39,9 +39,10 @@ struct AnswerSection: View {
             Section("Answer") {
                 Label(message, systemImage: "exclamationmark.triangle")
             }
-        case .answered(let reply):
+        case .answered(let answered):
+            let reply = answered.reply
             Section("Answer") {
-                ReplyView(reply: reply, context: question.context)
+                ReplyView(answered: answered, context: question.context)
             }
             if reply.answers.count > 1 {
                 Section("Other answers") {
@@ -60,10 +61,11 @@ struct ReplyView: View {
     /// Code points that are shown on each side of the answer.
     private static let around = 240
 
-    let reply: Reply
+    let answered: Answered
     let context: String
 
     var body: some View {
+        let reply = answered.reply
         if let best = reply.answers.first {
             Text(Self.highlighted(Excerpt(best, in: context, around: Self.around)))
                 .accessibilityIdentifier("answer")
@@ -72,6 +74,7 @@ struct ReplyView: View {
             Text("No answer.")
         }
         TimesView(reply: reply)
+        LabeledContent("Goldens passed here", value: "\(answered.goldens)/\(answered.goldens)")
     }
 
     /// The answer is marked by its place, never by searching for it.

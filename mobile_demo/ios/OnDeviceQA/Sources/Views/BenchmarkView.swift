@@ -6,6 +6,7 @@ struct BenchmarkView: View {
     private static let choices = [50, 100, 200]
 
     @Environment(AppModel.self) private var app
+    @Environment(\.scenePhase) private var phase
     @State private var benchmark = BenchmarkModel()
     @State private var picked: String?
     @State private var iterations = BenchmarkProtocol.leastIterations
@@ -39,6 +40,8 @@ struct BenchmarkView: View {
             }
             .navigationTitle("Benchmark")
             .onAppear { picked = picked ?? app.picked }
+            // The system suspends an app in the background: its times would mean nothing.
+            .onChange(of: phase) { if phase == .background { benchmark.cancel() } }
         }
     }
 
@@ -71,6 +74,8 @@ struct BenchmarkView: View {
 struct HeadlessView: View {
     let options: HeadlessOptions
     @State private var step = "Starting"
+    @State private var task: Task<Int32, Never>?
+    @Environment(\.scenePhase) private var phase
 
     var body: some View {
         VStack {
@@ -78,10 +83,14 @@ struct HeadlessView: View {
             Text(step)
         }
         .task {
-            let code = await HeadlessBenchmark.run(options) { progress in
-                Task { @MainActor in step = progress.step }
+            let started = Task {
+                await HeadlessBenchmark.run(options) { progress in
+                    Task { @MainActor in step = progress.step }
+                }
             }
-            exit(code)
+            task = started
+            exit(await started.value)
         }
+        .onChange(of: phase) { if phase == .background { task?.cancel() } }
     }
 }

@@ -76,7 +76,7 @@ struct CompareView: View {
     private var replies: (Reply, Reply)? {
         guard case .answered(let first) = left.state, case .answered(let second) = right.state
         else { return nil }
-        return (first, second)
+        return (first.reply, second.reply)
     }
 
     private var ratio: String? {
@@ -104,8 +104,8 @@ private struct ComparedSection: View {
         case .working: Section(title) { ProgressView() }
         case .failed(let message):
             Section(title) { Label(message, systemImage: "exclamationmark.triangle") }
-        case .answered(let reply):
-            Section(title) { ReplyView(reply: reply, context: question.context) }
+        case .answered(let answered):
+            Section(title) { ReplyView(answered: answered, context: question.context) }
         }
     }
 }

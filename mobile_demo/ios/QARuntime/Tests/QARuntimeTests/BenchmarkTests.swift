@@ -11,7 +11,7 @@ final class BenchmarkTests: XCTestCase {
 
     private func runner(
         offset: Float = 0, iterations: Int = 3,
-        load: Engines.Loader? = nil, hasLoaded: Bool = false
+        load: Engines.Loader? = nil, hasLoaded: Bool = false, thermal: String = "nominal"
     ) throws -> BenchmarkRunner {
         let model: Engines.Loader = { (_) throws(EngineError) in
             let model = FormulaModel()
@@ -22,10 +22,11 @@ final class BenchmarkTests: XCTestCase {
             bundle: try Samples.bundle(), question: "When was it built?", passage: Samples.passage,
             iterations: iterations,
             environment: BenchmarkRunner.Environment(
-                load: load ?? model, hasLoaded: { hasLoaded }, device: Self.device,
+                prepare: { (_) async throws(EngineError) in }, load: load ?? model,
+                hasLoaded: { hasLoaded }, device: Self.device,
                 state: {
                     DeviceState(
-                        thermal: "nominal", batteryPercent: 80, charging: false, lowPower: false)
+                        thermal: thermal, batteryPercent: 80, charging: false, lowPower: false)
                 },
                 memory: { Memory(peak: 2000, method: "made up") },
                 now: Samples.ticks(), pause: {}, appVersion: "1.0"))
@@ -72,6 +73,28 @@ final class BenchmarkTests: XCTestCase {
         // The first inference is that after a cold load.
         XCTAssertEqual(first.subtracting(later), ["load_cold", "first_inference"])
         XCTAssertTrue(later.contains("load_warm"))
+    }
+
+    func testMemoryIsThatOfTheOnlyModelOrNone() async throws {
+        let first = await (try runner(hasLoaded: false)).run()
+        XCTAssertEqual(member(first.json, "memory", "peak_bytes"), .integer(2000))
+        // The most that the process held may have been another model's.
+        let later = await (try runner(hasLoaded: true)).run()
+        XCTAssertNil(member(later.json, "memory"))
+        let failed = await (try runner(offset: 0.5, hasLoaded: true)).run()
+        XCTAssertNil(member(failed.json, "memory"))
+    }
+
+    func testAHotPhoneIsNotTimed() async throws {
+        for (thermal, stops) in [("fair", false), ("serious", true), ("critical", true)] {
+            let document = await (try runner(thermal: thermal)).run()
+            XCTAssertEqual(document.isComplete, !stops, thermal)
+            XCTAssertEqual(document.reason.contains("too hot"), stops, document.reason)
+        }
+    }
+
+    func testIterationsStayWithinTheirRange() {
+        XCTAssertEqual([-3, 80, 1_000_000].map(BenchmarkProtocol.iterations), [50, 80, 1000])
     }
 
     func testAnArtifactThatFailsItsGoldensIsNotTimed() async throws {

@@ -16,6 +16,22 @@ final class ModelCheckTests: XCTestCase {
         XCTAssertEqual(found.maxAbs, 0)
     }
 
+    func testAModelInUseHasPassedItsGoldens() throws {
+        let bundle = try Samples.bundle()
+        let model = try CheckedModel(bundle) { (_) throws(EngineError) in FormulaModel() }
+        XCTAssertEqual(model.goldens, 44)
+        let reply = try model.answer(question: "When was it built?", context: Samples.passage)
+        XCTAssertFalse(reply.answers.isEmpty)
+        let wrong: Engines.Loader = { (_) throws(EngineError) in
+            let model = FormulaModel()
+            model.offset = 0.5
+            return model
+        }
+        XCTAssertThrowsError(try CheckedModel(bundle, load: wrong)) {
+            XCTAssertTrue("\($0)".contains("golden"), "\($0)")
+        }
+    }
+
     func testOutputsBeyondTheLimitFail() throws {
         let model = FormulaModel()
         model.offset = 0.5

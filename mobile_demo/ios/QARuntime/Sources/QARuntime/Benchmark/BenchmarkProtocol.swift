@@ -13,18 +13,25 @@ public struct TimedRuns: Sendable, Equatable {
 /// When runs count: after their times have settled. The rule of `ondevice/bench/protocol.py`.
 public enum BenchmarkProtocol {
     public static let leastIterations = 50
+    public static let mostIterations = 1_000
     public static let warmLoads = 10
     static let warmupRule =
         "until the median of 3 runs is within 5% of that of the 3 before, at most 30 runs"
     static let loadCold =
-        "the first load in a fresh process, the app already running; files were read once to"
+        "the first load in a fresh process, the app already running, with every length made ready to"
+        + " run (LiteRT makes room for a length at its first run only); files were read once to"
         + " compare their hashes, so they may be in the system's page cache, and a Core ML package"
-        + " that was compiled in an earlier run is not compiled again"
+        + " was compiled before"
     private static let window = 3
     private static let tolerance = 0.05
     private static let warmupMost = 30
     /// Thread pools go on spinning for a while after a run.
     private static let pauseSeconds = 0.01
+
+    /// The number of timed runs for one that was asked for: as near to it as there may be.
+    public static func iterations(_ asked: Int) -> Int {
+        min(max(asked, leastIterations), mostIterations)
+    }
 
     /// Warm up, then time.
     ///

@@ -9,6 +9,9 @@ struct BenchmarkRun {
     let iterations: Int
     let created: Date
     var engine: EngineInfo?
+    /// Whether no model was loaded before in this process: the most memory that it ever held may
+    /// otherwise have been another's.
+    var isCold = false
     var before = DeviceState()
     var after = DeviceState()
     var coldLoads: [Int] = []
@@ -39,6 +42,7 @@ public struct BenchmarkProgress: Sendable, Equatable {
 public struct BenchmarkRunner: Sendable {
     /// The caller's surroundings; tests bring made-up ones.
     public struct Environment: Sendable {
+        public var prepare: Engines.Preparer
         public var load: Engines.Loader
         /// Whether this process has loaded a model before: then no load in it is a cold one.
         public var hasLoaded: @Sendable () -> Bool
@@ -50,6 +54,7 @@ public struct BenchmarkRunner: Sendable {
         public var appVersion: String
 
         public init(
+            prepare: @escaping Engines.Preparer = Engines.prepare,
             load: @escaping Engines.Loader = Engines.load,
             hasLoaded: @escaping @Sendable () -> Bool = Engines.hasLoaded,
             device: Device = DeviceProbe.device(),
@@ -59,6 +64,7 @@ public struct BenchmarkRunner: Sendable {
             pause: @escaping @Sendable () -> Void = { Thread.sleep(forTimeInterval: 0.01) },
             appVersion: String
         ) {
+            self.prepare = prepare
             self.load = load
             self.hasLoaded = hasLoaded
             self.device = device
@@ -101,28 +107,30 @@ public struct BenchmarkRunner: Sendable {
             appVersion: environment.appVersion, iterations: iterations, created: Date())
         run.before = await environment.state()
         do {
-            try measure(&run, progress)
+            try await measure(&run, progress)
         } catch is CancellationError {
             run.failure = "it was cancelled"
         } catch {
             run.failure = "\(error)"
         }
         run.after = await environment.state()
-        run.memory = run.memory ?? environment.memory()
+        if run.isCold { run.memory = run.memory ?? environment.memory() }
         return BenchmarkDocument(run)
     }
 
     private func measure(
         _ run: inout BenchmarkRun, _ progress: (BenchmarkProgress) -> Void
-    ) throws {
+    ) async throws {
         let lengths = bundle.manifest.artifact.lengths.sorted()
         let tokenizer = try bundle.tokenizer()
         let goldens = try Goldens.read(bundle)
 
         progress(BenchmarkProgress(step: "Loading", share: 0))
-        let isCold = !environment.hasLoaded()
+        try await environment.prepare(bundle)
+        try Task.checkCancellation()
+        run.isCold = !environment.hasLoaded()
         let loaded = try timed { try environment.load(bundle) }
-        if isCold { run.coldLoads = [loaded.time] }
+        if run.isCold { run.coldLoads = [loaded.time] }
         run.engine = loaded.result.engine
         let pipeline = try Pipeline(
             manifest: bundle.manifest, tokenizer: tokenizer, model: loaded.result,
@@ -135,7 +143,7 @@ public struct BenchmarkRunner: Sendable {
         if let (length, pair, options) = workloads.first {
             let reply = try pipeline.answer(
                 question: pair.question, context: pair.context, options: options, at: length)
-            if isCold { (run.firstLength, run.firstInference) = (length, [reply.times.infer]) }
+            if run.isCold { (run.firstLength, run.firstInference) = (length, [reply.times.infer]) }
         }
 
         progress(BenchmarkProgress(step: "Comparing goldens", share: 0.02))
@@ -147,6 +155,7 @@ public struct BenchmarkRunner: Sendable {
         }
 
         for (place, (length, pair, options)) in workloads.enumerated() {
+            try await stopIfTooHot()
             let runs = try BenchmarkProtocol.time(
                 length: length, iterations: iterations,
                 progress: { done in
@@ -166,13 +175,22 @@ public struct BenchmarkRunner: Sendable {
             run.runs.append(runs)
         }
         // Before it is loaded again: for a moment there are then two in memory.
-        run.memory = environment.memory()
+        if run.isCold { run.memory = environment.memory() }
         progress(BenchmarkProgress(step: "Loading again", share: 0.92))
         for _ in 0..<BenchmarkProtocol.warmLoads {
             try Task.checkCancellation()
             run.warmLoads.append(try timed { try environment.load(bundle) }.time)
         }
         progress(BenchmarkProgress(step: "Done", share: 1))
+    }
+
+    /// From "serious" on the system itself slows everything down.
+    private func stopIfTooHot() async throws(EngineError) {
+        let thermal = await environment.state().thermal
+        if thermal == "serious" || thermal == "critical" {
+            throw EngineError(
+                "the phone became too hot to go on (thermal state \(thermal ?? ""))")
+        }
     }
 
     private func pair(

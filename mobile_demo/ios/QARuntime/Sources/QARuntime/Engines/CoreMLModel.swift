@@ -3,7 +3,7 @@
     import Foundation
     import QACore
 
-    /// An `.mlpackage`, compiled on the device once and kept in the caches directory.
+    /// An `.mlpackage`, compiled on the device once, before it is first loaded.
     ///
     /// Several lengths are functions of one package (`length_128` …), which iOS 18 can call.
     public final class CoreMLModel: QAModel {
@@ -11,15 +11,44 @@
         private let artifact: ArtifactInfo
         private var models: [Int: MLModel] = [:]
 
+        /// The simulator has no neural engine, and its GPU answers otherwise than a phone's.
+        public static var defaultUnits: MLComputeUnits {
+            #if targetEnvironment(simulator)
+                .cpuOnly
+            #else
+                .all
+            #endif
+        }
+
+        /// Compile the package, unless that was done before.
+        public static func prepare(_ bundle: ModelBundle) async throws(EngineError) {
+            let artifact = bundle.manifest.artifact
+            let package = bundle.directory.appendingPathComponent(artifact.file, isDirectory: true)
+            let embedded = BundleLibrary.list(in: bundle.directory.deletingLastPathComponent())
+            do {
+                try await CompiledModels.standard().prepare(
+                    artifact.sha256,
+                    wanted: embedded.compactMap { try? $0.manifest.get().artifact.sha256 }
+                ) {
+                    try await MLModel.compileModel(at: package)
+                }
+            } catch {
+                throw EngineError("Core ML cannot compile '\(artifact.file)': \(error)")
+            }
+        }
+
+        /// Load a package that was compiled by `prepare`.
         public init(
-            _ bundle: ModelBundle, computeUnits: MLComputeUnits = .all
+            _ bundle: ModelBundle, computeUnits: MLComputeUnits = CoreMLModel.defaultUnits
         ) throws(EngineError) {
             artifact = bundle.manifest.artifact
             engine = EngineInfo(
                 name: "coreml", version: ProcessInfo.processInfo.operatingSystemVersionString,
                 accelerator: Self.name(computeUnits))
             do {
-                let compiled = try Self.compile(bundle)
+                guard let compiled = try CompiledModels.standard().find(artifact.sha256) else {
+                    throw EngineError("'\(artifact.file)' has to be compiled before it is loaded")
+                }
                 for length in artifact.lengths {
                     models[length] = try Self.load(compiled, length, artifact, computeUnits)
                 }
@@ -70,21 +99,6 @@
                 configuration.functionName = function
             }
             return try MLModel(contentsOf: compiled, configuration: configuration)
-        }
-
-        /// The artifact's hash is part of the name, so that another artifact is compiled anew.
-        private static func compile(_ bundle: ModelBundle) throws -> URL {
-            let caches = try FileManager.default.url(
-                for: .cachesDirectory, in: .userDomainMask, appropriateFor: nil, create: true)
-            let kept = caches.appendingPathComponent(
-                "\(bundle.manifest.artifact.sha256).mlmodelc", isDirectory: true)
-            if FileManager.default.fileExists(atPath: kept.path) { return kept }
-            let package = bundle.directory.appendingPathComponent(
-                bundle.manifest.artifact.file, isDirectory: true)
-            let compiled = try MLModel.compileModel(at: package)
-            // Renamed as a whole: a compilation that was cut off leaves nothing behind.
-            try FileManager.default.moveItem(at: compiled, to: kept)
-            return kept
         }
 
         private static func name(_ units: MLComputeUnits) -> String {

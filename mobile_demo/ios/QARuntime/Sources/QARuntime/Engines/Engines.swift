@@ -3,7 +3,10 @@ import QACore
 
 /// Opens artifacts, each target with its runtime. Which there are is decided when the app is built.
 public enum Engines {
-    /// Load a bundle's artifact. The caller has verified its files.
+    /// Do what is done once on a device and is no part of a load: Core ML's compilation.
+    public typealias Preparer = @Sendable (ModelBundle) async throws(EngineError) -> Void
+
+    /// Load a bundle's artifact. The caller has verified its files and prepared it.
     public typealias Loader = @Sendable (ModelBundle) throws(EngineError) -> any QAModel
 
     /// The targets, as the manifest's `artifact.target` names them.
@@ -25,6 +28,12 @@ public enum Engines {
 
     /// Whether a model was loaded before in this process, or an attempt was made.
     @Sendable public static func hasLoaded() -> Bool { loads.any }
+
+    @Sendable public static func prepare(_ bundle: ModelBundle) async throws(EngineError) {
+        #if canImport(CoreML)
+            if bundle.manifest.artifact.target == "coreml" { try await CoreMLModel.prepare(bundle) }
+        #endif
+    }
 
     @Sendable public static func load(_ bundle: ModelBundle) throws(EngineError) -> any QAModel {
         loads.note()

@@ -7,6 +7,9 @@
     ///
     /// Inputs and outputs have no names in the file; they are in the manifest's order.
     public final class ExecuTorchModel: QAModel {
+        /// As in Package.swift: the runtime does not say its own.
+        static let version = "1.5.1"
+
         public let engine: EngineInfo
         private let artifact: ArtifactInfo
         private let module: Module
@@ -14,9 +17,11 @@
 
         public init(_ bundle: ModelBundle) throws(EngineError) {
             artifact = bundle.manifest.artifact
-            engine = EngineInfo(name: "executorch", version: "", accelerator: "xnnpack")
+            engine = EngineInfo(
+                name: "executorch", version: Self.version, accelerator: "xnnpack")
             module = Module(
-                filePath: bundle.directory.appendingPathComponent(artifact.file).path)
+                filePath: bundle.directory.appendingPathComponent(artifact.file).path,
+                loadMode: .mmap)
             do {
                 // A constant method, as `ondevice` writes it into the program.
                 let nothing: [ValueConvertible] = []
