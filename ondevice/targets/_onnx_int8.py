@@ -36,10 +36,18 @@ def quantize(model: ModelProto) -> None:
     embeddings are looked up in 8 bits; what else has two axes (positions, the dense layer of a
     classifier's head) is unpacked where it is used.
     """
+    rewrite_tables(model, Rewrite)
+
+
+def rewrite_tables(model: ModelProto, how: type[Rewrite]) -> None:
+    """Pass every node that reads a table to a rewrite, and put what it made in the graph's place.
+
+    A table is a float32 constant of two axes; those that the rewrite does not keep are gone.
+    """
     graph = model.graph
     nodes = list(graph.node)
     tables = {tensor.name: tensor for tensor in graph.initializer if _is_table(tensor)}
-    rewrite = _Rewrite({name: _to_array(tensor) for name, tensor in tables.items()})
+    rewrite = how({name: _to_array(tensor) for name, tensor in tables.items()})
     for node in nodes:
         if node.op_type == "MatMul" and node.input[1] in tables:
             rewrite.matmul(node)
@@ -75,7 +83,7 @@ def round_to_int8(
     return np.rint(weight / step).astype(np.int8), step.reshape(-1).astype(np.float32)
 
 
-class _Rewrite:
+class Rewrite:
     """The new nodes and tensors, in order."""
 
     def __init__(self, tables: dict[str, NDArray[np.float32]]) -> None:
@@ -94,45 +102,41 @@ class _Rewrite:
         quantized, step, zero = self._quantize_tokens(activation)
         if f"{weight}_8bit" not in self.tensors:
             steps, size = round_to_int8(self.tables[weight], axis=1)
-            self._constant(
-                f"{weight}_8bit", (steps.astype(np.int16) + WEIGHT_ZERO).astype(np.uint8)
-            )
-            self._constant(f"{weight}_step", size)
-            self._constant(f"{weight}_sum", steps.sum(axis=0, dtype=np.float32) * size)
+            self.constant(f"{weight}_8bit", (steps.astype(np.int16) + WEIGHT_ZERO).astype(np.uint8))
+            self.constant(f"{weight}_step", size)
+            self.constant(f"{weight}_sum", steps.sum(axis=0, dtype=np.float32) * size)
         out = node.output[0]
-        self._constant("weight_zero", np.uint8(WEIGHT_ZERO))
+        self.constant("weight_zero", np.uint8(WEIGHT_ZERO))
         # The activation's own zero point is taken off afterwards: ONNX Runtime's MatMulInteger
         # has room for one only, not for one a token.
-        product = self._add(
+        product = self.add(
             "MatMulInteger", [quantized, f"{weight}_8bit", "", "weight_zero"], f"{out}_int32"
         )
-        scaled = self._add(
-            "DequantizeLinear", [product, f"{weight}_step"], f"{out}_columns", axis=2
-        )
-        offset = self._add("Mul", [zero, f"{weight}_sum"], f"{out}_offset")
-        difference = self._add("Sub", [scaled, offset], f"{out}_centred")
-        self._add("Mul", [difference, step], out)
+        scaled = self.add("DequantizeLinear", [product, f"{weight}_step"], f"{out}_columns", axis=2)
+        offset = self.add("Mul", [zero, f"{weight}_sum"], f"{out}_offset")
+        difference = self.add("Sub", [scaled, offset], f"{out}_centred")
+        self.add("Mul", [difference, step], out)
 
     def lookup(self, node: NodeProto) -> None:
         """Replace a lookup of float rows by one of 8-bit rows, each with its step."""
         table, ids = node.input
         steps, size = round_to_int8(self.tables[table], axis=0)
-        self._constant(f"{table}_8bit", steps)
-        self._constant(f"{table}_step", size)
-        self._constant("axis_0", np.array([0], np.int64))
+        self.constant(f"{table}_8bit", steps)
+        self.constant(f"{table}_step", size)
+        self.constant("axis_0", np.array([0], np.int64))
         out = node.output[0]
-        rows = self._add("Gather", [f"{table}_8bit", ids], f"{out}_8bit")
-        flat = self._add("Squeeze", [ids, "axis_0"], f"{out}_ids")
-        step = self._add("Gather", [f"{table}_step", flat], f"{out}_step")
-        self._add("DequantizeLinear", [rows, step], out, axis=1)
+        rows = self.add("Gather", [f"{table}_8bit", ids], f"{out}_8bit")
+        flat = self.add("Squeeze", [ids, "axis_0"], f"{out}_ids")
+        step = self.add("Gather", [f"{table}_step", flat], f"{out}_step")
+        self.add("DequantizeLinear", [rows, step], out, axis=1)
 
     def unpack(self, node: NodeProto) -> None:
         """Keep a node; unpack the tables that it reads first."""
         for table in set(node.input) & self.tables.keys() - self.unpacked:
             steps, size = round_to_int8(self.tables[table], axis=_channel_axis(node))
-            self._constant(f"{table}_8bit", steps)
-            self._constant(f"{table}_step", size)
-            self._add(
+            self.constant(f"{table}_8bit", steps)
+            self.constant(f"{table}_step", size)
+            self.add(
                 "DequantizeLinear",
                 [f"{table}_8bit", f"{table}_step"],
                 table,
@@ -145,35 +149,37 @@ class _Rewrite:
         """Quantize [1, L, K] to uint8; return it, and the step and zero point [1, L, 1]."""
         if x in self.activations:
             return self.activations[x]
-        self._constant("zero", np.float32(0))
-        self._constant("least_step", np.float32(MIN_STEP))
-        self._constant("levels", np.float32(255))
-        self._constant("axes_0_2", np.array([0, 2], np.int64))
+        self.constant("zero", np.float32(0))
+        self.constant("least_step", np.float32(MIN_STEP))
+        self.constant("levels", np.float32(255))
+        self.constant("axes_0_2", np.array([0, 2], np.int64))
         # Zero is always in the range, so that it has a level of its own.
-        high = self._add("ReduceMax", [x, "axes_0_2"], f"{x}_max", keepdims=0)
-        low = self._add("ReduceMin", [x, "axes_0_2"], f"{x}_min", keepdims=0)
-        high = self._add("Max", [high, "zero"], f"{x}_high")
-        low = self._add("Min", [low, "zero"], f"{x}_low")
-        span = self._add("Sub", [high, low], f"{x}_span")
-        step = self._add("Div", [span, "levels"], f"{x}_rawstep")
-        step = self._add("Max", [step, "least_step"], f"{x}_step")
-        ratio = self._add("Div", [low, step], f"{x}_ratio")
-        below = self._add("Neg", [ratio], f"{x}_below")
-        zero = self._add("Round", [below], f"{x}_zero")
-        zero_uint8 = self._add("Cast", [zero], f"{x}_zero_uint8", to=2)  # TensorProto.UINT8
-        quantized = self._add("QuantizeLinear", [x, step, zero_uint8], f"{x}_uint8", axis=1)
-        step = self._add("Unsqueeze", [step, "axes_0_2"], f"{x}_token_step")
-        zero = self._add("Unsqueeze", [zero, "axes_0_2"], f"{x}_token_zero")
+        high = self.add("ReduceMax", [x, "axes_0_2"], f"{x}_max", keepdims=0)
+        low = self.add("ReduceMin", [x, "axes_0_2"], f"{x}_min", keepdims=0)
+        high = self.add("Max", [high, "zero"], f"{x}_high")
+        low = self.add("Min", [low, "zero"], f"{x}_low")
+        span = self.add("Sub", [high, low], f"{x}_span")
+        step = self.add("Div", [span, "levels"], f"{x}_rawstep")
+        step = self.add("Max", [step, "least_step"], f"{x}_step")
+        ratio = self.add("Div", [low, step], f"{x}_ratio")
+        below = self.add("Neg", [ratio], f"{x}_below")
+        zero = self.add("Round", [below], f"{x}_zero")
+        zero_uint8 = self.add("Cast", [zero], f"{x}_zero_uint8", to=2)  # TensorProto.UINT8
+        quantized = self.add("QuantizeLinear", [x, step, zero_uint8], f"{x}_uint8", axis=1)
+        step = self.add("Unsqueeze", [step, "axes_0_2"], f"{x}_token_step")
+        zero = self.add("Unsqueeze", [zero, "axes_0_2"], f"{x}_token_zero")
         self.activations[x] = (quantized, step, zero)
         return self.activations[x]
 
-    def _constant(self, name: str, value: NDArray[Any] | np.generic) -> None:
+    def constant(self, name: str, value: NDArray[Any] | np.generic) -> None:
+        """Add a constant, unless there is one of that name."""
         from onnx import numpy_helper
 
         if name not in self.tensors:
             self.tensors[name] = numpy_helper.from_array(np.asarray(value), name)
 
-    def _add(self, op: str, inputs: Sequence[str], output: str, **attributes: int) -> str:
+    def add(self, op: str, inputs: Sequence[str], output: str, **attributes: int) -> str:
+        """Add a node, named after its output; return that."""
         from onnx import helper
 
         self.nodes.append(helper.make_node(op, inputs, [output], name=output, **attributes))

@@ -15,16 +15,16 @@ DistilBERT of full size with random weights, 384 tokens, is off by 0.017 to 0.02
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ondevice.errors import BundleError, MissingPackageError, RuntimeUnavailableError
 from ondevice.errors import require as require_package
+from ondevice.targets._executorch_quantize import quantize_int4, quantize_int8
 from ondevice.targets._executorch_runner import ExecuTorchRunner, method_name, runtime_version
+from ondevice.targets._root_logger import root_logger_restored
 from ondevice.targets.base import Conversion, ConvertOptions, Target, check_threads
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ondevice.graph import GraphForm, MobileEncoder, MobileGraph
 
 EXTRA = "executorch"
+QUANTIZED = ("int8", "int4")
 BACKEND = "XnnpackBackend"
 
 # tanh(0.798 (x + 0.0447 x³)) is 1 in half precision from x = 4 on; x³ overflows from x = 41 on.
@@ -47,24 +48,12 @@ def form() -> GraphForm:
     return GraphForm(attention="matmul")
 
 
-@contextlib.contextmanager
-def _root_logger_restored() -> Iterator[None]:
-    """Undo the ``logging.basicConfig`` that ExecuTorch's partitioner calls when it is imported."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    try:
-        yield
-    finally:
-        root.handlers[:] = handlers
-        root.setLevel(level)
-
-
-@_root_logger_restored()
+@root_logger_restored()
 def convert(graph: MobileGraph, options: ConvertOptions, path: Path) -> Conversion:
     """Lower a graph to XNNPACK and write the program to `path`.
 
     Raises:
-        MissingPackageError: ExecuTorch, or torchao for int8, is not installed.
+        MissingPackageError: ExecuTorch, or torchao for int8 and int4, is not installed.
     """
     exir = require_package("executorch.exir", extra=EXTRA)
     partitioner = require_package(
@@ -81,7 +70,8 @@ def convert(graph: MobileGraph, options: ConvertOptions, path: Path) -> Conversi
         constant_methods=_description(graph, options),
     )
     # Fusion turns "dequantize the whole table, then look up" into one quantized lookup.
-    config = exir.ExecutorchBackendConfig(do_quant_fusion_and_const_prop=options.scheme == "int8")
+    fuse = options.scheme in QUANTIZED
+    config = exir.ExecutorchBackendConfig(do_quant_fusion_and_const_prop=fuse)
     with path.open("wb") as stream:
         lowered.to_executorch(config).write_to_file(stream)
     return Conversion(min_runtime={"executorch": runtime_version()})
@@ -160,36 +150,12 @@ def _half_gelu(x: Tensor, *, approximate: str = "none") -> Tensor:
     return (x * 0.5) * (inner.tanh() + 1.0)
 
 
-def _prepare_int8(module: MobileEncoder) -> None:
-    """Store linears and embeddings in 8 bits; quantize the linears' inputs as they come."""
-    import torch
-    from torch import nn
-
-    granularity = require_package("torchao.quantization.granularity", extra=EXTRA).PerAxis(0)
-    api = require_package("torchao.quantization.quant_api", extra=EXTRA)
-    api.quantize_(
-        module,
-        api.IntxWeightOnlyConfig(weight_dtype=torch.int8, granularity=granularity),
-        lambda child, _: isinstance(child, nn.Embedding),
-    )
-    api.quantize_(
-        module,
-        api.Int8DynamicActivationIntxWeightConfig(
-            weight_dtype=torch.int8, weight_granularity=granularity
-        ),
-        lambda child, _: isinstance(child, nn.Linear),
-    )
-    # The quantized lookup ends the process when it is given 32-bit indices.
-    module.embeddings.words.register_forward_pre_hook(
-        lambda _, args: tuple(ids.to(torch.int64) for ids in args)
-    )
-
-
 # Each changes the copy that it is given.
 _PREPARE: dict[str, Callable[[MobileEncoder], None]] = {
     "fp32": _prepare_fp32,
     "fp16": _prepare_fp16,
-    "int8": _prepare_int8,
+    "int8": quantize_int8,
+    "int4": quantize_int4,
 }
 
 

@@ -1,5 +1,7 @@
 """ONNX: one file of standard operators, for ONNX Runtime on phones and hosts.
 
+Only int4 needs an operator of ONNX Runtime's own, ``com.microsoft.MatMulNBits``.
+
 Several lengths are one dynamic axis, ``length``; a single length is a fixed shape, which the
 accelerators behind ONNX Runtime (NNAPI, Core ML, QNN) want.
 
@@ -47,7 +49,8 @@ IR_VERSION = 9
 # fp32 and int8: the first that reads opset 20 (onnxruntime.ai/docs/reference/compatibility).
 # fp16: the first of those that were run whose half-precision kernels are right; 1.17.0 and 1.18.0
 # read the file and are off by up to 16,861, without an error.
-MIN_RUNTIME = {"fp32": "1.17", "fp16": "1.19.2", "int8": "1.17"}
+# int4: the first of those that were run that is right; 1.17.3 ends the process in MatMulNBits.
+MIN_RUNTIME = {"fp32": "1.17", "fp16": "1.19.2", "int8": "1.17", "int4": "1.20"}
 
 # A single protobuf file ends here; more needs external data, which no BERT-class model reaches.
 MAX_BYTES = 2**31 - 1
@@ -81,15 +84,12 @@ def convert(graph: MobileGraph, options: ConvertOptions, path: Path) -> Conversi
     _tidy(model)
     _name_outputs(model.graph, graph.outputs, half=options.scheme == "fp16")
     _name_weights(model.graph)
-    if options.scheme == "int8":
-        from ondevice.targets._onnx_int8 import quantize
-
-        quantize(model)
+    _quantize(model, options.scheme)
     _label(model, options)
     if model.ByteSize() > MAX_BYTES:
         raise UserError(
             f"the ONNX file would have {model.ByteSize() / 1e9:.1f} GB, one file holds 2.1 GB;"
-            " choose --scheme fp16 or int8"
+            " choose --scheme fp16, int8 or int4"
         )
     onnx.checker.check_model(model, full_check=True)
     path.write_bytes(model.SerializeToString(deterministic=True))
@@ -121,6 +121,17 @@ def _export(graph: MobileGraph, options: ConvertOptions) -> ModelProto:
     assert program is not None, "only the older exporter returns nothing"
     model: ModelProto = program.model_proto
     return model
+
+
+def _quantize(model: ModelProto, scheme: str) -> None:
+    if scheme == "int8":
+        from ondevice.targets import _onnx_int8
+
+        _onnx_int8.quantize(model)
+    elif scheme == "int4":
+        from ondevice.targets import _onnx_int4
+
+        _onnx_int4.quantize(model)
 
 
 def _half(module: nn.Module) -> nn.Module:
@@ -298,7 +309,7 @@ ONNX = Target(
     extra="onnx",
     converters=("torch", "onnx", "onnxscript"),
     runtimes=("onnxruntime",),
-    schemes=("fp32", "fp16", "int8"),
+    schemes=("fp32", "fp16", "int8", "int4"),
     form=form,
     convert=convert,
     load=load,

@@ -103,6 +103,11 @@ ONNX_IR_VERSIONS = {
     3: "0.1", 4: "0.4", 5: "0.4", 6: "1.1", 7: "1.3", 8: "1.9", 9: "1.16", 10: "1.18",
 }  # fmt: skip
 
+# Operators of ONNX Runtime's own domain, com.microsoft, and the oldest release that runs them
+# rightly: MatMulNBits is in 1.17 too, which ends the process on the int4 files of this project
+# (1.17.3 on x86-64); 1.20.0 is right (``ondevice verify --runtime``).
+ONNX_CONTRIB = {"MatMulNBits": "1.20"}
+
 # A Core ML specification version, and the iOS and macOS that first read it. Source: coremltools
 # 9.0, __init__.py and converters/mil/_deployment_compatibility.py.
 COREML_SPECIFICATIONS = {

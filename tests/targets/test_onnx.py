@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import functools
 import os
 import subprocess
@@ -14,7 +16,7 @@ import pytest
 
 from ondevice import models
 from ondevice.errors import BundleError, MissingPackageError, RuntimeUnavailableError, UserError
-from ondevice.targets import _onnx_int8
+from ondevice.targets import _onnx_int4, _onnx_int8
 from ondevice.targets import onnx as onnx_target
 from ondevice.targets.base import ConvertOptions
 from ondevice.targets.onnx import IR_VERSION, ONNX, OPSET
@@ -59,8 +61,57 @@ def build(converted):
 @pytest.mark.parametrize(("architecture", "task", "scheme"), make_grid(ONNX.schemes))
 def test_computes_what_the_graph_computes(build, architecture, task, scheme):
     graph, path, _ = build(architecture, task, scheme)
-    # int8 on two layers of width 32: a cosine of 0.998 and better was seen.
-    check_agreement(graph, ONNX.load(path, graph.outputs), scheme, (16, 32))
+    runner = ONNX.load(path, graph.outputs)
+    if scheme == "int4":
+        # Rounding to 4 bits moves random weights of width 32 further than it may a real model;
+        # what is computed from the rounded ones must be as near as 8-bit inputs allow.
+        check_agreement(rounded_twin(graph, path), runner, "int8", (16, 32))
+        return
+    check_agreement(graph, runner, scheme, (16, 32))
+
+
+def rounded_twin(graph, path):
+    """Return the graph with the weights that are in a 4-bit file, unpacked."""
+    import torch
+
+    model = onnx.load(path)
+    tensors = {one.name: onnx.numpy_helper.to_array(one) for one in model.graph.initializer}
+    twin = dataclasses.replace(graph, module=copy.deepcopy(graph.module))
+    weights = {"embeddings.words.weight": unpack_rows(tensors, "embeddings.words.weight")}
+    for node in model.graph.node:
+        if node.op_type == "MatMulNBits":
+            weights[node.input[1].removesuffix("_Q4")] = unpack_matrix(tensors, node)
+    named = dict(twin.module.named_parameters())
+    # A classifier's head reads one token: no MatMul but Gemm, which stays in 8 bits.
+    matrices = {
+        name
+        for name, module in twin.module.named_modules()
+        if isinstance(module, torch.nn.Linear)
+        and not (graph.task == "classify" and name.startswith("head."))
+    }
+    assert {f"{name}.weight" for name in matrices} | {"embeddings.words.weight"} == weights.keys()
+    for name, weight in weights.items():
+        assert np.abs(named[name].numpy() - weight).max() > 1e-3, "nothing was rounded"
+        named[name].copy_(torch.from_numpy(weight))
+    return twin
+
+
+def unpack_rows(tensors, name):
+    packed, step = tensors[f"{name}_4bit"], tensors[f"{name}_step"].astype(np.float32)
+    levels = np.concatenate([packed & 15, packed >> 4], axis=1).astype(np.float32) - 8
+    return levels * np.repeat(step, levels.shape[1] // step.shape[1], axis=1)
+
+
+def unpack_matrix(tensors, node):
+    """Return [N, K]; the layout is that of ONNX Runtime's docs/ContribOperators.md, MatMulNBits."""
+    columns = next(entry.i for entry in node.attribute if entry.name == "K")
+    packed, scales, zeros = (tensors[name] for name in node.input[1:4])
+    rows, blocks = packed.shape[:2]
+    levels = np.stack([packed & 15, packed >> 4], axis=-1).reshape(rows, blocks, -1)
+    zeros = zeros.reshape(rows, -1)
+    zeros = np.stack([zeros & 15, zeros >> 4], axis=-1).reshape(rows, -1)[:, :blocks, None]
+    difference = levels.astype(np.float32) - zeros.astype(np.float32)
+    return (difference * scales.reshape(rows, blocks, 1)).reshape(rows, -1)[:, :columns]
 
 
 @pytest.mark.parametrize("scheme", ONNX.schemes)
@@ -113,11 +164,17 @@ def test_the_file_says_what_it_is(build, scheme):
 
 
 @pytest.mark.parametrize("scheme", ONNX.schemes)
-def test_only_standard_operators_of_one_set(build, scheme):
+def test_standard_operators_of_one_set_and_matmul_in_4_bits(build, scheme):
     _, path, _ = build("bert", "embed", scheme)
     model = onnx.load(path)
-    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", OPSET)]
-    assert {node.domain for node in model.graph.node} == {""}
+    sets = {entry.domain: entry.version for entry in model.opset_import}
+    foreign = {(node.domain, node.op_type) for node in model.graph.node if node.domain}
+    if scheme == "int4":
+        assert sets == {"": OPSET, "com.microsoft": 1}
+        assert foreign == {("com.microsoft", "MatMulNBits")}
+    else:
+        assert sets == {"": OPSET}
+        assert not foreign
     assert model.ir_version == IR_VERSION
     assert not model.functions
 
@@ -148,6 +205,8 @@ def test_weights_are_stored_as_the_scheme_says(build):
     for scheme in ONNX.schemes:
         tensors = onnx.load(build("bert", "classify", scheme).path).graph.initializer
         sizes[scheme] = sum(len(tensor.raw_data) for tensor in tensors)
+        if scheme == "int4":
+            continue
         wide = {tensor.data_type for tensor in tensors if len(tensor.dims) == 2}
         assert (
             wide
@@ -160,6 +219,8 @@ def test_weights_are_stored_as_the_scheme_says(build):
     assert sizes["fp16"] == pytest.approx(sizes["fp32"] / 2, rel=0.01)
     # Steps and column sums are 12 bytes for each 32 of weights here, 12 in 384 in a real one.
     assert sizes["int8"] < 0.45 * sizes["fp32"]
+    # Positions and the classifier's dense layer stay in 8 bits.
+    assert sizes["int4"] < 0.7 * sizes["int8"]
 
 
 @pytest.mark.parametrize("scheme", ONNX.schemes)
@@ -181,7 +242,8 @@ def test_layer_norm_survives_half_precision(build):
 def test_min_runtime_is_stated(build, scheme):
     conversion = build(scheme=scheme).conversion
     # Half precision is wrong on 1.17.0 and 1.18.0, without an error.
-    oldest = "1.19.2" if scheme == "fp16" else "1.17"
+    # MatMulNBits ends the process on 1.17.3.
+    oldest = {"fp16": "1.19.2", "int4": "1.20"}.get(scheme, "1.17")
     assert conversion.min_runtime == {"onnxruntime": oldest}
     assert conversion.varies is None
 
@@ -194,7 +256,7 @@ from ondevice.targets.onnx import ONNX
 from tests.targets.conftest import LABELS, LENGTHS, load_graph
 checkpoint, out = sys.argv[1:]
 built = load_graph(checkpoint)
-for scheme in ("fp16", "int8"):
+for scheme in ("fp16", "int8", "int4"):
     ONNX.convert(built, ConvertOptions(scheme, LENGTHS, LABELS), Path(out, scheme))
 """
 
@@ -209,7 +271,7 @@ def test_another_process_writes_the_same_bytes(build, tiny, tmp_path):
         capture_output=True,
         cwd=Path(__file__).parents[2],
     )
-    for scheme in ("fp16", "int8"):
+    for scheme in ("fp16", "int8", "int4"):
         assert (tmp_path / scheme).read_bytes() == build(scheme=scheme).path.read_bytes(), scheme
 
 
@@ -279,6 +341,57 @@ def test_rounding_keeps_within_half_a_step():
     assert (np.abs(steps * size - weight) <= size / 2 + 1e-7).all()
 
 
+def test_rounding_to_4_bits_keeps_within_half_a_step():
+    rows = np.random.default_rng(0).normal(size=(8, 128)).astype(np.float32)
+    rows[2] = 0
+    rows[3, 0], rows[4, 0] = 9, -9
+    levels, step = _onnx_int4.round_to_int4(rows, 64)
+    assert levels.dtype == np.uint8
+    assert levels.max() <= 15
+    assert step.shape == (8, 2)
+    # The largest value of a block takes the lowest level, whatever its sign.
+    assert levels[3, 0] == levels[4, 0] == 0
+    wide = np.repeat(step.astype(np.float32), 64, axis=1)
+    unpacked = (levels.astype(np.float32) - _onnx_int4.NIBBLE_ZERO) * wide
+    # At the other end there is one level less: a value of just under the largest is cut by a step.
+    assert (np.abs(unpacked - rows) <= np.abs(wide) * 1.01 + 1e-7).all()
+    inside = np.abs(rows) <= np.abs(wide) * 7.4
+    assert (np.abs(unpacked - rows)[inside] <= np.abs(wide)[inside] / 2 + 1e-3).all()
+
+
+@pytest.mark.parametrize("width", [128, 48, 5])
+def test_4_bit_rows_are_looked_up_as_they_were_rounded(width):
+    """Two blocks a row; one block; a width that cannot be packed in pairs, which takes 8 bits."""
+    import onnxruntime
+
+    table = np.random.default_rng(1).normal(size=(20, width)).astype(np.float32)
+    node = onnx.helper.make_node("Gather", ["table", "ids"], ["rows"])
+    make = onnx.helper.make_tensor_value_info
+    model = onnx.helper.make_model(
+        onnx.helper.make_graph(
+            [node],
+            "lookup",
+            [make("ids", onnx.TensorProto.INT32, [1, "length"])],
+            [make("rows", onnx.TensorProto.FLOAT, [1, "length", width])],
+            [onnx.numpy_helper.from_array(table, "table")],
+        ),
+        opset_imports=[onnx.helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+    )
+    _onnx_int4.quantize(model)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    ids = np.array([[3, 19, 0, 3]], np.int32)
+    (rows,) = session.run(None, {"ids": ids})
+    if width % 2:
+        steps, size = _onnx_int8.round_to_int8(table, axis=0)
+        unpacked = steps * size[:, None]
+    else:
+        block = 64 if width == 128 else width
+        levels, step = _onnx_int4.round_to_int4(table, block)
+        unpacked = (levels.astype(np.float32) - 8) * np.repeat(step.astype(np.float32), block, 1)
+    np.testing.assert_allclose(rows, unpacked[ids], rtol=1e-6)
+
+
 class TestRefusals:
     """What is particular to ONNX; the rules for all runners are in test_runners_contract."""
 
@@ -326,6 +439,6 @@ class TestRefusals:
         graph = build().graph
         monkeypatch.setattr("ondevice.targets.onnx.MAX_BYTES", 1000)
         options = ConvertOptions("fp32", (16, 32), LABELS)
-        with pytest.raises(UserError, match="--scheme fp16 or int8"):
+        with pytest.raises(UserError, match="--scheme fp16, int8 or int4"):
             ONNX.convert(graph, options, tmp_path / "model.onnx")
         assert not list(tmp_path.iterdir())

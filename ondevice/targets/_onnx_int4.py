@@ -1,0 +1,127 @@
+"""Rewrite an ONNX encoder to 4-bit weights, each block of 32 or 64 with its own step.
+
+Matrices become ``com.microsoft.MatMulNBits``, which has kernels for Arm and x86 and unpacks a few
+columns at a time. The standard's way, DequantizeLinear over blocks of int4, is the same only where
+ONNX Runtime's optimizer turns it into that operator; elsewhere whole matrices are unpacked.
+
+Word embeddings are looked up while packed, two columns a byte, and only the rows in use are
+unpacked, by standard operators of the opset that the other schemes have;
+``com.microsoft.GatherBlockQuantized`` needs int4 tensors, which are an opset and a
+file format younger. The other tables (positions, a classifier's dense layer) are kept in 8 bits.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ondevice.errors import require
+from ondevice.targets._onnx_int8 import Rewrite, rewrite_tables
+from ondevice.targets._root_logger import root_logger_restored
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from onnx import ModelProto, NodeProto
+
+# Rows of a matrix that share a step, within a column.
+MATRIX_BLOCK = 32
+# Columns of an embedding row that share a step. Steps are float16: 0.4 MB for 30,522 rows of width
+# 384; blocks of 32 would bring the embedded student above 10 MB.
+ROW_BLOCK = 64
+# Inputs of the product are quantized to 8 bits, block by block, where the processor's kernel can.
+ACCURACY_LEVEL = 4
+# A nibble is the signed value plus this.
+NIBBLE_ZERO = 8
+
+
+def quantize(model: ModelProto) -> None:
+    """Store matrices and word embeddings of a float32 encoder in 4 bits, other tables in 8.
+
+    Raises:
+        MissingPackageError: onnxruntime, whose quantizer this uses, is not installed.
+    """
+    rewrite_tables(model, _Rewrite)
+    with root_logger_restored():
+        library = require("onnxruntime.quantization.matmul_nbits_quantizer", extra="onnx")
+    library.MatMulNBitsQuantizer(
+        model,
+        bits=4,
+        block_size=MATRIX_BLOCK,
+        is_symmetric=False,
+        accuracy_level=ACCURACY_LEVEL,
+        op_types_to_quantize=("MatMul",),
+    ).process()
+
+
+def round_to_int4(
+    rows: NDArray[np.float32], block: int
+) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
+    """Round rows [V, W] to 16 levels, symmetric about zero, with a step for each block of a row.
+
+    The step has the sign that gives a block's largest value the level -8, of which there is no
+    positive counterpart: no level is wasted.
+
+    Returns the levels plus :data:`NIBBLE_ZERO` [V, W], and the steps [V, W / block].
+    """
+    blocks = rows.reshape(len(rows), -1, block)
+    largest = np.abs(blocks).argmax(axis=-1, keepdims=True)
+    step = (np.take_along_axis(blocks, largest, -1) / np.float32(-8)).astype(np.float16)
+    step[step == 0] = 1
+    levels = np.rint(blocks / step.astype(np.float32)).clip(-8, 7)
+    return (levels + NIBBLE_ZERO).astype(np.uint8).reshape(rows.shape), step[..., 0]
+
+
+class _Rewrite(Rewrite):
+    """The rewrite to 8 bits, but for what goes to 4."""
+
+    def matmul(self, node: NodeProto) -> None:
+        """Keep a product and its float matrix: ONNX Runtime's own quantizer comes for them."""
+        self.constant(node.input[1], self.tables[node.input[1]])
+        self.nodes.append(node)
+
+    def lookup(self, node: NodeProto) -> None:
+        """Replace a lookup of float rows [W] by one of packed rows, unpacked when looked up."""
+        table, ids = node.input
+        width = self.tables[table].shape[1]
+        if width % 2:
+            super().lookup(node)
+            return
+        block = width if width % ROW_BLOCK else ROW_BLOCK
+        levels, step = round_to_int4(self.tables[table], block)
+        # Byte i holds column i and, above it, column W / 2 + i.
+        low, high = np.split(levels, 2, axis=1)
+        self.constant(f"{table}_4bit", low | high << 4)
+        self.constant(f"{table}_step", step)
+        self._unpack_rows(table, ids, width // block, node.output[0])
+
+    def _unpack_rows(self, table: str, ids: str, blocks: int, out: str) -> None:
+        """Look up ids [1, L] in a packed table: float32 [1, L, W]."""
+        self.constant("low_nibble", np.uint8(15))
+        self.constant("nibble_bits", np.uint8(4))
+        self.constant("nibble_zero", np.float32(NIBBLE_ZERO))
+        self.constant("last_axis", np.array([-1], np.int64))
+        width = self.tables[table].shape[1]
+        self.constant(f"{table}_blocks", np.array([1, -1, blocks, width // blocks], np.int64))
+        self.constant(f"{table}_shape", np.array([1, -1, width], np.int64))
+        packed = self.add("Gather", [f"{table}_4bit", ids], f"{out}_packed")
+        low = self.add("BitwiseAnd", [packed, "low_nibble"], f"{out}_low")
+        high = self._shift_right(packed, f"{out}_high")
+        both = self.add("Concat", [low, high], f"{out}_levels", axis=2)
+        levels = self.add("Cast", [both], f"{out}_float", to=1)  # TensorProto.FLOAT
+        centred = self.add("Sub", [levels, "nibble_zero"], f"{out}_centred")
+        split = self.add("Reshape", [centred, f"{table}_blocks"], f"{out}_blocks")
+        half = self.add("Gather", [f"{table}_step", ids], f"{out}_half_step")
+        step = self.add("Cast", [half], f"{out}_row_step", to=1)
+        step = self.add("Unsqueeze", [step, "last_axis"], f"{out}_step")
+        scaled = self.add("Mul", [split, step], f"{out}_scaled")
+        self.add("Reshape", [scaled, f"{table}_shape"], out)
+
+    def _shift_right(self, packed: str, out: str) -> str:
+        from onnx import helper
+
+        node = helper.make_node(
+            "BitShift", [packed, "nibble_bits"], [out], name=out, direction="RIGHT"
+        )
+        self.nodes.append(node)
+        return out
