@@ -1,6 +1,7 @@
 """Run the demo app's own benchmark on an Android phone and fetch its result.
 
-The app must be a debuggable build (``run-as`` reads its files) with the bundles embedded. Its
+The app must have the bundles embedded and be a debuggable build (``run-as`` reads its files), or
+have its tests installed (:mod:`ondevice.bench.android_instrumented`). Its
 ``BenchmarkActivity`` takes ``--ei iterations N --es bundle NAME`` and leaves, whole and only when
 it is done, ``files/benchmark.json``, a document as :mod:`ondevice.bench.results` describes it, or
 ``files/benchmark.error`` when it could not begin.
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ondevice import bundle
-from ondevice.bench import BenchOptions, Keep
+from ondevice.bench import BenchOptions, Keep, android_instrumented
 from ondevice.bench.adb import Adb, DeviceError, DeviceTimeoutError
 from ondevice.bench.android_output import am_start_failure, error_line, messages
 from ondevice.bench.importing import take_in
@@ -44,6 +45,15 @@ def run(
         UserError: the app is not there, not debuggable, or gives no result that fits.
     """
     _check_app(adb, app)
+    unreadable = _clear(adb, app)
+    if unreadable:
+        component = android_instrumented.find(adb, app)
+        if component is None:
+            raise DeviceError(
+                f"the files of '{app}' cannot be read ({unreadable}); install its debug build, or"
+                " its instrumentation test"
+            )
+        return android_instrumented.run(adb, app, component, bundles, options, keep, progress)
     results = []
     for path in bundles:
         manifest = bundle.open_bundle(path)
@@ -64,18 +74,17 @@ def _check_app(adb: Adb, app: str) -> None:
             f"the app '{app}' is not on '{adb.serial}'; embed the bundles and install it"
             " (mobile_demo/android), or give --runner"
         )
-    # An old result must not be taken for the new one.
+
+
+def _clear(adb: Adb, app: str) -> str:
+    """Remove an old result, not to take it for the new one; return why that cannot be done."""
     removed = adb.shell(["run-as", app, "rm", "-f", RESULT, ERROR])
-    if removed.code != 0:
-        raise DeviceError(
-            f"the files of '{app}' cannot be read ({error_line(removed.text) or 'run-as failed'});"
-            " install its debug build"
-        )
+    return "" if removed.code == 0 else error_line(removed.text) or "run-as failed"
 
 
 def _run_once(adb: Adb, app: str, name: str, options: BenchOptions) -> bytes:
     """Start the activity and wait for its document."""
-    adb.shell(["run-as", app, "rm", "-f", RESULT, ERROR])
+    _clear(adb, app)
     start = ["am", "start", "-W", "-S", "-n", f"{app}/{ACTIVITY}"]
     extras = ["--ei", "iterations", str(options.iterations), "--es", "bundle", name]
     failure = am_start_failure(adb.shell([*start, *extras], seconds=options.seconds).text)

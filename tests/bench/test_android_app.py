@@ -170,6 +170,59 @@ def test_an_iphones_result(bench, device: AdbDevice, tmp_path: Path):
         bench(one)
 
 
+class TestInstrumented:
+    """A build that run-as does not open, with its tests installed."""
+
+    PLACE = "/sdcard/Android/data/dev.ondevice.qa/files/benchmark-student.json"
+    PASSED = "OK (1 test)\nINSTRUMENTATION_CODE: -1"
+
+    def install(self, device: AdbDevice, said: str, document: str | None) -> None:
+        """Let the tests, once run, say something and leave a document for "student"."""
+        device.install("run-as", "echo 'run-as: package not debuggable: x' >&2; exit 1")
+        device.install(
+            "pm",
+            '[ "$1" = list ] && echo "instrumentation:dev.ondevice.qa.test/androidx.Runner'
+            f' (target={APP})" || echo package:/data/app/base.apk',
+        )
+        (device.root / "said").write_text(said, encoding="utf-8")
+        leave = ""
+        if document is not None:
+            (device.root / "document").write_text(document, encoding="utf-8")
+            leave = 'cp "$ROOT/document" "$ROOT/external"; '
+        device.install("am", f'{leave}/bin/cat "$ROOT/said"')
+        device.install("cat", f'[ "$1" = {self.PLACE} ] && exec /bin/cat "$ROOT/external"')
+        device.install("rm", f'[ "$2" = {self.PLACE} ] && exec /bin/rm -f "$ROOT/external"')
+
+    def test_a_whole_run(self, bench, device: AdbDevice, tmp_path: Path):
+        one = make_bundle(tmp_path / "student")
+        self.install(device, self.PASSED, json.dumps(app_document(one)))
+        (result,) = bench(one)
+        assert (result.status, result.golden.status) == ("complete", "passed")
+        assert bench.kept == [result]
+        (start,) = [command for command in device.commands if command.startswith("am ")]
+        assert start.split("\n")[0] == (
+            "am instrument -w -r -e class dev.ondevice.qa.BenchmarkExport"
+            " dev.ondevice.qa.test/androidx.Runner"
+        )
+
+    def test_tests_that_fail_without_a_result(self, bench, device: AdbDevice, tmp_path: Path):
+        failed = "INSTRUMENTATION_RESULT: shortMsg=Process crashed.\nINSTRUMENTATION_CODE: 0"
+        self.install(device, failed, None)
+        (device.root / "external").write_text("an old result", encoding="utf-8")
+        with pytest.raises(DeviceError, match=r"for 'student': its tests failed: .*crash"):
+            bench(make_bundle(tmp_path / "student"))
+
+    def test_a_bundle_that_the_app_does_not_hold(self, bench, device: AdbDevice, tmp_path: Path):
+        self.install(device, self.PASSED, None)
+        with pytest.raises(DeviceError, match="no result for 'student': the app does not hold it"):
+            bench(make_bundle(tmp_path / "student"))
+
+    def test_its_number_of_runs_is_its_own(self, bench, device: AdbDevice, tmp_path: Path):
+        self.install(device, self.PASSED, None)
+        with pytest.raises(UserError, match="times 50 runs: leave --iterations out"):
+            bench(make_bundle(tmp_path / "student"), options=replace(OPTIONS, iterations=60))
+
+
 class TestTheApp:
     def test_not_installed(self, bench, device: AdbDevice, tmp_path: Path):
         with pytest.raises(DeviceError, match=r"the app 'org\.other' is not on"):

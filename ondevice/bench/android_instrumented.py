@@ -1,0 +1,76 @@
+"""Run the demo app's instrumented benchmark, for builds whose files ``run-as`` does not open.
+
+Its test ``BenchmarkExport`` measures every bundle in the app with the protocol's least number of
+runs and leaves ``benchmark-NAME.json`` under the app's external files, which adb may read. Device
+farms run the same test.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from ondevice import bundle
+from ondevice.bench import MIN_ITERATIONS, BenchOptions, Keep
+from ondevice.bench.adb import Adb, DeviceError
+from ondevice.bench.android_output import Instrumentation, parse_instrumentation
+from ondevice.bench.importing import take_in
+from ondevice.bench.parts import plain
+from ondevice.bench.results import BenchmarkResult, parse_result
+from ondevice.console import Progress
+from ondevice.errors import UserError
+
+TEST = "BenchmarkExport"
+
+
+def find(adb: Adb, app: str) -> str | None:
+    """Return the component that runs the tests of an app; None if they are not installed."""
+    listed = adb.shell(["pm", "list", "instrumentation"]).stdout
+    found = re.search(rf"^instrumentation:(\S+) \(target={re.escape(app)}\)", listed, re.MULTILINE)
+    return found[1] if found else None
+
+
+def run(
+    adb: Adb,
+    app: str,
+    component: str,
+    bundles: Sequence[Path],
+    options: BenchOptions,
+    keep: Keep,
+    progress: Progress,
+) -> list[BenchmarkResult]:
+    """Run the test once, and take in what it left for each bundle.
+
+    Raises:
+        GateError: the app says that an artifact fails its goldens.
+        UserError: the test left nothing for a bundle, or no result that fits.
+    """
+    if options.iterations != MIN_ITERATIONS:
+        raise UserError(
+            f"the app's instrumented benchmark times {MIN_ITERATIONS} runs: leave --iterations out,"
+            " or install the app's debug build"
+        )
+    manifests = [bundle.open_bundle(path) for path in bundles]
+    places = [f"/sdcard/Android/data/{app}/files/benchmark-{path.name}.json" for path in bundles]
+    # An old result must not be taken for the new one.
+    adb.shell(["rm", "-f", *places])
+    with progress.step(f"all bundles in the app, by its test {TEST}"):
+        start = ["am", "instrument", "-w", "-r", "-e", "class", f"{app}.{TEST}", component]
+        ended = parse_instrumentation(adb.shell(start, seconds=options.seconds).stdout)
+    results = []
+    for path, manifest, place in zip(bundles, manifests, places, strict=True):
+        content = _read(adb, app, path.name, place, ended)
+        result = parse_result(content, place, manifest.artifact.sha256)
+        take_in(result, manifest, "android", bundle_name=path.name, name=place, keep=keep)
+        results.append(result)
+    return results
+
+
+def _read(adb: Adb, app: str, name: str, place: str, ended: Instrumentation) -> bytes:
+    """Return what the test left for a bundle; a test that failed says there why."""
+    said = adb.shell(["cat", place], seconds=adb.seconds)
+    if said.code == 0 and said.stdout:
+        return said.stdout.encode()
+    why = f"its tests failed: {ended.reason}" if ended.reason else "the app does not hold it"
+    raise DeviceError(f"'{app}' left no result for '{name}': {plain(why)}")
