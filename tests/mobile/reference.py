@@ -135,8 +135,9 @@ def utf16(places: list[int], offsets: Any) -> list[list[int]]:
 def difference(got: Any, wanted: Any, where: str = "answer") -> str | None:
     """Say where two answers differ, None where they do not.
 
-    Numbers with a fraction may differ by 1e-5, or by one in 10^6 where they are large; everything
-    else must be the same. Of an error only the kind counts, but it must come with a sentence.
+    A score is a sum in float32 and must be the same; a probability may differ by 1e-5, another
+    number with a fraction by one in 10^9; everything else must be the same. Of an error only the
+    kind counts, but it must come with a sentence.
     """
     if isinstance(wanted, dict):
         if "error" in wanted and isinstance(got, dict) and got.get("message"):
@@ -151,14 +152,21 @@ def difference(got: Any, wanted: Any, where: str = "answer") -> str | None:
             return None
         pairs = [(f"{where}[{i}]", *both) for i, both in enumerate(zip(got, wanted, strict=True))]
     elif isinstance(wanted, float):
-        near = isinstance(got, (int, float)) and math.isclose(
-            got, wanted, rel_tol=1e-6, abs_tol=TOLERANCE
-        )
+        near = isinstance(got, (int, float)) and _near(got, wanted, where)
         return None if near else f"{where}: {got!r} instead of {wanted!r}"
     else:
         same = type(got) is type(wanted) and got == wanted
         return None if same else f"{where}: {got!r} instead of {wanted!r}"
     return next((found for pair in pairs if (found := difference(*pair[1:], pair[0]))), None)
+
+
+def _near(got: float, wanted: float, where: str) -> bool:
+    if where.endswith(".score"):
+        # In JSON, a float32 may be written with as many digits as tell it from its neighbours.
+        return bool(np.float32(got) == np.float32(wanted))
+    if where.endswith(".probability"):
+        return abs(got - wanted) <= TOLERANCE
+    return math.isclose(got, wanted, rel_tol=1e-9, abs_tol=1e-12)
 
 
 def _short(value: Any) -> str:

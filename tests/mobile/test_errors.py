@@ -179,6 +179,15 @@ def test_a_vocabulary_that_lacks_what_it_needs(cores, name, missing, tmp_path):
 
 
 @pytest.mark.parametrize("name", CORES)
+def test_a_vocabulary_that_is_not_utf8(cores, name, tmp_path):
+    path = tmp_path / "vocab.txt"
+    path.write_bytes("\n".join([*texts.SPECIALS, "the", ""]).encode() + b"\xff\xfe\n")
+    refused = cores.get(name, "--vocab", path).ask(TOKENIZE)
+    assert refused["error"] == "bad_vocabulary"
+    assert "UTF-8" in refused["message"]
+
+
+@pytest.mark.parametrize("name", CORES)
 def test_of_a_vocabularys_line_only_its_end_is_dropped(cores, name, tmp_path):
     path = tmp_path / "vocab.txt"
     path.write_bytes("\r\n".join([*texts.SPECIALS, "the", "the ", "the\t", ""]).encode())
