@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ondevice import bundle, console, contents, models, plan
+from ondevice import bundle, console, contents, models, plan, vocabulary
 from ondevice.errors import (
     BundleError,
     CheckpointError,
@@ -58,9 +58,26 @@ def run(options: BuildOptions, progress: console.Progress) -> list[Built]:
     """
     plan.check_words(options)
     checkpoint = models.load(options.model, options.task)
+    if options.trim_vocab is not None:
+        checkpoint = trim(checkpoint, options, progress)
     jobs = plan.make_jobs(checkpoint, options)
     source = Source(checkpoint, jobs[0].lengths)
     return [build_one(job, source, progress, force=options.force) for job in jobs]
+
+
+def trim(checkpoint: Checkpoint, options: BuildOptions, progress: console.Progress) -> Checkpoint:
+    """Return the checkpoint without the word pieces that the corpus never uses.
+
+    Raises:
+        UserError: the corpus or the tokenizer does not allow it, or the lengths are impossible.
+    """
+    assert options.trim_vocab is not None
+    # Refused before anything is written.
+    plan.check_lengths(options.lengths, checkpoint)
+    with progress.step("trimming the vocabulary"):
+        trimmed = vocabulary.publish(checkpoint, options.trim_vocab, options.out)
+    progress.say(f"  {trimmed.sentence()}")
+    return trimmed.checkpoint
 
 
 def build_one(job: Job, source: Source, progress: console.Progress, *, force: bool) -> Built:

@@ -31,6 +31,7 @@ def render(manifest: Manifest) -> str:
         f"| outputs | {_tensors(manifest, 'outputs')} |",
         f"| runs on | {runtimes or 'not stated by the format'} |",
         f"| tokenizer | {manifest.tokenizer.kind}, `{manifest.tokenizer.file}` |",
+        *_vocabulary(manifest),
         f"| licence | {model.licence} |",
         "",
         "## How it was checked",
@@ -58,6 +59,19 @@ def render(manifest: Manifest) -> str:
     if artifact.varies:
         lines += [f"Not reproducible byte for byte: {artifact.varies}", ""]
     return "\n".join(lines)
+
+
+def _vocabulary(manifest: Manifest) -> list[str]:
+    """Say what is left of a vocabulary that was trimmed, and what that does."""
+    options = manifest.options
+    if "trim_pieces_after" not in options:
+        return []
+    pieces = f"{options['trim_pieces_after']} of {options['trim_pieces_before']} word pieces"
+    corpus = f"those that a corpus uses (sha256 {options['trim_corpus_sha256'][:12]}…)"
+    return [
+        _cells(("vocabulary", f"{pieces}, {corpus}")),
+        _cells(("its effect", options["trim_effect"])),
+    ]
 
 
 def _tensors(manifest: Manifest, which: str) -> str:

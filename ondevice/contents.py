@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ondevice import bundle, card, goldens
+from ondevice import bundle, card, goldens, vocabulary
 from ondevice.errors import UserError
 from ondevice.manifest import (
     SCHEMA_VERSION,
@@ -77,7 +77,7 @@ def write(
         parity=parity,
         tools=job.tools,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        options=_options(job),
+        options=_options(job) | vocabulary.read_record(checkpoint),
         content_key=job.key,
         files={},
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from ondevice import __version__, bundle
+from ondevice import __version__, bundle, vocabulary
 from ondevice.errors import BundleError, MissingPackageError, UserError, choices
 from ondevice.manifest import Manifest
 from ondevice.models import DEFAULT_MODEL, Checkpoint
@@ -35,6 +35,7 @@ class BuildOptions:
         schemes: names of schemes; None for each target's own default.
         lengths: the sequence lengths to serve; None for the task's default.
         ios: the oldest iOS that a Core ML artifact must load on; None lets the target choose.
+        trim_vocab: a corpus; word pieces that it never uses are dropped. None keeps all.
         out: the directory that bundles are published in.
         force: build even what is there already.
     """
@@ -45,6 +46,7 @@ class BuildOptions:
     schemes: tuple[str, ...] | None = None
     lengths: tuple[int, ...] | None = None
     ios: int | None = None
+    trim_vocab: str | None = None
     out: Path = DEFAULT_OUT
     force: bool = False
 
@@ -236,6 +238,7 @@ def _content_key(
         "lengths": lengths,
         # Other targets ignore it: asking for another iOS must not rebuild them.
         "ios": ios if target.name == "coreml" else None,
+        "trim": vocabulary.read_record(checkpoint),
         "tools": tools,
         "code": _code_hash(),
     }

@@ -72,6 +72,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"with --lengths auto: how many lengths (default: {lengths.DEFAULT_COUNT})",
     )
     parser.add_argument(
+        "--trim-vocab",
+        metavar="CORPUS",
+        help="drop word pieces that a corpus never uses: a text file, a document a line, .gz too; a"
+        " directory of them; or SQuAD JSON. Other text then takes more tokens (default: keep all)",
+    )
+    parser.add_argument(
         "--ios",
         type=int,
         metavar="N",
@@ -97,6 +103,7 @@ def run(arguments: argparse.Namespace) -> int:
         schemes=None if arguments.scheme is None else _words(arguments.scheme),
         lengths=_lengths(arguments),
         ios=arguments.ios,
+        trim_vocab=arguments.trim_vocab,
         out=arguments.out,
         force=arguments.force,
     )
