@@ -53,8 +53,14 @@ def run(command: Sequence[str]) -> Ended:
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         start = time.perf_counter()
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors)
-        # wait4 gives this child's own peak memory, in kB on Linux and bytes on macOS.
-        _, status, usage = os.wait4(process.pid, 0)
+        try:
+            # wait4 gives this child's own peak memory, in kB on Linux and bytes on macOS.
+            _, status, usage = os.wait4(process.pid, 0)
+        except BaseException:
+            # Interrupted: nothing may go on running behind the next measurement.
+            process.kill()
+            process.wait()
+            raise
         seconds = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
         texts = []

@@ -44,6 +44,8 @@ RESULTS = Path(__file__).parent / "results" / "versus_stock.json"
 MODELS = "distilbert,bert-base,teacher,student"
 HEADERS = ("model", "L", "target", "artifact", "max abs", "MB", "load ms", "first ms", "peak MB")
 HEADERS = (*HEADERS, "median ms", "p90 ms", "ours / stock")
+# Of a reason in the table; the results have all of it.
+REASON_CHARACTERS = 100
 # Runtimes side by side, ours: how much a runtime costs over another with the same weights.
 BESIDE = "tflite"
 
@@ -209,7 +211,7 @@ def cells(row: Row, against: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]
     name = f"ours {made.scheme}" if ours else stock.PATHS[made.origin].title
     head = (made.model, str(row.length), made.target, name)
     if not row.samples:
-        return (*head, *["–"] * 7, row.reason or "not run")
+        return (*head, *["–"] * 7, (row.reason or "not run")[:REASON_CHARACTERS])
     summary = summarize(row.samples)
     ratio = against.get(row.key)
     assert isinstance(made, Artifact)

@@ -9,6 +9,7 @@ import pytest
 
 from ondevice import models
 from ondevice.bench.protocol import Pass, Timed
+from tests.conftest import make_checkpoint
 from tests.requirements import need
 
 
@@ -125,11 +126,11 @@ def test_a_small_run_over_onnx(load, run, tiny, tmp_path, capsys):
     (ratio,) = group["ratios"]
     assert ratio["of"] == "onnx ours fp32"
     assert "ours fp32" in capsys.readouterr().out
-    # Ours with another weight: the check is one that a wrong artifact fails.
+    # The check is one that an artifact of other weights fails.
     artifacts, versus_stock = load("artifacts"), load("versus_stock")
-    other = models.load(str(tiny("bert", "qa")))
-    wrong = artifacts.make_stock(other, "onnx", 32, tmp_path / "bundles")
-    assert isinstance(wrong, artifacts.Artifact)
-    row = versus_stock.Row(wrong, 32)
-    versus_stock.check([row], models.load(str(directory)), 32, 1)
-    assert row.reason
+    checkpoint = models.load(str(directory))
+    made = artifacts.make_stock(checkpoint, "onnx", 32, tmp_path / "bundles")
+    other = make_checkpoint(tmp_path / "other", "distilbert", "qa", seed=1)
+    row = versus_stock.Row(made, 32)
+    versus_stock.check([row], models.load(str(other)), 32, 1)
+    assert "does not agree" in row.reason
