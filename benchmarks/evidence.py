@@ -19,19 +19,15 @@ from typing import Any
 
 import machine
 
-from ondevice import build, console
-from ondevice.manifest import CheckInfo
+from ondevice import build, console, models
+from ondevice.manifest import CheckInfo, Manifest
 from ondevice.plan import DEFAULT_OUT, BuildOptions
 from ondevice.targets import TARGETS
 from ondevice.verify import check
+from ondevice.verify.pip_runtimes import RUNTIMES, installed, parse_version
 
 RESULTS = Path(__file__).parent / "results" / "evidence.json"
-# The oldest runtimes that the targets promise, and what today's converters come with.
-OLD_RUNTIMES = {
-    "tflite": ("tflite-runtime==2.14.0", "ai-edge-litert==1.4.0"),
-    "onnx": ("onnxruntime==1.17.3", "onnxruntime==1.20.1"),
-}
-HEADERS = ("target", "scheme", "MB", "goldens", "F1 drop", "flips", "delegated", "older runtimes")
+HEADERS = ("target", "scheme", "MB", "goldens", "F1 drop", "flips", "delegated", "runtimes")
 
 
 def main() -> int:
@@ -44,12 +40,18 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT)
     parser.add_argument("--results", type=Path, default=RESULTS)
     arguments = parser.parse_args()
-    records = [
-        verify(built, arguments)
-        for target in arguments.targets.split(",")
-        for built in build_all(arguments.model, target, arguments.out)
-    ]
-    document = {"machine": machine.describe(), "model": arguments.model, "bundles": records}
+    records = []
+    for target in arguments.targets.split(","):
+        made = build_all(arguments.model, target, arguments.out)
+        runtimes = runtimes_of(target, [one.manifest for one in made if one.manifest is not None])
+        records += [verify(one, runtimes, arguments) for one in made]
+    document = {
+        "machine": machine.describe(),
+        "model": arguments.model,
+        # Of the checkpoint's weights: figures of another one are not these.
+        "model_sha256": models.load(arguments.model).sha256,
+        "bundles": records,
+    }
     arguments.results.parent.mkdir(exist_ok=True)
     arguments.results.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     print(console.table(HEADERS, [row_of(record) for record in records]))
@@ -65,7 +67,24 @@ def build_all(model: str, target: str, out: Path) -> list[build.Built]:
     return build.run(options, console.Progress())
 
 
-def verify(built: build.Built, arguments: argparse.Namespace) -> dict[str, Any]:
+def runtimes_of(target: str, manifests: list[Manifest]) -> tuple[str, ...]:
+    """Return the runtimes that every bundle of a target is run on, oldest first.
+
+    Those are the oldest versions that any of the target's schemes promises, so that a scheme that
+    promises less is shown to fail there, and what is installed here.
+    """
+    names = [name for name, runtime in RUNTIMES.items() if runtime.target == target]
+    found = []
+    for name in names:
+        promised = {manifest.artifact.min_runtime.get(name, "") for manifest in manifests}
+        versions = {parse_version(one): one for one in (*promised, installed(name)) if one}
+        found += [f"{name}=={versions[one].split('+')[0]}" for one in sorted(versions)]
+    return tuple(found)
+
+
+def verify(
+    built: build.Built, runtimes: tuple[str, ...], arguments: argparse.Namespace
+) -> dict[str, Any]:
     """Verify one bundle; return what the table and the results say of it."""
     record: dict[str, Any] = {
         "target": built.job.target.name,
@@ -81,12 +100,13 @@ def verify(built: build.Built, arguments: argparse.Namespace) -> dict[str, Any]:
     options = check.VerifyOptions(
         data=arguments.eval,
         examples=arguments.examples,
-        runtimes=OLD_RUNTIMES.get(built.job.target.name, ()),
+        runtimes=runtimes,
     )
     manifest, rows = check.run(built.job.place, options, console.Progress())
     check.record(built.job.place, manifest, rows)
     return record | {
         "bytes": manifest.artifact.bytes,
+        "model_sha256": manifest.model.sha256,
         "checks": [row.model_dump() for row in rows],
     }
 

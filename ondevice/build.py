@@ -23,6 +23,7 @@ from ondevice.errors import (
     RuntimeUnavailableError,
 )
 from ondevice.plan import BuildOptions, Job
+from ondevice.verify.runners import OpenedOnce
 
 if TYPE_CHECKING:
     from ondevice.goldens import Replied
@@ -95,13 +96,15 @@ def build_one(job: Job, source: Source, progress: console.Progress, *, force: bo
                     cases, graph = source.cases, source.graph(job.target.form())
                 with steps.step(f"{job.label}: converting"):
                     conversion = convert(job, graph, staged)
+                artifact = OpenedOnce(job.target.name, staged / job.target.file, graph.outputs)
                 with steps.step(f"{job.label}: checking parity"):
-                    parity = check_parity(job, graph, cases, staged)
+                    parity = check_parity(job, graph, cases, artifact)
                 with steps.step(f"{job.label}: writing goldens"):
                     replies = source.replies
                     contents.write_goldens(job, source.checkpoint, graph, cases, replies, staged)
             # Once the log is closed: the manifest holds its hash.
             manifest = contents.write(job, source.checkpoint, graph, conversion, parity, staged)
+            manifest = check_bundle(job, manifest, artifact, staged, progress)
     except (GateError, ConversionError) as error:
         rows = error.parity if isinstance(error, GateError) else ()
         return Built(job, None, False, time.monotonic() - start, rows, error)
@@ -135,7 +138,7 @@ def convert(job: Job, graph: MobileGraph, directory: Path) -> Conversion:
 
 
 def check_parity(
-    job: Job, graph: MobileGraph, cases: list[Case], directory: Path
+    job: Job, graph: MobileGraph, cases: list[Case], artifact: OpenedOnce
 ) -> tuple[ParityInfo, ...]:
     """Compare the artifact with the checkpoint, on the artifact's own runtime if it is here.
 
@@ -144,12 +147,10 @@ def check_parity(
     """
     from ondevice.verify import parity
     from ondevice.verify.mil import UnknownOpError
-    from ondevice.verify.runners import open_runner
 
     limit = job.scheme.limit
     try:
-        path = directory / job.target.file
-        runner, evidence = open_runner(job.target.name, path, graph.outputs)
+        runner, evidence = artifact.runner
         rows = tuple(parity.check(runner, cases, graph.inputs, job.task, limit, evidence))
     except (RuntimeUnavailableError, UnknownOpError) as error:
         # Neither says anything about the artifact, so it is not failed, and never passed.
@@ -168,6 +169,23 @@ def check_parity(
             rows,
         )
     return rows
+
+
+def check_bundle(
+    job: Job, manifest: Manifest, artifact: OpenedOnce, directory: Path, progress: console.Progress
+) -> Manifest:
+    """Hold the bundle in `directory` against its goldens, format and kernels; note what was found.
+
+    Raises:
+        GateError: a check failed.
+    """
+    from ondevice.verify import check
+
+    rows = check.of_build(directory, manifest, artifact, progress, job.label)
+    failed = [f"{row.check}: {row.reason}" for row in rows if row.status == "failed"]
+    if failed:
+        raise GateError(f"{job.label} failed its checks ({'; '.join(failed)})", manifest.parity)
+    return contents.rewrite(directory, manifest.model_copy(update={"checks": rows}))
 
 
 class Source:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from pydantic import ValidationError
 
-from ondevice.errors import BundleError, UserError
+from ondevice.errors import BundleError, UserError, choices
 from ondevice.manifest import SCHEMA_VERSION, FileInfo, Manifest
 from ondevice.staging import make_readable, replacing, unwritable
 
@@ -93,7 +93,10 @@ def verify_files(directory: Path, manifest: Manifest) -> None:
         if path.is_symlink():
             name = path.relative_to(directory).as_posix()
             raise BundleError(f"'{name}' is a symbolic link; a bundle holds plain files only")
-    present = list_files(directory)
+    try:
+        present = list_files(directory)
+    except OSError as error:
+        raise BundleError(f"'{error.filename}' cannot be read: {error.strerror}") from error
     for name, expected in manifest.files.items():
         if name not in present:
             raise BundleError(f"'{name}' is missing from '{directory}'")
@@ -102,6 +105,62 @@ def verify_files(directory: Path, manifest: Manifest) -> None:
     extra = sorted(set(present) - set(manifest.files))
     if extra:
         raise BundleError(f"'{extra[0]}' in '{directory}' is not in the manifest")
+    _verify_parts(manifest)
+
+
+def _verify_parts(manifest: Manifest) -> None:
+    """Check what the manifest says twice: the hashes of the artifact and of the tokenizer.
+
+    Raises:
+        BundleError: one of them is not among the files, or has another hash there.
+    """
+    artifact, tokenizer = manifest.artifact, manifest.tokenizer
+    listed = manifest.files.get(tokenizer.file)
+    if listed is None or listed.sha256 != tokenizer.sha256:
+        raise BundleError(f"the tokenizer '{tokenizer.file}' {_unlike(listed is None)}")
+    inside = _hash_listed(manifest.files, artifact.file)
+    if inside != (artifact.sha256, artifact.bytes):
+        raise BundleError(f"the artifact '{artifact.file}' {_unlike(inside is None)}")
+
+
+def _unlike(absent: bool) -> str:
+    if absent:
+        return "is not among the manifest's files"
+    return "has another hash or size than the manifest's files say"
+
+
+def _hash_listed(files: Mapping[str, FileInfo], name: str) -> tuple[str, int] | None:
+    """Return what :func:`hash_artifact` does, from the hashes of a bundle's files."""
+    if name in files:
+        return files[name].sha256, files[name].bytes
+    inside = [PurePosixPath(file) for file in files if file.startswith(f"{name}/")]
+    if not inside:
+        return None
+    digest = hashlib.sha256()
+    for path in sorted(inside):
+        digest.update(path.relative_to(name).as_posix().encode() + b"\0")
+        digest.update(bytes.fromhex(files[str(path)].sha256))
+    return digest.hexdigest(), sum(files[str(path)].bytes for path in inside)
+
+
+def _verify_words(manifest: Manifest) -> None:
+    """Refuse a target, a task or a scheme that this version does not know.
+
+    Raises:
+        BundleError: one is not in its registry.
+    """
+    from ondevice.schemes import SCHEMES
+    from ondevice.targets import TARGETS
+    from ondevice.tasks import TASKS
+
+    artifact = manifest.artifact
+    for kind, word, known in (
+        ("target", artifact.target, TARGETS),
+        ("task", manifest.task, TASKS),
+        ("scheme", artifact.scheme, SCHEMES),
+    ):
+        if word not in known:
+            raise BundleError(f"the manifest names an {choices(kind, word, tuple(known))}")
 
 
 def open_bundle(directory: Path) -> Manifest:
@@ -111,6 +170,7 @@ def open_bundle(directory: Path) -> Manifest:
         BundleError: it is not a bundle, or not as it was published.
     """
     manifest = read_manifest(directory)
+    _verify_words(manifest)
     verify_files(directory, manifest)
     return manifest
 

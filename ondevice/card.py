@@ -104,9 +104,9 @@ def _cells(cells: Iterable[str]) -> str:
 
 def _checks(manifest: Manifest) -> list[str]:
     if not manifest.checks:
-        return ["`ondevice verify` has not been run on this bundle since it was built.", ""]
+        return ["Nothing else was checked; `ondevice verify` does that.", ""]
     return [
-        "`ondevice verify`, the last time that it was run:",
+        "What the build checked, or `ondevice verify` if it was run since:",
         "",
         "| check | runtime | length | figure | limit | status | evidence |",
         "|---|---|---|---|---|---|---|",

@@ -128,12 +128,16 @@ def amend(place: Path, manifest: Manifest) -> Manifest:
             dirs_exist_ok=True,
             ignore=lambda folder, names: kept & set(names) if Path(folder) == place else set(),
         )
-        path = staged / bundle.CARD_FILE
-        path.write_text(card.render(manifest), encoding="utf-8")
-        info = FileInfo(sha256=bundle.hash_file(path), bytes=path.stat().st_size)
-        files = {**manifest.files, bundle.CARD_FILE: info}
-        changed = manifest.model_copy(update={"files": files})
-        bundle.write_manifest(staged, changed)
+        return rewrite(staged, manifest)
+
+
+def rewrite(directory: Path, manifest: Manifest) -> Manifest:
+    """Write another manifest, and the card that follows from it, into an unpublished bundle."""
+    path = directory / bundle.CARD_FILE
+    path.write_text(card.render(manifest), encoding="utf-8")
+    info = FileInfo(sha256=bundle.hash_file(path), bytes=path.stat().st_size)
+    changed = manifest.model_copy(update={"files": {**manifest.files, bundle.CARD_FILE: info}})
+    bundle.write_manifest(directory, changed)
     return changed
 
 

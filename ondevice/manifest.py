@@ -140,8 +140,7 @@ class FileInfo(Strict):
 class Manifest(Strict):
     """Everything that a bundle says about itself.
 
-    `checks` is what the last ``ondevice verify`` found; a bundle that was never verified after its
-    build has none.
+    `checks` is what the build found beside parity, or the last ``ondevice verify`` if there was one.
     """
 
     schema_version: SchemaVersion

@@ -6,6 +6,7 @@ differs (see ``ondevice/targets/*.py``); which target offers which scheme is lis
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -26,6 +27,17 @@ class ParityLimit:
     def __post_init__(self) -> None:
         if self.max_abs is None and self.min_cosine is None:
             raise ValueError("a parity limit that limits nothing would pass anything")
+
+    @property
+    def max_norm_difference(self) -> float | None:
+        """The largest relative difference of norms, where only the cosine is limited.
+
+        A cosine is blind to a common factor. This allows an error along the checkpoint's output
+        as large as the cosine allows across it: sin(arccos(min_cosine)), 14 % at 0.99.
+        """
+        if self.min_cosine is None or self.max_abs is not None:
+            return None
+        return math.sqrt(1.0 - max(self.min_cosine, 0.0) ** 2)
 
 
 @dataclass(frozen=True)

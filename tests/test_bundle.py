@@ -15,6 +15,7 @@ from ondevice.manifest import FileInfo, Manifest
 def make_manifest(directory: Path) -> Manifest:
     """A manifest over the files that are in `directory`."""
     digest = "0" * 64
+    model, vocabulary = directory / "model.onnx", directory / "vocab.txt"
     tensor = {"name": "input_ids", "role": "input_ids", "dtype": "int32", "shape": [1, "L"]}
     record = {
         "schema_version": 1,
@@ -30,7 +31,7 @@ def make_manifest(directory: Path) -> Manifest:
         "tokenizer": {
             "kind": "wordpiece",
             "file": "vocab.txt",
-            "sha256": digest,
+            "sha256": bundle.hash_file(vocabulary) if vocabulary.exists() else digest,
             "lowercase": True,
             "strip_accents": True,
             "pad_id": 0,
@@ -46,8 +47,8 @@ def make_manifest(directory: Path) -> Manifest:
             "target": "onnx",
             "scheme": "fp32",
             "file": "model.onnx",
-            "sha256": digest,
-            "bytes": 1,
+            "sha256": bundle.hash_file(model) if model.exists() else digest,
+            "bytes": model.stat().st_size if model.exists() else 1,
             "inputs": [tensor],
             "outputs": [tensor],
             "lengths": [384],
@@ -74,6 +75,53 @@ def published(tmp_path):
         (staged / "sub" / "part.bin").write_bytes(b"more")
         bundle.write_manifest(staged, make_manifest(staged))
     return place
+
+
+def altered(place: Path, part: str, **fields) -> None:
+    """Change fields of the manifest, or of a part of it; every file is as it was."""
+    manifest = bundle.read_manifest(place)
+    if part:
+        fields = {part: getattr(manifest, part).model_copy(update=fields)}
+    bundle.write_manifest(place, manifest.model_copy(update=fields))
+
+
+@pytest.mark.parametrize(
+    ("part", "fields", "words"),
+    [
+        ("artifact", {"sha256": "0" * 64}, "the artifact 'model.onnx' has another hash or size"),
+        ("artifact", {"bytes": 8}, "the artifact 'model.onnx' has another hash or size"),
+        ("artifact", {"file": "model.pte"}, "the artifact 'model.pte' is not among the manifest's"),
+        ("tokenizer", {"sha256": "0" * 64}, "the tokenizer 'vocab.txt' has another hash"),
+        ("tokenizer", {"file": "tokenizer.json"}, "the tokenizer 'tokenizer.json' is not among"),
+        ("artifact", {"target": "coreai"}, "unknown target 'coreai'; targets: coreml, tflite"),
+        ("artifact", {"scheme": "int3"}, "unknown scheme 'int3'; schemes: fp32, fp16"),
+        ("", {"task": "translate"}, "unknown task 'translate'; tasks: qa, classify"),
+    ],
+)
+def test_a_manifest_that_does_not_fit_its_files_or_this_version_is_refused(
+    published, part, fields, words
+):
+    altered(published, part, **fields)
+    with pytest.raises(BundleError, match=words):
+        bundle.open_bundle(published)
+
+
+def test_the_hash_of_a_directory_follows_from_its_files(tmp_path):
+    package = tmp_path / "model.mlpackage"
+    for name in ("b/weights", "b-c/more", "a", "b/sub/deep"):
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).write_text(name)
+    listed = bundle._hash_listed(bundle.list_files(tmp_path), "model.mlpackage")
+    assert listed == bundle.hash_artifact(package)
+
+
+def test_a_file_that_cannot_be_read_is_named(published, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(bundle, "hash_file", refuse)
+    with pytest.raises(BundleError, match=r"model\.onnx' cannot be read: Permission denied"):
+        bundle.open_bundle(published)
 
 
 def entries(directory: Path) -> set[str]:

@@ -72,7 +72,7 @@ class BundleWorker:
         from ondevice.verify import golden_check
 
         records = golden_records.read(self.directory / bundle.GOLDEN_FILE)
-        rows = golden_check.check_code(records, self.tokenizer, self.directory)
+        rows = golden_check.check_code(records, self.tokenizer, self.directory, self.manifest)
         outputs = golden_check.check_outputs(records, self._model(), "host")
         if not outputs:
             return {"status": "failed", "checked": 0, "reason": "the bundle has no golden outputs"}
@@ -90,7 +90,7 @@ class BundleWorker:
         """Count what runs in a delegate, where that can be counted here."""
         from ondevice.verify import delegation
 
-        found = delegation.measure(self.directory)
+        found = delegation.measure(self.directory, self.manifest)
         return {"nodes": found.ops_inside, "total": found.ops, "reason": found.reason}
 
     def _model(self) -> Model:

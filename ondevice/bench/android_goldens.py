@@ -13,10 +13,8 @@ from ondevice.bench.android_programs import Inputs, Outputs, Prepared, Program
 from ondevice.bench.parts import GoldenCheck, plain
 from ondevice.errors import BundleError
 from ondevice.golden_records import RunRecord
-from ondevice.schemes import ParityLimit
 from ondevice.verify import parity
-from ondevice.verify.golden_check import inputs_of
-from ondevice.verify.reference import Case
+from ondevice.verify.run_goldens import case_of, inputs_of, limit_of
 
 if TYPE_CHECKING:
     from ondevice.manifest import Manifest
@@ -76,9 +74,8 @@ def check(
     names = [tensor.name for tensor in manifest.artifact.inputs]
     for length, rows in records.items():
         runner = _PhoneRunner(program, prepared[length])
-        limit = ParityLimit(rows[0].max_abs, rows[0].min_cosine)
-        cases = [_case(record) for record in rows]
-        (found,) = parity.check(runner, cases, names, manifest.task, limit)
+        cases = [case_of(record) for record in rows]
+        (found,) = parity.check(runner, cases, names, manifest.task, limit_of(rows[0]))
         checked += len(cases)
         worst = max(worst, found.max_abs or 0.0)
         if found.status != "passed":
@@ -89,11 +86,3 @@ def check(
                 reason=plain(f"at length {length}: {found.reason}"),
             )
     return GoldenCheck(status="passed", checked=checked, max_abs=worst)
-
-
-def _case(record: RunRecord) -> Case:
-    return Case(
-        length=record.length,
-        inputs=inputs_of(record),
-        outputs={role: np.asarray(rows, np.float32) for role, rows in record.outputs.items()},
-    )

@@ -176,11 +176,11 @@ def _row(result: Built) -> tuple[str, ...]:
 
 
 def _needs(result: Built) -> str:
-    """Name the oldest runtime that the artifact is right on; the first that the target names."""
+    """Name the oldest version of each runtime that is promised; what is missing is not."""
     if result.manifest is None:
         return "–"
-    oldest = next(iter(result.manifest.artifact.min_runtime.items()), None)
-    return "–" if oldest is None else " ".join(oldest)
+    oldest = result.manifest.artifact.min_runtime.items()
+    return ", ".join(f"{name} {version}" for name, version in oldest) or "–"
 
 
 def _parity(result: Built) -> str:

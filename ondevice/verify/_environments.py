@@ -67,14 +67,22 @@ def ensure(name: str, steps: Sequence[Sequence[str]]) -> Path:
         shutil.rmtree(place, ignore_errors=True)  # its base interpreter is gone
         with _partial(place) as directory:
             _install(directory, steps)
-            with contextlib.suppress(OSError):  # another process was first
-                directory.rename(place)
+            _settle(directory, place)
     except OSError as error:
         raise RuntimeUnavailableError(
             f"no environment can be made in '{place.parent}': {error.strerror or error};"
             f" set {CACHE_VARIABLE} to another directory"
         ) from error
     return python
+
+
+def _settle(directory: Path, place: Path) -> None:
+    """Rename an environment into its place, unless another process was first."""
+    try:
+        directory.rename(place)
+    except OSError:
+        if not (place / "bin" / "python").exists():
+            raise
 
 
 def child_variables() -> dict[str, str]:

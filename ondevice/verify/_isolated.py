@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 RUNNER = Path(__file__).with_name("_runner.py")
 # One thread: the order of sums, and with it the last bits, must not depend on the machine.
 THREADS = 1
+# The child's events for what gave no answer, and what they say of the artifact.
+_NO_ANSWER: dict[str, Literal["refused", "not_run"]] = {"refused": "refused", "absent": "not_run"}
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Outcome:
 
     Attributes:
         status: ``answered``; ``refused``: the runtime is there and gave no answer; ``not_run``:
-            the runtime itself cannot run here.
+            the runtime itself cannot run here, or was too slow here.
         outputs: by case, if answered.
         runtime: the name and version that the child reports.
     """
@@ -66,8 +68,8 @@ def execute(
 ) -> dict[int, Outcome]:
     """Run the cases of each length; return an outcome for each length.
 
-    A length that ends the process or takes more than `seconds` is refused, and the others are
-    run in a new process.
+    A length that ends the process is refused; one that takes more than `seconds` is not run, which
+    may be this machine's fault. The others are run in a new process.
     """
     outcomes: dict[int, Outcome] = {}
     place = f"{job.artifact.resolve().parent}/"
@@ -113,33 +115,46 @@ def _execute_once(
     }
     (out / "job.json").write_text(json.dumps(description), encoding="utf-8")
     end = _spawn(python, out / "job.json", directory / "path", seconds)
+    return _read_outcomes(out, lengths, end)
+
+
+def _read_outcomes(out: Path, lengths: Sequence[int], end: _End) -> dict[int, Outcome]:
+    """Turn what a child wrote down, and how it ended, into outcomes."""
     events = _read_events(out / "events.jsonl")
     outcomes: dict[int, Outcome] = {}
     runtime = ("", "")
     for event in events:
         if event["event"] == "loaded":
             runtime = (event["runtime"], event["version"])
-        elif event["event"] == "absent":
-            return dict.fromkeys(lengths, Outcome("not_run", reason=event["reason"]))
-        elif event["event"] == "refused" and "length" not in event:
-            return dict.fromkeys(lengths, Outcome("refused", reason=event["reason"]))
-        elif event["event"] == "refused":
-            outcomes[event["length"]] = Outcome("refused", (), event["reason"], runtime)
         elif event["event"] == "answered":
             outputs = _read_outputs(out / f"{event['length']}.npz")
             outcomes[event["length"]] = Outcome("answered", outputs, "", runtime)
+        elif event["event"] in _NO_ANSWER:
+            outcome = Outcome(_NO_ANSWER[event["event"]], (), event["reason"], runtime)
+            if "length" not in event:
+                return dict.fromkeys(lengths, outcome)
+            outcomes[event["length"]] = outcome
+    status: Literal["refused", "not_run"] = "not_run" if end.late else "refused"
     missing = [length for length in lengths if length not in outcomes]
     if not events:
-        return dict.fromkeys(lengths, Outcome("not_run", reason=f"its import {end}"))
+        return dict.fromkeys(lengths, Outcome("not_run", reason=f"its import {end.how}"))
     if runtime == ("", ""):
-        return dict.fromkeys(lengths, Outcome("refused", reason=f"loading {end}"))
+        return dict.fromkeys(lengths, Outcome(status, reason=f"loading {end.how}"))
     if missing:
-        outcomes[missing[0]] = Outcome("refused", (), f"the run {end}", runtime)
+        outcomes[missing[0]] = Outcome(status, (), f"the run {end.how}", runtime)
     return outcomes
 
 
-def _spawn(python: Path, job: Path, path: Path, seconds: float) -> str:
-    """Run the child to its end; return how it ended, as the rest of a sentence."""
+@dataclass(frozen=True)
+class _End:
+    """How a child ended, as the rest of a sentence; `late`: it was ended for taking too long."""
+
+    how: str
+    late: bool = False
+
+
+def _spawn(python: Path, job: Path, path: Path, seconds: float) -> _End:
+    """Run the child to its end."""
     command = [str(python), "-P", str(RUNNER), str(job)]
     variables = {**_environments.child_variables(), "PYTHONPATH": str(path)}
     try:
@@ -153,14 +168,14 @@ def _spawn(python: Path, job: Path, path: Path, seconds: float) -> str:
             env=variables,
         )
     except subprocess.TimeoutExpired:
-        return f"took more than {seconds:g} s"
+        return _End(f"took more than {seconds:g} s", late=True)
     if done.returncode < 0:
         try:
             name = signal.Signals(-done.returncode).name
         except ValueError:
             name = f"signal {-done.returncode}"
-        return f"ended the process ({name}){_last_line(done.stderr)}"
-    return f"ended with exit code {done.returncode}{_last_line(done.stderr)}"
+        return _End(f"ended the process ({name}){_last_line(done.stderr)}")
+    return _End(f"ended with exit code {done.returncode}{_last_line(done.stderr)}")
 
 
 def _last_line(text: str) -> str:

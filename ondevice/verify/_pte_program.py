@@ -10,9 +10,25 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from ondevice.errors import BundleError, require
+from ondevice.errors import BundleError, UserError, require
 from ondevice.targets.executorch import BACKEND, EXTRA
 
+# Kernels that multiply no matrices, by the names that they have in programs of encoders. Of any
+# other it is not known here how much it multiplies.
+_NO_PRODUCTS = frozenset(
+    "abs add alias_copy amax amin any arange argmax bitwise_and bitwise_not cat clamp clone"
+    " constant_pad_nd copy cumsum detach_copy div embedding empty eq erf exp expand_copy fill"
+    " full full_like gather ge gelu gt index index_select le linalg_vector_norm log log_softmax"
+    " logical_and logical_not logical_or lt masked_fill max maximum mean min minimum mul"
+    " native_layer_norm ne neg permute_copy pow reciprocal relu repeat rsqrt rsub"
+    " scalar_tensor select_copy sigmoid slice_copy softmax split_copy split_with_sizes_copy sqrt"
+    " squeeze_copy stack sub sum t_copy tanh transpose_copy unbind_copy unsqueeze_copy view_copy"
+    " where zeros _clone_dim_order _empty_dim_order _log_softmax _softmax _to_copy"
+    " _to_dim_order_copy choose_qparams choose_qparams_per_token_asymmetric dequantize_per_channel"
+    " dequantize_per_channel_group dequantize_per_tensor dequantize_per_token embedding_byte"
+    " embedding_2bit embedding_4bit quantize_per_channel quantize_per_tensor"
+    " quantize_per_token".split()
+)
 # Operators that multiply matrices, and the operand whose last dimension is summed over. The
 # output is the last argument.
 _KERNEL_PRODUCTS = {"aten::mm": 0, "aten::bmm": 0, "aten::addmm": 1, "aten::linear": 0}
@@ -26,13 +42,13 @@ class Step:
 
     Attributes:
         name: as the program has it, such as ``aten::native_layer_norm``.
-        macs: multiply-accumulates, of matrix products.
-        backend: the delegate that it runs in; empty for a kernel call.
+        macs: multiply-accumulates, of matrix products; None where that is not known.
+        inside: it runs in XNNPACK.
     """
 
     name: str
-    macs: int
-    backend: str = ""
+    macs: int | None
+    inside: bool = False
 
 
 def read_program(path: Path) -> Any:
@@ -58,7 +74,22 @@ def methods(program: Any) -> dict[str, Any]:
 
 
 def steps(program: Any, plan: Any) -> Iterator[Step]:
-    """Yield what a method executes, in order."""
+    """Yield what a method executes, in order.
+
+    Raises:
+        BundleError: the program is damaged.
+        MissingPackageError: executorch is not installed.
+    """
+    try:
+        yield from _steps(program, plan)
+    except UserError:
+        raise
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}"
+        raise BundleError(f"method '{plan.name}' of the program cannot be read: {text}") from error
+
+
+def _steps(program: Any, plan: Any) -> Iterator[Step]:
     for instruction in _instructions(plan):
         kind = type(instruction).__name__
         if kind == "KernelCall":
@@ -69,7 +100,7 @@ def steps(program: Any, plan: Any) -> Iterator[Step]:
                 data = program.backend_delegate_data[delegate.processed.index].data
                 yield from _xnnpack_nodes(bytes(data))
             else:
-                yield Step(delegate.id, 0, delegate.id)
+                yield Step(f"delegate {delegate.id}", None)
 
 
 def _instructions(plan: Any) -> list[Any]:
@@ -80,7 +111,7 @@ def _kernel(plan: Any, call: Any) -> Step:
     name = plan.operators[call.op_index].name
     operand = _KERNEL_PRODUCTS.get(name)
     if operand is None:
-        return Step(name, 0)
+        return Step(name, 0 if name.partition("::")[2] in _NO_PRODUCTS else None)
     summed = plan.values[call.args[operand]].val.sizes[-1]
     return Step(name, prod(plan.values[call.args[-1]].val.sizes) * summed)
 
@@ -99,7 +130,7 @@ def _xnnpack_nodes(data: bytes) -> Iterator[Step]:
         macs = 0
         if operand is not None:
             macs = prod(dims[fields["output_id"]]) * dims[fields[operand]][-1]
-        yield Step(name, macs, BACKEND)
+        yield Step(name, macs, inside=True)
 
 
 def _decompile(data: bytes) -> dict[str, Any]:

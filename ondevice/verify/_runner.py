@@ -7,7 +7,8 @@ file, one JSON object a line:
 - ``imported``: the runtime can be imported;
 - ``loaded``: it took the artifact; its name and version;
 - ``answered``: the outputs of one length are in ``<length>.npz``;
-- ``absent`` or ``refused``: with the reason, and the length if it concerns only that.
+- ``refused``: with the reason, and the length if it concerns only that;
+- ``absent``, likewise: something cannot be imported, which says nothing of the artifact.
 """
 
 from __future__ import annotations
@@ -40,16 +41,16 @@ def main(job: dict[str, Any]) -> None:
         try:
             target = importlib.import_module("ondevice.targets").TARGETS[job["target"]]
             runner = target.load(Path(job["artifact"]), job["roles"], threads=job["threads"])
-        except Exception as error:  # noqa: BLE001 - any error is a refusal
-            tell(event="refused", reason=describe(error))
+        except Exception as error:  # noqa: BLE001 - any other error is a refusal
+            tell(event=kind_of(error), reason=describe(error))
             return
         tell(event="loaded", runtime=runner.runtime, version=runner.version)
         with np.load(job["inputs"]) as inputs:
             for length in job["lengths"]:
                 try:
                     outputs = run_length(runner, inputs, str(length))
-                except Exception as error:  # noqa: BLE001 - any error is a refusal
-                    tell(event="refused", length=length, reason=describe(error))
+                except Exception as error:  # noqa: BLE001 - any other error is a refusal
+                    tell(event=kind_of(error), length=length, reason=describe(error))
                     continue
                 np.savez(out / f"{length}.npz", **outputs)
                 tell(event="answered", length=length)
@@ -67,6 +68,16 @@ def run_length(runner: Any, inputs: Any, length: str) -> dict[str, Any]:
         for case, named in cases.items()
         for role, value in runner.run(named).items()
     }
+
+
+def kind_of(error: BaseException) -> str:
+    """Tell a package that is lacking here from a runtime that does not take the artifact."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ImportError):
+            return "absent"
+        cause = cause.__cause__
+    return "refused"
 
 
 def describe(error: BaseException) -> str:

@@ -64,7 +64,15 @@ def read(path: Path) -> File:
     content = path.read_bytes()
     if content[4:8] != b"TFL3":
         raise BundleError(f"'{path}' is not a .tflite file")
-    model = schema.Model.GetRootAs(content, 0)
+    try:
+        return _read(schema.Model.GetRootAs(content, 0))
+    except Exception as error:
+        # The generated reader follows offsets wherever they lead.
+        text = f"{type(error).__name__}: {error}"
+        raise BundleError(f"'{path}' cannot be read: {text}") from error
+
+
+def _read(model: Any) -> File:
     codes = [_code(model.OperatorCodes(index)) for index in range(model.OperatorCodesLength())]
     graphs = (model.Subgraphs(index) for index in range(model.SubgraphsLength()))
     return File(tuple(_graph(graph, codes) for graph in graphs), _min_runtime(model))

@@ -18,6 +18,16 @@ RUNTIME = "ai-edge-litert"
 # What the interpreter calls the node that it puts in the place of those that a delegate took.
 DELEGATES = {"TfLiteXNNPackDelegate", "DELEGATE"}
 
+# Operators that multiply no matrices. Of any other, custom ones among them, it is not known here
+# how much it multiplies.
+_NO_PRODUCTS = frozenset(
+    "ABS ADD ARG_MAX BROADCAST_ARGS BROADCAST_TO CAST CONCATENATION CUMSUM DEQUANTIZE DIV"
+    " EMBEDDING_LOOKUP EQUAL EXP EXPAND_DIMS FILL GATHER GATHER_ND GELU GREATER GREATER_EQUAL"
+    " L2_NORMALIZATION LESS LESS_EQUAL LOG LOGICAL_AND LOGICAL_NOT LOGICAL_OR LOGISTIC LOG_SOFTMAX"
+    " MAXIMUM MEAN MINIMUM MUL NEG NOT_EQUAL ONE_HOT PACK PAD POW QUANTIZE RANGE REDUCE_MAX RELU"
+    " RESHAPE RSQRT SELECT SELECT_V2 SHAPE SLICE SOFTMAX SPLIT SQRT SQUARE SQUARED_DIFFERENCE"
+    " SQUEEZE STRIDED_SLICE SUB SUM TANH TILE TRANSPOSE UNPACK WHERE".split()
+)
 # Operators that multiply matrices, and the input whose last dimension is summed over.
 _PRODUCTS = {"FULLY_CONNECTED": 0, "BATCH_MATMUL": 0}
 
@@ -53,7 +63,7 @@ def place(path: Path) -> Placed:
     originals = len(graph.operators)
     taken = delegated(nodes[:originals], nodes[originals:])
     steps = tuple(
-        Step(operator.name, _macs(graph, operator), "XNNPACK" if index in taken else "")
+        Step(operator.name, _macs(graph, operator), index in taken)
         for index, operator in enumerate(graph.operators)
     )
     return Placed(RUNTIME, importlib.metadata.version(RUNTIME), steps)
@@ -97,9 +107,9 @@ def delegated(nodes: Sequence[Node], added: Sequence[Node]) -> set[int]:
     return inside
 
 
-def _macs(graph: _tflite_graph.Graph, operator: _tflite_graph.Operator) -> int:
+def _macs(graph: _tflite_graph.Graph, operator: _tflite_graph.Operator) -> int | None:
     position = _PRODUCTS.get(operator.name)
     if position is None:
-        return 0
+        return 0 if operator.name in _NO_PRODUCTS else None
     summed = graph.tensors[operator.inputs[position]].shape[-1]
     return prod(graph.tensors[operator.outputs[0]].shape) * summed

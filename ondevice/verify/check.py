@@ -10,11 +10,12 @@ from pathlib import Path
 from ondevice import bundle, console, contents, golden_records
 from ondevice.manifest import CheckInfo, Manifest
 from ondevice.tokenizer import read_tokenizer
-from ondevice.verify import compat, golden_check, groups
+from ondevice.verify import golden_check, groups, promises
 from ondevice.verify.opening import find_checkpoint, open_artifact
 from ondevice.verify.options import VerifyOptions
+from ondevice.verify.runners import OpenedOnce
 
-__all__ = ["VerifyOptions", "record", "run"]
+__all__ = ["VerifyOptions", "of_build", "record", "run"]
 
 
 def run(
@@ -32,34 +33,71 @@ def run(
     checkpoint, absent = find_checkpoint(manifest, options.model)
     rows = [groups.files(manifest)]
     tokenizer = read_tokenizer(directory)
+    artifact = _artifact(directory, manifest)
     with _hushed(progress) as told:
         with told.step("goldens"):
-            rows += golden_check.check_code(records, tokenizer, directory)
-            opened = open_artifact(directory, manifest, tokenizer, records)
+            rows += golden_check.check_code(records, tokenizer, directory, manifest)
+            opened = open_artifact(artifact, manifest, tokenizer, records)
             rows += groups.goldens(manifest, records, opened)
             rows += groups.interpreter(directory, manifest, records, opened)
         with told.step("task"):
             rows += groups.task(manifest, options, opened, checkpoint, absent)
         with told.step("runtimes"):
-            rows += groups.runtimes(directory, options)
-            rows += groups.file_format(directory, options)
+            rows += groups.runtimes(directory, manifest, options)
+            rows += groups.file_format(directory, manifest, options)
         with told.step("delegation"):
-            rows += groups.delegated(directory, options)
+            rows += groups.delegated(directory, manifest, options)
     return manifest, rows
+
+
+def of_build(
+    directory: Path,
+    manifest: Manifest,
+    artifact: OpenedOnce,
+    progress: console.Progress,
+    label: str,
+) -> tuple[CheckInfo, ...]:
+    """Run the checks that take seconds, on a bundle that is not published yet.
+
+    Args:
+        directory: where it is being assembled.
+        manifest: as it was just written.
+        artifact: opened already for parity, whose answers are not computed again.
+        progress: where the step is shown.
+        label: of the job.
+    """
+    records = golden_records.read(directory / bundle.GOLDEN_FILE)
+    tokenizer = read_tokenizer(directory)
+    options = VerifyOptions()
+    with _hushed(progress) as told, told.step(f"{label}: checking the bundle"):
+        rows = golden_check.check_code(records, tokenizer, directory, manifest)
+        opened = open_artifact(artifact, manifest, tokenizer, records)
+        rows += groups.goldens(manifest, records, opened)
+        rows += groups.file_format(directory, manifest, options)
+        rows += groups.delegated(directory, manifest, options)
+    return tuple(rows)
+
+
+def _artifact(directory: Path, manifest: Manifest) -> OpenedOnce:
+    artifact = manifest.artifact
+    roles = [output.role for output in artifact.outputs]
+    return OpenedOnce(artifact.target, directory / artifact.file, roles)
 
 
 def record(directory: Path, manifest: Manifest, rows: Iterable[CheckInfo]) -> Manifest:
     """Write what was found into a bundle's manifest and card; return the new manifest.
 
-    What the runtime matrix found corrects the manifest's `min_runtime`. The bundle is replaced
-    whole, in one step: a killed process leaves the old one or the new one.
+    What the runtime matrix found corrects the manifest's `min_runtime`. What an earlier command
+    found on versions that were not run again stays in the table: the promise rests on it, and the
+    artifact is the same. The bundle is replaced whole, in one step: a killed process leaves the
+    old one or the new one.
 
     Raises:
         UserError: it cannot be written, or is no longer the bundle that was verified.
     """
-    found = tuple(rows)
+    found = _with_earlier(tuple(rows), manifest.checks)
     artifact = manifest.artifact
-    oldest = compat.min_runtime(artifact.min_runtime, _matrix(found))
+    oldest = promises.min_runtime(artifact.min_runtime, promises.tried(found))
     changed = manifest.model_copy(
         update={
             "checks": found,
@@ -69,12 +107,17 @@ def record(directory: Path, manifest: Manifest, rows: Iterable[CheckInfo]) -> Ma
     return contents.amend(directory.resolve(), changed)
 
 
-def _matrix(rows: Iterable[CheckInfo]) -> Iterator[compat.Tried]:
-    """Read the runtime matrix back from the table."""
-    for row in rows:
-        if row.check == groups.RUNTIME:
-            status = row.reason.partition(":")[0] if row.status == "failed" else row.status
-            yield compat.Tried(row.runtime, row.version, status)
+def _with_earlier(
+    rows: tuple[CheckInfo, ...], earlier: Iterable[CheckInfo]
+) -> tuple[CheckInfo, ...]:
+    """Add earlier rows of the runtime matrix, of what `rows` say nothing about."""
+    again = {(row.runtime, row.version) for row in rows if _ran(row)}
+    kept = (row for row in earlier if _ran(row) and (row.runtime, row.version) not in again)
+    return (*rows, *kept)
+
+
+def _ran(row: CheckInfo) -> bool:
+    return row.check == promises.RUNTIME and row.status != "not_run"
 
 
 @contextlib.contextmanager

@@ -8,30 +8,33 @@ operators said which version they need.
 
 from __future__ import annotations
 
-import importlib.metadata
 import logging
-import re
-import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING, Literal
 
 from ondevice import bundle, golden_records
-from ondevice.errors import BundleError, RuntimeUnavailableError, UserError, choices
-from ondevice.golden_records import RunRecord
+from ondevice.errors import BundleError, RuntimeUnavailableError
 from ondevice.manifest import Evidence, Strict
-from ondevice.schemes import ParityLimit
-from ondevice.verify import _environments, _isolated, parity
+from ondevice.verify import _isolated, parity, run_goldens
 from ondevice.verify._isolated import Job, Outcome
-from ondevice.verify.reference import Case
+from ondevice.verify.pip_runtimes import (
+    RUNTIMES,
+    Requirement,
+    find_python,
+    parse_requirement,
+    parse_version,
+)
+from ondevice.verify.run_goldens import Goldens
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from ondevice.manifest import Manifest, ParityInfo
+    from ondevice.schemes import ParityLimit
+    from ondevice.verify.reference import Case
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +42,6 @@ logger = logging.getLogger(__name__)
 RUN_SECONDS = 600.0
 
 CompatStatus = Literal["passed", "wrong", "refused", "not_run"]
-Version = tuple[int, ...]
 
 
 class CompatRow(Strict):
@@ -63,79 +65,8 @@ class CompatRow(Strict):
     reason: str = ""
 
 
-@dataclass(frozen=True)
-class Runtime:
-    """A runtime that pip installs.
-
-    Attributes:
-        target: whose artifacts it runs.
-        modules: imported before the artifact is touched.
-        steps: from a version to the arguments of one ``pip install`` each.
-    """
-
-    target: str
-    modules: tuple[str, ...]
-    steps: Callable[[str], tuple[tuple[str, ...], ...]]
-
-
-def _tflite_runtime_steps(version: str) -> tuple[tuple[str, ...], ...]:
-    # Built against NumPy 1, and does not say so.
-    return ((f"tflite-runtime=={version}", "numpy<2"),)
-
-
-def _litert_steps(version: str) -> tuple[tuple[str, ...], ...]:
-    # Up to 1.0.1 built against NumPy 1, and does not say so.
-    numpy = "numpy<2" if parse_version(version) < (1, 1) else "numpy"
-    return ((f"ai-edge-litert=={version}", numpy),)
-
-
-def _onnxruntime_steps(version: str) -> tuple[tuple[str, ...], ...]:
-    # NumPy 2 since 1.19 (its release notes).
-    numpy = "numpy<2" if parse_version(version) < (1, 19) else "numpy"
-    return ((f"onnxruntime=={version}", numpy),)
-
-
-# The torch that a release is linked against. 1.1: torch_pin.py in ExecuTorch's repository (read,
-# never run here). 1.5: 1.5.0 and 1.5.1 ran here.
-EXECUTORCH_TORCH: dict[Version, str] = {(1, 1): "2.10.0", (1, 5): "2.13.0"}
-
-
-def _executorch_steps(version: str) -> tuple[tuple[str, ...], ...]:
-    torch = EXECUTORCH_TORCH.get(parse_version(version)[:2])
-    if torch is None:
-        known = ", ".join(f"{major}.{minor}" for major, minor in EXECUTORCH_TORCH)
-        raise RuntimeUnavailableError(
-            f"which torch executorch {version} goes with is not known here; known for: {known}"
-        )
-    # PyPI's torch for Linux brings 3 GB of CUDA along; the one without has an index of its own.
-    index = ("--extra-index-url", "https://download.pytorch.org/whl/cpu")
-    plain = (f"torch=={torch}+cpu", *index) if sys.platform == "linux" else (f"torch=={torch}",)
-    # What its runtime imports. Of the rest, which is the converter's, not all comes in wheels.
-    needs = "flatbuffers numpy packaging pandas pyyaml ruamel.yaml sympy tabulate".split()
-    return (plain, tuple(needs), ("--no-deps", f"executorch=={version}"))
-
-
-RUNTIMES: dict[str, Runtime] = {
-    "tflite-runtime": Runtime("tflite", ("tflite_runtime.interpreter",), _tflite_runtime_steps),
-    "ai-edge-litert": Runtime("tflite", ("ai_edge_litert.interpreter",), _litert_steps),
-    "onnxruntime": Runtime("onnx", ("onnxruntime",), _onnxruntime_steps),
-    "executorch": Runtime("executorch", ("torch", "executorch.runtime"), _executorch_steps),
-}
-
-
-@dataclass(frozen=True)
-class Requirement:
-    """One version of a runtime."""
-
-    runtime: str
-    version: str
-
-    def __str__(self) -> str:
-        return f"{self.runtime}=={self.version}"
-
-
 def run(
-    bundle_dir: Path, runtimes: Sequence[str], *, seconds: float = RUN_SECONDS
+    bundle_dir: Path, manifest: Manifest, runtimes: Sequence[str], *, seconds: float = RUN_SECONDS
 ) -> tuple[CompatRow, ...]:
     """Run a bundle's goldens on each of `runtimes`, given as ``NAME==VERSION``.
 
@@ -143,15 +74,15 @@ def run(
 
     Args:
         bundle_dir: a published bundle.
+        manifest: the bundle's, its files checked already.
         runtimes: for example ``tflite-runtime==2.14.0``.
         seconds: how long one runtime may take.
 
     Raises:
         UserError: a runtime is unknown, or not written that way.
-        BundleError: it is not a bundle, or not as it was published.
+        BundleError: the bundle has no goldens to run.
     """
     asked = [parse_requirement(text) for text in runtimes]
-    manifest = bundle.open_bundle(bundle_dir)
     goldens = read_goldens(bundle_dir / bundle.GOLDEN_FILE)
     return tuple(
         row
@@ -160,57 +91,16 @@ def run(
     )
 
 
-def parse_requirement(text: str) -> Requirement:
-    """Read ``NAME==VERSION``.
-
-    Raises:
-        UserError: it is not written like that, or no such runtime is known.
-    """
-    name, separator, version = (part.strip() for part in text.partition("=="))
-    name = name.lower().replace("_", "-")
-    if not separator or not re.fullmatch(r"\d+(\.\d+)*([a-z.]+\d+)?", version):
-        raise UserError(
-            f"a runtime is given as NAME==VERSION, for example tflite-runtime==2.14.0; not '{text}'"
-        )
-    if name not in RUNTIMES:
-        raise UserError(choices("runtime", name, RUNTIMES))
-    return Requirement(name, version)
-
-
-def parse_version(version: str) -> Version:
-    """Return the numbers of a version, for comparison; 2.14 and 2.14.0 are the same."""
-    numbers = [int(number) for number in re.findall(r"\d+", version.split("+")[0])]
-    while numbers and numbers[-1] == 0:
-        numbers.pop()
-    return tuple(numbers)
-
-
-@dataclass(frozen=True)
-class Goldens:
-    """The ``run`` goldens of a bundle: cases by length, and how far an answer may be from them."""
-
-    cases: Mapping[int, Sequence[Case]]
-    limits: Mapping[int, ParityLimit]
-
-
 def read_goldens(path: Path) -> Goldens:
     """Read the ``run`` goldens of a bundle.
 
     Raises:
         BundleError: there are none, or a line is not a golden.
     """
-    cases: dict[int, list[Case]] = {}
-    limits: dict[int, ParityLimit] = {}
-    for record in golden_records.read(path):
-        if isinstance(record, RunRecord):
-            inputs = {name: np.asarray([v], np.int32) for name, v in record.inputs.items()}
-            outputs = {role: np.asarray(v, np.float32) for role, v in record.outputs.items()}
-            case = Case(record.length, inputs, outputs)
-            cases.setdefault(record.length, []).append(case)
-            limits[record.length] = ParityLimit(record.max_abs, record.min_cosine)
-    if not cases:
+    found = run_goldens.collect(golden_records.read(path))
+    if not found.cases:
         raise BundleError(f"'{path}' holds no golden of the kind 'run'")
-    return Goldens(cases, limits)
+    return found
 
 
 def _run_one(
@@ -249,32 +139,6 @@ def _same(requirement: Requirement, goldens: Goldens, outcome: Outcome) -> list[
         _row(requirement, length, limit, outcome.status, outcome.reason)
         for length, limit in sorted(goldens.limits.items())
     ]
-
-
-def find_python(requirement: Requirement) -> Path:
-    """Return an interpreter that has the runtime: this one if it does, else one made for it.
-
-    Raises:
-        RuntimeUnavailableError: it cannot be installed.
-    """
-    if _is_here(requirement):
-        return Path(sys.executable)
-    steps = RUNTIMES[requirement.runtime].steps(requirement.version)
-    return _environments.ensure(f"{requirement.runtime}-{requirement.version}", steps)
-
-
-def _is_here(requirement: Requirement) -> bool:
-    if requirement.runtime == "tflite-runtime" and _installed("ai-edge-litert"):
-        return False  # the target prefers the newer of the two
-    version = _installed(requirement.runtime)
-    return bool(version) and parse_version(version) == parse_version(requirement.version)
-
-
-def _installed(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return ""
 
 
 @dataclass(frozen=True)
@@ -342,47 +206,3 @@ def _row(
         limit=parity.describe(limit),
         reason=reason,
     )
-
-
-class Tried(NamedTuple):
-    """How one version of a runtime did at one length."""
-
-    runtime: str
-    version: str
-    status: str
-
-
-def min_runtime(promised: Mapping[str, str], rows: Iterable[Tried | CompatRow]) -> dict[str, str]:
-    """Return what a bundle may promise of its runtimes, given what they did with its goldens.
-
-    A version passed if it did at every length; one that could not be had here says nothing. A
-    version below the promise that passed, with no fault above it, lowers the promise. A fault at or
-    above the promise raises it to the oldest version above all faults that passed, and withdraws
-    it where there is none.
-
-    Args:
-        promised: the oldest version of each runtime, as the manifest has it.
-        rows: the runtime matrix.
-    """
-    statuses: dict[str, dict[str, set[str]]] = {}
-    for row in rows:
-        statuses.setdefault(row.runtime, {}).setdefault(row.version, set()).add(row.status)
-    oldest = dict(promised)
-    for runtime, versions in statuses.items():
-        faults = [one for one, found in versions.items() if found & {"wrong", "refused"}]
-        above = max(map(parse_version, faults), default=())
-        passed = [
-            one
-            for one, found in versions.items()
-            if found == {"passed"} and parse_version(one) > above
-        ]
-        lowest = min(passed, key=parse_version, default=None)
-        known = oldest.get(runtime)
-        refuted = known is not None and bool(faults) and parse_version(known) <= above
-        if lowest is not None and (
-            known is None or refuted or parse_version(lowest) < parse_version(known)
-        ):
-            oldest[runtime] = lowest
-        elif refuted:
-            del oldest[runtime]
-    return oldest

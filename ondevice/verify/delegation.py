@@ -16,8 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ondevice import bundle
-from ondevice.errors import MissingPackageError, RuntimeUnavailableError
+from ondevice.errors import BundleError, MissingPackageError, RuntimeUnavailableError
 from ondevice.manifest import Evidence, Status, Strict
 from ondevice.verify import _pte_program, _tflite_placement
 from ondevice.verify._pte_program import Step
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
 # Every matrix product of an encoder can run in XNNPACK.
 DEFAULT_MINIMUM = 0.95
 
+_NO_PRODUCTS = "it multiplies no matrices"
+
 # Why there is nothing to count, by target.
 NOT_APPLICABLE = {
     "coreml": "where Core ML places an operation is decided, and known, on Apple devices only",
@@ -36,11 +37,15 @@ NOT_APPLICABLE = {
 
 
 class Outside(Strict):
-    """Operations of one kind that XNNPACK does not run."""
+    """Operations of one kind that XNNPACK does not run.
+
+    `counted` is false where it is not known here how much they multiply.
+    """
 
     name: str
     count: int
     macs: int
+    counted: bool = True
 
 
 class Delegation(Strict):
@@ -68,28 +73,35 @@ class Delegation(Strict):
     outside: tuple[Outside, ...] = ()
 
     @property
+    def shares(self) -> str:
+        """Both shares, for a table; empty if they were not counted."""
+        if self.figure is None or self.ops_share is None:
+            return ""
+        return f"MACs {100.0 * self.figure:.1f} %, ops {100.0 * self.ops_share:.0f} %"
+
+    @property
     def ops_share(self) -> float | None:
         """The share of operations inside, 0 to 1."""
         return self.ops_inside / self.ops if self.ops else None
 
 
-def measure(bundle_dir: Path, minimum: float = DEFAULT_MINIMUM) -> Delegation:
+def measure(bundle_dir: Path, manifest: Manifest, minimum: float = DEFAULT_MINIMUM) -> Delegation:
     """Count what of a bundle's artifact runs in XNNPACK, and judge it.
 
     Where it cannot be counted here, the result says why and is ``not_run``.
 
     Args:
         bundle_dir: a published bundle.
+        manifest: the bundle's, its files checked already.
         minimum: the share of multiply-accumulates that must be inside, 0 to 1.
 
     Raises:
-        BundleError: it is not a bundle, not as it was published, or its artifact is unreadable.
+        BundleError: its artifact is unreadable.
     """
-    manifest = bundle.open_bundle(bundle_dir)
     artifact = manifest.artifact
     path = bundle_dir / artifact.file
     if artifact.target in NOT_APPLICABLE:
-        return _not_run(manifest, NOT_APPLICABLE[artifact.target])
+        return _not_run(manifest, minimum, NOT_APPLICABLE[artifact.target])
     try:
         if artifact.target == "tflite":
             placed = _tflite_placement.place(path)
@@ -97,14 +109,18 @@ def measure(bundle_dir: Path, minimum: float = DEFAULT_MINIMUM) -> Delegation:
         else:
             counted = _count_program(path, artifact.lengths[-1])
     except (MissingPackageError, RuntimeUnavailableError) as error:
-        return _not_run(manifest, str(error))
+        return _not_run(manifest, minimum, str(error))
     return gate(counted, minimum)
 
 
 def _count_program(path: Path, length: int) -> Delegation:
     program = _pte_program.read_program(path)
     methods = _pte_program.methods(program)
-    plan = methods.get(f"forward_{length}") or methods["forward"]
+    plan = methods.get(f"forward_{length}") or methods.get("forward")
+    if plan is None:
+        raise BundleError(
+            f"'{path}' has no method for length {length}; its methods: {', '.join(methods)}"
+        )
     version = importlib.metadata.version("executorch").split("+")[0]
     steps = _pte_program.steps(program, plan)
     return count(steps, "executorch", version, length, evidence="reference")
@@ -120,17 +136,21 @@ def count(
 ) -> Delegation:
     """Add up the operations of one method; no gate is applied yet."""
     every = list(steps)
-    inside = [step for step in every if step.backend]
-    names = sorted({step.name for step in every if not step.backend})
+    inside = [step for step in every if step.inside]
+    by_name: dict[str, list[Step]] = {}
+    for step in every:
+        if not step.inside:
+            by_name.setdefault(step.name, []).append(step)
     outside = [
         Outside(
             name=name,
-            count=sum(step.name == name for step in every if not step.backend),
-            macs=sum(step.macs for step in every if not step.backend and step.name == name),
+            count=len(steps),
+            macs=sum(step.macs or 0 for step in steps),
+            counted=all(step.macs is not None for step in steps),
         )
-        for name in names
+        for name, steps in by_name.items()
     ]
-    macs, macs_inside = (sum(step.macs for step in some) for some in (every, inside))
+    macs, macs_inside = (sum(step.macs or 0 for step in some) for some in (every, inside))
     return Delegation(
         runtime=runtime,
         version=version,
@@ -143,38 +163,53 @@ def count(
         ops=len(every),
         macs_inside=macs_inside,
         macs=macs,
-        outside=tuple(sorted(outside, key=lambda one: (-one.macs, -one.count, one.name))),
+        outside=tuple(sorted(outside, key=_cost)),
     )
 
 
+def _cost(outside: Outside) -> tuple[bool, int, int, str]:
+    """Order what is outside: what was not counted first, then by what it costs."""
+    return outside.counted, -outside.macs, -outside.count, outside.name
+
+
 def gate(delegation: Delegation, minimum: float) -> Delegation:
-    """Judge a count: ``failed`` if less than `minimum` of the multiply-accumulates are inside."""
+    """Judge a count: ``failed`` if less than `minimum` of the multiply-accumulates are inside.
+
+    It is ``not_run`` where something outside may multiply, and how often is not known here.
+    """
     limit = _limit(minimum)
     if delegation.status == "not_run":
         return delegation.model_copy(update={"limit": limit})
-    if delegation.figure is None:
-        reason = "it multiplies no matrices"
+    uncounted = [one for one in delegation.outside if not one.counted]
+    if uncounted or delegation.figure is None:
+        names = ", ".join(one.name for one in uncounted)
+        reason = f"what these multiply is not known here: {names}" if uncounted else _NO_PRODUCTS
         changed = {"status": "not_run", "evidence": "not run", "limit": limit, "reason": reason}
-        return delegation.model_copy(update=changed)
+        return delegation.model_copy(update={**changed, "figure": None})
     failed = delegation.figure < minimum
-    reason = f"{_percent(delegation.figure)} of the multiply-accumulates run in XNNPACK"
-    heavy = ", ".join(f"{one.name} ×{one.count}" for one in delegation.outside if one.macs)
+    share = f"{_percent(delegation.figure)} of the multiply-accumulates run in XNNPACK; "
     changed = {
         "status": "failed" if failed else "passed",
         "limit": limit,
-        "reason": f"{reason}; outside: {heavy}" if failed else "",
+        "reason": share * failed + _names(delegation.outside),
     }
     return delegation.model_copy(update=changed)
 
 
-def _not_run(manifest: Manifest, reason: str) -> Delegation:
+def _names(outside: Iterable[Outside]) -> str:
+    """Name what is not in XNNPACK, the most expensive first."""
+    names = ", ".join(f"{one.name} ×{one.count}" for one in outside)
+    return f"outside XNNPACK: {names}" if names else ""
+
+
+def _not_run(manifest: Manifest, minimum: float, reason: str) -> Delegation:
     return Delegation(
         runtime=manifest.artifact.target,
         version="",
         length=manifest.artifact.lengths[-1],
         status="not_run",
         evidence="not run",
-        limit=_limit(DEFAULT_MINIMUM),
+        limit=_limit(minimum),
         reason=reason,
     )
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
-
-import numpy as np
 
 from ondevice import __version__, card, goldens
 from ondevice.errors import DataError
@@ -21,16 +19,14 @@ from ondevice.golden_records import (
     WindowRecord,
 )
 from ondevice.inference import answer
-from ondevice.manifest import CheckInfo, Evidence
+from ondevice.manifest import CheckInfo, Evidence, Manifest
 from ondevice.schemes import ParityLimit
 from ondevice.tasks import qa
 from ondevice.tokenizer import VOCAB_FILE
-from ondevice.verify import parity
+from ondevice.verify import parity, run_goldens
 from ondevice.verify.reference import Case
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from ondevice.inference import Model
     from ondevice.targets.base import Runner
     from ondevice.tokenizer import TextTokenizer
@@ -40,13 +36,20 @@ OUTPUTS, ANSWERS = "goldens: outputs", "goldens: answers"
 INTERPRETER = "goldens: interpreter"
 PROBABILITY_TOLERANCE = 2e-6
 
+_OURS = ("ondevice", __version__)
+_ABSENT = "the bundle has no goldens of this kind"
+
 _Kind = TypeVar("_Kind", TokenizeRecord, WindowRecord, RunRecord, DecodeRecord, AnswerRecord)
 
 
 def check_code(
-    records: Sequence[Record], tokenizer: TextTokenizer, directory: Path
+    records: Sequence[Record], tokenizer: TextTokenizer, directory: Path, manifest: Manifest
 ) -> list[CheckInfo]:
-    """Check what needs no model: tokens, windows, spans from logits."""
+    """Check what needs no model: tokens, windows, spans from logits, and that nothing is lacking.
+
+    A kind of golden that the task calls for, and that is not there, has failed; so has a length
+    without one, and a golden that allows more than the scheme promises.
+    """
     texts = _of(records, TokenizeRecord)
     rows = [
         _count(
@@ -56,22 +59,50 @@ def check_code(
             ("tokenizers", importlib.metadata.version("tokenizers")),
         )
     ]
-    ours = ("ondevice", __version__)
-    pairs = _of(records, WindowRecord)
-    if pairs:
-        rows.append(_count(WINDOWS, len(pairs), _wrong_windows(pairs, tokenizer), ours))
-    vectors = _of(records, DecodeRecord)
-    if vectors:
-        rows.append(_count(SPANS, len(vectors), _wrong_spans(vectors), ours))
+    if manifest.task == "qa":
+        pairs, vectors = _of(records, WindowRecord), _of(records, DecodeRecord)
+        rows.append(_count(WINDOWS, len(pairs), _wrong_windows(pairs, tokenizer), _OURS))
+        rows.append(_count(SPANS, len(vectors), _wrong_spans(vectors), _OURS))
+    return [*rows, *_lacking(records, manifest)]
+
+
+def _lacking(records: Sequence[Record], manifest: Manifest) -> list[CheckInfo]:
+    """Return a failed row for each length without a golden, or with one that allows too much."""
+    runs = _of(records, RunRecord)
+    artifact = manifest.artifact
+    rows = []
+    for length in artifact.lengths:
+        of_length = [record for record in runs if record.length == length]
+        reasons = [
+            reason
+            for record in of_length
+            if (reason := run_goldens.too_loose(run_goldens.limit_of(record), artifact.scheme))
+        ]
+        if reasons or not of_length:
+            rows.append(_lacks(OUTPUTS, reasons[0] if reasons else _ABSENT, length))
+    if manifest.task == "qa" and not _of(records, AnswerRecord):
+        rows.append(_lacks(ANSWERS, _ABSENT))
     return rows
+
+
+def _lacks(check: str, reason: str, length: int | None = None) -> CheckInfo:
+    return CheckInfo(
+        check=check,
+        runtime=_OURS[0],
+        version=_OURS[1],
+        length=length,
+        status="failed",
+        evidence="host",
+        reason=reason,
+    )
 
 
 def check_outputs(records: Sequence[Record], model: Model, evidence: Evidence) -> list[CheckInfo]:
     """Run the artifact on the goldens' model inputs, length by length."""
-    runs = _of(records, RunRecord)
+    runs = run_goldens.collect(records)
     return [
-        _compare(OUTPUTS, [_case(record) for record in chosen], _limit(chosen), model, evidence)
-        for chosen in _by_length(runs)
+        _compare(OUTPUTS, cases, runs.limits[length], model, evidence)
+        for length, cases in runs.cases.items()
     ]
 
 
@@ -83,28 +114,19 @@ def check_interpreter(
     Where both are at hand this checks the interpreter, on whose word the artifact is published
     where there is no runtime.
     """
+    runs = run_goldens.collect(records)
     rows = []
-    for chosen in _by_length(_of(records, RunRecord)):
-        cases = [_interpreted(record, interpreter) for record in chosen]
-        rows.append(_compare(INTERPRETER, cases, _limit(chosen), model, "host"))
+    for length, cases in runs.cases.items():
+        interpreted = [_interpreted(case, interpreter) for case in cases]
+        rows.append(_compare(INTERPRETER, interpreted, runs.limits[length], model, "host"))
     return rows
 
 
-def _interpreted(record: RunRecord, interpreter: Runner) -> Case:
-    """Return a record's case with what the interpreter answers, cut as the record's outputs are."""
-    found = interpreter.run(inputs_of(record))
-    expected = _case(record)
-    outputs = {role: found[role][:, : value.shape[1]] for role, value in expected.outputs.items()}
-    return replace(expected, outputs=outputs)
-
-
-def _by_length(runs: Sequence[RunRecord]) -> Iterator[list[RunRecord]]:
-    for length in sorted({record.length for record in runs}):
-        yield [record for record in runs if record.length == length]
-
-
-def _limit(chosen: Sequence[RunRecord]) -> ParityLimit:
-    return ParityLimit(chosen[0].max_abs, chosen[0].min_cosine)
+def _interpreted(case: Case, interpreter: Runner) -> Case:
+    """Return a case with what the interpreter answers, cut as the case's outputs are."""
+    found = interpreter.run(case.inputs)
+    outputs = {role: found[role][:, : value.shape[1]] for role, value in case.outputs.items()}
+    return replace(case, outputs=outputs)
 
 
 def _compare(
@@ -176,19 +198,6 @@ def check_answers(records: Sequence[Record], model: Model, evidence: Evidence) -
     ]
 
 
-def inputs_of(record: RunRecord) -> dict[str, NDArray[np.int32]]:
-    """Return a record's model inputs, int32 [1, L]."""
-    return {name: np.asarray([row], np.int32) for name, row in record.inputs.items()}
-
-
-def _case(record: RunRecord) -> Case:
-    return Case(
-        length=record.length,
-        inputs=inputs_of(record),
-        outputs={role: np.asarray(rows, np.float32) for role, rows in record.outputs.items()},
-    )
-
-
 def _of(records: Iterable[Record], kind: type[_Kind]) -> list[_Kind]:
     return [record for record in records if isinstance(record, kind)]
 
@@ -202,7 +211,7 @@ def _count(check: str, total: int, wrong: list[str], runtime: tuple[str, str]) -
         limit="all",
         status="failed" if wrong or not total else "passed",
         evidence="host",
-        reason=_first(wrong) if total else "the bundle has no goldens of this kind",
+        reason=_first(wrong) if total else _ABSENT,
     )
 
 

@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ondevice import __version__
-from ondevice.errors import OnDeviceError
+from ondevice.errors import BundleError, OnDeviceError
 from ondevice.inference import Model
 from ondevice.manifest import CheckInfo, Evidence, Manifest, Status
-from ondevice.verify import compat, golden_check, lint, task_gate
-from ondevice.verify.opening import Opened
+from ondevice.verify import compat, golden_check, lint, promises, task_gate
+from ondevice.verify.opening import NOT_HERE, Opened, RunError, closed, line
 from ondevice.verify.options import REFERENCE_EXAMPLES, VerifyOptions
 
 if TYPE_CHECKING:
     from ondevice.golden_records import Record
     from ondevice.models import Checkpoint
 
-FILES, TASK, RUNTIME = "files", "task", "runtime"
+FILES, TASK, FORMAT, DELEGATION = "files", "task", "format", "delegation"
 
 
 def files(manifest: Manifest) -> CheckInfo:
@@ -46,7 +46,6 @@ def interpreter(
 ) -> list[CheckInfo]:
     """Compare runtime and interpreter, for the formats that have an interpreter."""
     from ondevice.verify import REFERENCES
-    from ondevice.verify.mil import UnknownOpError
     from ondevice.verify.runners import open_reference
 
     if manifest.artifact.target not in REFERENCES:
@@ -60,8 +59,10 @@ def interpreter(
     try:
         interpreter = open_reference(artifact.target, directory / artifact.file, roles)
         return golden_check.check_interpreter(records, opened.model, interpreter)
-    except UnknownOpError as error:
-        found = Opened(None, reason=str(error))
+    except RunError as error:
+        found = closed(error, opened.evidence)
+    except NOT_HERE as error:
+        found = closed(error, "not run")
     except OnDeviceError as error:
         found = Opened(None, "reference", "failed", f"the interpreter cannot run it: {error}")
     return [_unopened(golden_check.INTERPRETER, manifest, found)]
@@ -135,15 +136,21 @@ _COMPAT_STATUS: dict[str, Status] = {
 }
 
 
-def runtimes(directory: Path, options: VerifyOptions) -> list[CheckInfo]:
+def runtimes(directory: Path, manifest: Manifest, options: VerifyOptions) -> list[CheckInfo]:
+    """Run the goldens on the versions of runtimes that were asked for."""
     if not options.runtimes:
         return []
+    body = partial(_runtimes, directory, manifest, options)
+    return _read(promises.RUNTIME, manifest, body)
+
+
+def _runtimes(directory: Path, manifest: Manifest, options: VerifyOptions) -> list[CheckInfo]:
     rows = []
-    for found in compat.run(directory, options.runtimes):
+    for found in compat.run(directory, manifest, options.runtimes):
         prefix = f"{found.status}: " if found.status in {"wrong", "refused"} else ""
         rows.append(
             CheckInfo(
-                check=RUNTIME,
+                check=promises.RUNTIME,
                 runtime=found.runtime,
                 version=found.version,
                 length=found.length,
@@ -157,10 +164,15 @@ def runtimes(directory: Path, options: VerifyOptions) -> list[CheckInfo]:
     return rows
 
 
-def file_format(directory: Path, options: VerifyOptions) -> list[CheckInfo]:
+def file_format(directory: Path, manifest: Manifest, options: VerifyOptions) -> list[CheckInfo]:
+    """Hold what the file needs against the manifest and the runtimes that an app ships."""
+    return _read(FORMAT, manifest, partial(_file_format, directory, manifest, options))
+
+
+def _file_format(directory: Path, manifest: Manifest, options: VerifyOptions) -> list[CheckInfo]:
     return [
         CheckInfo(
-            check="format",
+            check=FORMAT,
             runtime=found.runtime,
             version=found.version,
             limit=found.limit,
@@ -168,23 +180,28 @@ def file_format(directory: Path, options: VerifyOptions) -> list[CheckInfo]:
             evidence=found.evidence,
             reason=found.reason,
         )
-        for found in lint.check(directory, options.app_runtimes)
+        for found in lint.check(directory, manifest, options.app_runtimes)
     ]
 
 
-def delegated(directory: Path, options: VerifyOptions) -> list[CheckInfo]:
+def delegated(directory: Path, manifest: Manifest, options: VerifyOptions) -> list[CheckInfo]:
+    """Count what runs in XNNPACK."""
+    return _read(DELEGATION, manifest, partial(_delegated, directory, manifest, options))
+
+
+def _delegated(directory: Path, manifest: Manifest, options: VerifyOptions) -> list[CheckInfo]:
     from ondevice.verify import delegation
 
     least = options.min_delegated
     minimum = delegation.DEFAULT_MINIMUM if least is None else least / 100.0
-    found = delegation.measure(directory, minimum)
+    found = delegation.measure(directory, manifest, minimum)
     return [
         CheckInfo(
-            check="delegation",
+            check=DELEGATION,
             runtime=found.runtime,
             version=found.version,
             length=found.length,
-            figure="" if found.figure is None else f"{100.0 * found.figure:.1f} %",
+            figure=found.shares,
             limit=found.limit,
             status=found.status,
             evidence=found.evidence,
@@ -202,10 +219,21 @@ def _guarded(
     opened: Opened,
     body: Callable[[Model, Evidence], list[CheckInfo]],
 ) -> list[CheckInfo]:
-    """Run a check on the opened artifact; where it is not open, say so in a row."""
+    """Run a check on the opened artifact; where that cannot be, say so in a row."""
     if opened.model is None:
         return [_unopened(check, manifest, opened)]
-    return body(opened.model, opened.evidence)
+    try:
+        return body(opened.model, opened.evidence)
+    except (RunError, *NOT_HERE) as error:
+        return [_unopened(check, manifest, closed(error, opened.evidence))]
+
+
+def _read(check: str, manifest: Manifest, body: Callable[[], list[CheckInfo]]) -> list[CheckInfo]:
+    """Run a check that reads the artifact's file; a file that cannot be read has failed it."""
+    try:
+        return body()
+    except BundleError as error:
+        return [_unopened(check, manifest, Opened(None, "reference", "failed", line(error)))]
 
 
 def _unopened(check: str, manifest: Manifest, opened: Opened) -> CheckInfo:

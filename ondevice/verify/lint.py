@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ondevice import bundle
-from ondevice.errors import BundleError, MissingPackageError, UserError, choices, require
+from ondevice.errors import MissingPackageError, UserError, choices
 from ondevice.manifest import Evidence, Status, Strict
-from ondevice.verify import _pte_program, _tflite_graph
 from ondevice.verify import _versions as versions
-from ondevice.verify.compat import parse_version
-from ondevice.verify.mil import package, proto
+from ondevice.verify import promises
+from ondevice.verify.file_needs import Facts, Needs, read_facts
+from ondevice.verify.pip_runtimes import is_version, parse_version, series
 
 if TYPE_CHECKING:
     from ondevice.manifest import Manifest
@@ -46,30 +45,6 @@ class LintRow(Strict):
     reason: str
 
 
-@dataclass(frozen=True)
-class Needs:
-    """The oldest version of a runtime that a file needs, and what in the file needs it."""
-
-    runtime: str
-    version: str
-    because: str
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What a file asks for.
-
-    Attributes:
-        needs: one for each runtime of the format.
-        faults: sentences about what the file claims and is not so.
-        unknown: what no table here knows; with any of it, nothing is passed.
-    """
-
-    needs: tuple[Needs, ...]
-    faults: tuple[str, ...] = ()
-    unknown: tuple[str, ...] = ()
-
-
 # The runtimes that an app may declare, and whose files they read.
 APP_RUNTIMES = {
     "tensorflow-lite": "tflite",
@@ -91,29 +66,31 @@ class AppRuntime:
     version: str
 
 
-def check(bundle_dir: Path, app_runtimes: Sequence[str] = ()) -> tuple[LintRow, ...]:
+def check(
+    bundle_dir: Path, manifest: Manifest, app_runtimes: Sequence[str] = ()
+) -> tuple[LintRow, ...]:
     """Read a bundle's artifact and hold it against its manifest and the declared runtimes.
 
     Args:
         bundle_dir: a published bundle.
+        manifest: the bundle's, its files checked already.
         app_runtimes: ``NAME==VERSION``, for example ``tensorflow-lite==2.14`` or ``iOS==16``.
 
     Raises:
         UserError: a declared runtime is unknown, or not written that way.
-        BundleError: it is not a bundle, or not as it was published, or its artifact is unreadable.
+        BundleError: the artifact is unreadable.
     """
     apps = [parse_app_runtime(text) for text in app_runtimes]
-    manifest = bundle.open_bundle(bundle_dir)
     try:
         facts = read_facts(bundle_dir / manifest.artifact.file, manifest)
     except MissingPackageError as error:
         return _not_read(manifest, apps, str(error))
-    rows = [_promise(need, manifest, facts) for need in facts.needs]
+    rows = _promises(manifest, facts)
     rows += [
         LintRow(runtime=facts.needs[0].runtime, version="", status="failed", reason=fault)
         for fault in facts.faults
     ]
-    return (*rows, *(judge(app, manifest.artifact.target, facts) for app in apps))
+    return (*rows, *(_ships(app, manifest, facts) for app in apps))
 
 
 def parse_app_runtime(text: str) -> AppRuntime:
@@ -123,7 +100,7 @@ def parse_app_runtime(text: str) -> AppRuntime:
         UserError: it is not written like that, or no such runtime is known.
     """
     name, separator, version = (part.strip() for part in text.partition("=="))
-    if not (name and separator and parse_version(version)):
+    if not (name and separator and is_version(version)):
         raise UserError(
             f"an app's runtime is given as NAME==VERSION, for example tensorflow-lite==2.14;"
             f" not '{text}'"
@@ -134,148 +111,77 @@ def parse_app_runtime(text: str) -> AppRuntime:
     return AppRuntime(known[name.lower()], version)
 
 
-def read_facts(path: Path, manifest: Manifest) -> Facts:
-    """Read what an artifact asks for.
+def _promises(manifest: Manifest, facts: Facts) -> list[LintRow]:
+    """Hold every promise of the manifest against what the file needs.
 
-    Raises:
-        BundleError: the file is unreadable.
-        MissingPackageError: the package that reads the format is not installed.
+    A runtime of the format of which the manifest promises nothing is a row that did not run.
     """
-    target = manifest.artifact.target
-    if target == "tflite":
-        return tflite_facts(_tflite_graph.read(path))
-    if target == "onnx":
-        return onnx_facts(path)
-    if target == "coreml":
-        return coreml_facts(path)
-    return executorch_facts(path, manifest.tools.get("executorch", ""))
+    promised = manifest.artifact.min_runtime
+    rows = [_promise(name, version, manifest, facts) for name, version in promised.items()]
+    for need in facts.needs:
+        if need.runtime not in promised:
+            reason = f"{_asks(need, facts)}; the manifest promises nothing of {need.runtime}"
+            app = AppRuntime(need.runtime, need.version)
+            rows.append(_app_row(app, "not_run", need.version, reason))
+    return rows
 
 
-def tflite_facts(file: _tflite_graph.File) -> Facts:
-    """Return the oldest TensorFlow Lite that has all operators, and operators that are not so."""
-    needed = {
-        (operator.name, operator.version) for graph in file.graphs for operator in graph.operators
-    }
-    releases = {
-        f"{name} version {number}": _operator_release(name, number)
-        for name, number in sorted(needed)
-    }
-    oldest = max([*releases.values(), file.min_runtime], key=parse_version)
-    causes = [what for what, at in releases.items() if at == oldest]
-    because = ", ".join(causes) or "the metadata entry min_runtime_version"
-    return Facts(
-        needs=(Needs("tensorflow-lite", oldest, because),),
-        faults=tuple(sorted({fault for graph in file.graphs for fault in _faults(graph)})),
-        unknown=tuple(what for what, at in releases.items() if not at),
-    )
+def _promise(name: str, version: str, manifest: Manifest, facts: Facts) -> LintRow:
+    app = AppRuntime(name, version)
+    if name not in APP_RUNTIMES:
+        return _app_row(app, "not_run", "", f"what '{name}' can read is not known here")
+    if not is_version(version):
+        return _app_row(app, "failed", "", f"the manifest promises {name} '{version}', no version")
+    need = _need(name, facts)
+    if APP_RUNTIMES[name] != manifest.artifact.target:
+        reason = f"the manifest promises {name}, which reads {APP_RUNTIMES[name]} artifacts"
+        return _app_row(app, "failed", "", reason)
+    row = judge(app, manifest.artifact.target, facts)
+    if row.status == "failed":
+        reason = f"the manifest promises {name} {version}, but {_asks(need, facts)}"
+        return row.model_copy(update={"reason": reason})
+    if row.status == "passed":
+        return row.model_copy(update={"reason": _asks(need, facts)})
+    return row
 
 
-def _operator_release(name: str, version: int) -> str:
-    """Return the TensorFlow Lite that first had a version of an operator; empty if unknown."""
-    releases = versions.TFLITE_OPERATORS.get(name, "").split()
-    return releases[version - 1] if 0 < version <= len(releases) else ""
+def _asks(need: Needs, facts: Facts) -> str:
+    """Say what the file needs of a runtime."""
+    if facts.unknown and not need.version:
+        return _unknown(need, facts)
+    return f"the file needs {need.runtime} {need.version} ({need.because})"
 
 
-def _faults(graph: _tflite_graph.Graph) -> list[str]:
-    faults = []
-    for operator in graph.operators:
-        needed, position = versions.TFLITE_PER_CHANNEL.get(operator.name, (0, 0))
-        if operator.version >= needed:
-            continue
-        weights = graph.tensors[operator.inputs[position]]
-        floats = graph.tensors[operator.outputs[0]].dtype == "FLOAT32"
-        if floats and weights.dtype in {"INT8", "INT4"} and weights.scales > 1:
-            faults.append(
-                f"{operator.name} claims version {operator.version} but has a scale for each"
-                f" channel, which is version {needed}: an older runtime computes nonsense from it"
-                " without an error"
-            )
-    return faults
+def _unknown(need: Needs, facts: Facts) -> str:
+    return f"not known from which {need.runtime} on: {', '.join(facts.unknown)}"
 
 
-def onnx_facts(path: Path) -> Facts:
-    """Return the oldest ONNX Runtime that reads the opset and the IR version."""
-    onnx = require("onnx", extra="onnx")
-    try:
-        model = onnx.load_model(str(path), load_external_data=False)
-    except Exception as error:
-        raise BundleError(f"'{path}' is not an ONNX file: {error}") from error
-    opset = max(
-        (entry.version for entry in model.opset_import if entry.domain in {"", "ai.onnx"}),
-        default=0,
-    )
-    releases = {
-        f"opset {opset}": versions.ONNX_OPSETS.get(opset, ""),
-        f"IR version {model.ir_version}": versions.ONNX_IR_VERSIONS.get(model.ir_version, ""),
-    }
-    foreign = {node.domain for node in model.graph.node} - {"", "ai.onnx"}
-    unknown = [name for name, release in releases.items() if not release]
-    unknown += [f"operators of {domain}" for domain in sorted(foreign)]
-    oldest = max(releases.values(), key=parse_version)
-    because = ", ".join(name for name, release in releases.items() if release == oldest)
-    return Facts((Needs("onnxruntime", oldest, because),), unknown=tuple(unknown))
+def _need(name: str, facts: Facts) -> Needs:
+    return next((one for one in facts.needs if one.runtime == name), facts.needs[0])
 
 
-def coreml_facts(path: Path) -> Facts:
-    """Return the oldest iOS and macOS that read the specification and have the operators."""
-    opened = package.open_package(path)
-    model = proto.parse_model(opened.model.read_bytes(), path.name)
-    found = {f"specification version {model.specificationVersion}": model.specificationVersion}
-    unknown = []
-    for function in model.mlProgram.functions.values():
-        opset = function.opset
-        if opset in versions.COREML_OPSETS:
-            found[f"operators of {opset}"] = versions.COREML_OPSETS[opset]
-        else:
-            unknown.append(f"operators of {opset or 'no named set'}")
-    unknown += [
-        name for name, number in found.items() if number not in versions.COREML_SPECIFICATIONS
-    ]
-    number = max(found.values())
-    ios, macos = versions.COREML_SPECIFICATIONS.get(number, ("", ""))
-    because = ", ".join(name for name, at in found.items() if at == number)
-    needs = (Needs("iOS", ios, because), Needs("macOS", macos, because))
-    return Facts(needs, unknown=tuple(sorted(set(unknown))))
+def _ships(app: AppRuntime, manifest: Manifest, facts: Facts) -> LintRow:
+    """Judge what an app ships by the file, by the promise, and by what was found wrong.
 
-
-def executorch_facts(path: Path, built_with: str) -> Facts:
-    """Return the ExecuTorch that wrote a program: the oldest that is promised to read it.
-
-    The file itself names the version of its format only, which has never changed.
+    A file that a runtime can read may still be computed wrongly by it, which only running it
+    shows: the manifest's promise and its runtime matrix know that.
     """
-    program = _pte_program.read_program(path)
-    plans = _pte_program.methods(program).values()
-    backends = {delegate.id for plan in plans for delegate in plan.delegates}
-    kernels = {operator.name.partition("::")[0] for plan in plans for operator in plan.operators}
-    because = (
-        f"written by {built_with}; an app must link {', '.join(sorted(backends))}"
-        f" and the kernels of {', '.join(sorted(kernels))}"
-    )
-    unknown = () if built_with else ("the manifest does not say which ExecuTorch wrote it",)
-    if program.version != versions.EXECUTORCH_PROGRAM:
-        unknown = (*unknown, f"program version {program.version}")
-    return Facts((Needs("executorch", built_with, because),), unknown=unknown)
-
-
-def _promise(need: Needs, manifest: Manifest, facts: Facts) -> LintRow:
-    """Hold what the manifest promises against what the file needs."""
-    promised = manifest.artifact.min_runtime.get(need.runtime)
-    sentence = f"the file needs {need.runtime} {need.version} ({need.because})"
-    status: Status = "passed"
-    if facts.unknown:
-        status = "not_run"
-        sentence = f"not known from which {need.runtime} on: {', '.join(facts.unknown)}"
-    elif promised is not None and parse_version(promised) < parse_version(need.version):
-        status = "failed"
-        sentence = f"the manifest promises {need.runtime} {promised}, but {sentence}"
-    return LintRow(
-        runtime=need.runtime,
-        version=need.version,
-        status=status,
-        evidence="not run" if status == "not_run" else "reference",
-        limit=need.version,
-        reason=sentence,
-    )
+    row = judge(app, manifest.artifact.target, facts)
+    if row.status == "failed" or APP_RUNTIMES[app.name] != manifest.artifact.target:
+        return row
+    fault = promises.latest_fault(app.name, promises.tried(manifest.checks))
+    if fault is not None and parse_version(app.version) <= parse_version(fault.version):
+        reason = (
+            f"the goldens were {fault.status} on {fault.runtime} {fault.version};"
+            f" the app has {app.name} {app.version}"
+        )
+        return _app_row(app, "failed", row.limit, reason)
+    promise = manifest.artifact.min_runtime.get(app.name, "")
+    if not is_version(promise) or parse_version(app.version) >= parse_version(promise):
+        return row
+    oldest = max(row.limit, promise, key=lambda text: parse_version(text))
+    reason = f"the manifest says right from {promise} on; the app has {app.name} {app.version}"
+    return _app_row(app, "failed", oldest, reason)
 
 
 def judge(app: AppRuntime, target: str, facts: Facts) -> LintRow:
@@ -283,7 +189,7 @@ def judge(app: AppRuntime, target: str, facts: Facts) -> LintRow:
     if APP_RUNTIMES[app.name] != target:
         reason = f"{app.name} reads {APP_RUNTIMES[app.name]} artifacts, not {target}"
         return _app_row(app, "not_run", "", reason)
-    need = next((one for one in facts.needs if one.runtime == app.name), facts.needs[0])
+    need = _need(app.name, facts)
     if target == "executorch":
         return _judge_executorch(app, need, facts)
     if app.name in versions.LITERT_TENSORFLOW:
@@ -295,8 +201,7 @@ def judge(app: AppRuntime, target: str, facts: Facts) -> LintRow:
         )
         return _app_row(app, "failed", need.version, reason)
     if facts.unknown:
-        reason = f"not known from which {need.runtime} on: {', '.join(facts.unknown)}"
-        return _app_row(app, "not_run", need.version, reason)
+        return _app_row(app, "not_run", need.version, _unknown(need, facts))
     reason = f"the file needs {need.runtime} {need.version}; the app has {app.name} {app.version}"
     return _app_row(app, "passed", need.version, reason)
 
@@ -329,16 +234,16 @@ def _judge_executorch(app: AppRuntime, need: Needs, facts: Facts) -> LintRow:
     Source: runtime/COMPATIBILITY.md, "Backward compatibility" ("a minimum of one following
     non-patch release, and possibly more"); nothing is promised for newer programs.
     """
-    has, wrote = (parse_version(text)[:2] for text in (app.version, need.version))
     if facts.unknown:
         return _app_row(app, "not_run", need.version, ", ".join(facts.unknown))
+    has, wrote = series(app.version), series(need.version)
     if has < wrote:
         reason = (
             f"the program was written by ExecuTorch {need.version}, and nothing promises that the"
             f" app's older {app.version} reads it"
         )
         return _app_row(app, "failed", need.version, reason)
-    if has[:1] == wrote[:1] and sum(has[1:]) - sum(wrote[1:]) <= 1:
+    if has[0] == wrote[0] and has[1] - wrote[1] <= 1:
         reason = f"the program was {need.because}; the app has {app.version}"
         return _app_row(app, "passed", need.version, reason)
     reason = (

@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ondevice import models
-from ondevice.errors import OnDeviceError, RuntimeUnavailableError, UserError
-from ondevice.golden_records import RunRecord
+from ondevice.errors import (
+    MissingPackageError,
+    OnDeviceError,
+    RuntimeUnavailableError,
+    UserError,
+)
 from ondevice.inference import Model
 from ondevice.manifest import Evidence, Manifest, Status
-from ondevice.verify import golden_check
+from ondevice.verify import run_goldens
+from ondevice.verify.mil.errors import UnknownOpError
+from ondevice.verify.runners import OpenedOnce
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ondevice.golden_records import Record
     from ondevice.models import Checkpoint
+    from ondevice.targets.base import Runner
     from ondevice.tokenizer import TextTokenizer
+
+# What says nothing about the artifact: something is lacking here.
+NOT_HERE = (RuntimeUnavailableError, MissingPackageError, ImportError, UnknownOpError)
+
+
+class RunError(OnDeviceError):
+    """The artifact's runtime, which is here, could not run it."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +48,49 @@ class Opened:
     evidence: Evidence = "not run"
     status: Status = "not_run"
     reason: str = ""
+
+
+@dataclass(frozen=True)
+class GuardedRunner:
+    """A runner whose errors are told from those of the code around it."""
+
+    inner: Runner
+
+    @property
+    def runtime(self) -> str:
+        """The runtime's name."""
+        return self.inner.runtime
+
+    @property
+    def version(self) -> str:
+        """The runtime's version."""
+        return self.inner.version
+
+    def run(self, inputs: Mapping[str, NDArray[np.int32]]) -> dict[str, NDArray[np.float32]]:
+        """Run one batch; see :class:`ondevice.targets.base.Runner`.
+
+        Raises:
+            RunError: the artifact cannot be run.
+        """
+        try:
+            return self.inner.run(inputs)
+        except NOT_HERE:
+            raise
+        except Exception as error:
+            raise RunError(f"it cannot be run: {line(error)}") from error
+
+
+def line(error: Exception) -> str:
+    """Return an error's text on one line, after its name if the error is not ours."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, OnDeviceError) else f"{type(error).__name__}: {text}"
+
+
+def closed(error: Exception, evidence: Evidence) -> Opened:
+    """Say what an error tells of the artifact: a fault, or nothing."""
+    if isinstance(error, NOT_HERE):
+        return Opened(None, reason=line(error))
+    return Opened(None, evidence, "failed", line(error))
 
 
 def find_checkpoint(manifest: Manifest, model: str | None) -> tuple[Checkpoint | None, str]:
@@ -49,7 +108,10 @@ def find_checkpoint(manifest: Manifest, model: str | None) -> tuple[Checkpoint |
         return None, f"the checkpoint '{manifest.model.source}' is not here; name it with --model"
     if importlib.util.find_spec("torch") is None:
         return None, "PyTorch is not installed; type: pip install 'ondevice[checkpoint]'"
-    checkpoint = models.load(model or name, manifest.task)
+    try:
+        checkpoint = models.load(model or name, manifest.task)
+    except MissingPackageError as error:
+        return None, str(error)
     if checkpoint.sha256 == manifest.model.sha256:
         return checkpoint, ""
     if model is not None:
@@ -61,32 +123,21 @@ def find_checkpoint(manifest: Manifest, model: str | None) -> tuple[Checkpoint |
 
 
 def open_artifact(
-    directory: Path, manifest: Manifest, tokenizer: TextTokenizer, records: Sequence[Record]
+    artifact: OpenedOnce, manifest: Manifest, tokenizer: TextTokenizer, records: Sequence[Record]
 ) -> Opened:
     """Load the artifact in its runtime, or in its format's interpreter, and run it once a length.
 
     What it answers is not looked at; an artifact that cannot be run is a fault, a runtime that
     is not here is none.
     """
-    from ondevice.verify.mil import UnknownOpError
-    from ondevice.verify.runners import open_runner
-
-    artifact = manifest.artifact
-    roles = [output.role for output in artifact.outputs]
     evidence: Evidence = "host"
     try:
-        runner, evidence = open_runner(artifact.target, directory / artifact.file, roles)
-        first: dict[int, RunRecord] = {}
-        for golden in records:
-            if isinstance(golden, RunRecord):
-                first.setdefault(golden.length, golden)
-        for golden in first.values():
-            runner.run(golden_check.inputs_of(golden))
-    except (RuntimeUnavailableError, UnknownOpError) as error:
-        # Neither says anything about the artifact.
-        return Opened(None, reason=str(error))
+        opened, evidence = artifact.runner
+        runner = GuardedRunner(opened)
+        for cases in run_goldens.collect(records).cases.values():
+            runner.run(cases[0].inputs)
+    except (RunError, *NOT_HERE) as error:
+        return closed(error, evidence)
     except Exception as error:  # noqa: BLE001 - runtimes raise anything
-        text = " ".join(str(error).split())
-        reason = text if isinstance(error, OnDeviceError) else f"{type(error).__name__}: {text}"
-        return Opened(None, evidence, "failed", f"it cannot be run: {reason}")
+        return closed(RunError(f"it cannot be run: {line(error)}"), evidence)
     return Opened(Model(manifest, tokenizer, runner), evidence)

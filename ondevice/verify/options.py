@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ondevice.errors import UserError
-from ondevice.verify import compat, lint
+from ondevice.verify import lint, pip_runtimes
 
 # The reference interpreter is slow, so it is asked fewer questions unless told otherwise.
 REFERENCE_EXAMPLES = 40
@@ -47,7 +47,7 @@ class VerifyOptions:
             UserError: an option makes no sense, or its file is not there.
         """
         for text in self.runtimes:
-            compat.parse_requirement(text)
+            pip_runtimes.parse_requirement(text)
         for text in self.app_runtimes:
             lint.parse_app_runtime(text)
         if self.data is not None and not self.data.is_file():

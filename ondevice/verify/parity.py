@@ -33,11 +33,16 @@ DEAD_SHARE = 1e-2
 
 @dataclass(frozen=True)
 class Difference:
-    """How far the outputs at one length are from the checkpoint's, over all roles and cases."""
+    """How far the outputs at one length are from the checkpoint's, over all roles and cases.
+
+    `norm` is the largest relative difference between the norms of two outputs, to which a cosine
+    is blind.
+    """
 
     max_abs: float
     cosine: float
     reason: str = ""
+    norm: float = 0.0
 
 
 def check(
@@ -100,7 +105,7 @@ def not_run(
 
 def compare(actual: Sequence[Outputs], cases: Sequence[Case], task: str) -> Difference:
     """Compare outputs with the checkpoint's; `actual` is in the order of `cases`."""
-    max_abs, cosine = 0.0, 1.0
+    max_abs, cosine, norm = 0.0, 1.0, 0.0
     for role in cases[0].outputs:
         pairs = list(zip(actual, cases, strict=True))
         reason = _malformed(role, pairs)
@@ -111,9 +116,11 @@ def compare(actual: Sequence[Outputs], cases: Sequence[Case], task: str) -> Diff
         for one, other in zip(ours, theirs, strict=True):
             max_abs = max(max_abs, float(np.abs(one - other).max()))
             cosine = min(cosine, _cosine(one, other))
+            norm = max(norm, _norm_difference(one, other))
         if _spread(ours) <= DEAD_SHARE * _spread(theirs):
-            return Difference(max_abs, cosine, f"'{role}' is dead: the same for every input")
-    return Difference(max_abs, cosine)
+            reason = f"'{role}' is dead: the same for every input"
+            return Difference(max_abs, cosine, reason, norm)
+    return Difference(max_abs, cosine, "", norm)
 
 
 def _malformed(role: str, pairs: Sequence[tuple[Outputs, Case]]) -> str:
@@ -145,6 +152,13 @@ def _cosine(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
     return float((one * other).sum()) / norms if norms else float(np.array_equal(one, other))
 
 
+def _norm_difference(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    ours, theirs = float(np.linalg.norm(one)), float(np.linalg.norm(other))
+    if theirs == 0.0:
+        return 0.0 if ours == 0.0 else np.inf
+    return abs(ours / theirs - 1.0)
+
+
 def _spread(values: Sequence[NDArray[np.float64]]) -> float:
     """Return how much each value varies over tokens and texts."""
     return float(np.concatenate(values).std(axis=0).mean())
@@ -155,6 +169,9 @@ def _judge(difference: Difference, limit: ParityLimit) -> str:
         return f"differs by up to {difference.max_abs:.2g}, the limit is {limit.max_abs:g}"
     if limit.min_cosine is not None and difference.cosine < limit.min_cosine:
         return f"cosine {difference.cosine:.4f}, the limit is {limit.min_cosine:g}"
+    most = limit.max_norm_difference
+    if most is not None and difference.norm > most:
+        return f"norms differ by {100 * difference.norm:.3g} %, the limit is {100 * most:.3g} %"
     return ""
 
 
@@ -165,6 +182,8 @@ def describe(limit: ParityLimit) -> str:
         parts.append(f"max abs ≤ {limit.max_abs:g}")
     if limit.min_cosine is not None:
         parts.append(f"cosine ≥ {limit.min_cosine:g}")
+    if limit.max_norm_difference is not None:
+        parts.append(f"norm ±{100 * limit.max_norm_difference:.0f} %")
     return ", ".join(parts)
 
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
 import json
 import shutil
 
 import pytest
 
 from ondevice import bundle, cli
-from ondevice.errors import RuntimeUnavailableError, UserError
+from ondevice.errors import MissingPackageError, RuntimeUnavailableError, UserError
 from ondevice.manifest import CheckInfo
 from ondevice.targets import TARGETS
-from ondevice.verify import check
+from ondevice.verify import check, delegation, golden_check, reference
+from ondevice.verify._pte_program import Step
 from tests.conftest import make_checkpoint
 from tests.requirements import need
-from tests.verify.broken import lower_broken, publish, with_artifact
+from tests.verify.broken import lower_broken, publish, sign, with_artifact
 
 COLUMNS = ["check", "runtime", "length", "figure", "limit", "status", "evidence"]
 
@@ -45,14 +47,14 @@ def verify(place, *arguments):
 
 def test_it_prints_one_table_and_writes_it_to_the_manifest(place, model, capsys):
     before = bundle.read_manifest(place)
-    assert before.checks == ()
     assert verify(place, "--model", model, "--examples", 10) == 0
     captured = capsys.readouterr()
     lines = captured.out.splitlines()
     assert lines[0].split() == COLUMNS
     manifest = bundle.open_bundle(place)
     card = {bundle.CARD_FILE: before.files[bundle.CARD_FILE]}
-    plain = manifest.model_copy(update={"checks": (), "files": {**manifest.files, **card}})
+    old = {"checks": before.checks, "files": {**manifest.files, **card}}
+    plain = manifest.model_copy(update=old)
     assert plain == before
     found = {row.check for row in manifest.checks}
     assert found >= {
@@ -75,6 +77,39 @@ def test_it_prints_one_table_and_writes_it_to_the_manifest(place, model, capsys)
     assert "Loading" not in captured.err
 
 
+def test_a_build_notes_what_it_checked(published):
+    found = {row.check: row.status for row in bundle.open_bundle(published).checks}
+    assert found == {
+        "goldens: tokens": "passed",
+        "goldens: windows": "passed",
+        "goldens: spans": "passed",
+        "goldens: outputs": "passed",
+        "goldens: answers": "passed",
+        "format": "passed",
+        "delegation": "not_run",
+    }
+    card = (published / bundle.CARD_FILE).read_text(encoding="utf-8")
+    assert "| goldens: answers | onnxruntime" in card
+
+
+def test_a_build_that_misses_a_check_is_not_published(model, tmp_path, monkeypatch, capsys):
+    wrong = CheckInfo(
+        check="goldens: answers",
+        runtime="onnxruntime",
+        version="1",
+        status="failed",
+        evidence="host",
+        reason="it answers 'no'",
+    )
+    monkeypatch.setattr(golden_check, "check_answers", lambda *_: [wrong])
+    arguments = ["--model", model, "--target", "onnx", "--scheme", "fp32", "--lengths", 16]
+    given = ["build", *map(str, arguments), "--out", str(tmp_path / "out")]
+    assert cli.main(given) == 3
+    captured = capsys.readouterr()
+    assert "failed its checks (goldens: answers: it answers 'no')" in captured.err
+    assert not (tmp_path / "out").exists()
+
+
 def test_verifying_again_replaces_the_rows(place, capsys):
     assert verify(place) == 0
     first = bundle.open_bundle(place).checks
@@ -86,7 +121,16 @@ def test_verifying_again_replaces_the_rows(place, capsys):
 def test_json_is_one_document(place, model, capsys):
     assert verify(place, "--model", model, "--examples", 5, "--json") == 0
     document = json.loads(capsys.readouterr().out)
-    assert document["passed"] is True
+    statuses = [row["status"] for row in document["checks"]]
+    assert document["failed"] is False
+    assert document["counts"] == {
+        "passed": statuses.count("passed"),
+        "failed": 0,
+        "not_run": statuses.count("not_run"),
+    }
+    # The drop of random weights and the placement of ONNX did not run: no word says they passed.
+    assert document["counts"]["not_run"] >= 2
+    assert "passed" not in document
     assert [row["check"] for row in document["checks"]] == [
         row.check for row in bundle.open_bundle(place).checks
     ]
@@ -165,8 +209,9 @@ def test_a_changed_byte_is_refused_with_the_files_name(place, capsys):
     with (place / "model.onnx").open("r+b") as stream:
         stream.seek(100)
         stream.write(b"\xff")
+    before = bundle.read_manifest(place)
     refused(verify(place), "'model.onnx' in", capsys)
-    assert bundle.read_manifest(place).checks == ()
+    assert bundle.read_manifest(place) == before
 
 
 @pytest.mark.parametrize(
@@ -241,6 +286,18 @@ def test_the_runtime_matrix_becomes_min_runtime(place):
     assert same == manifest.files
 
 
+def test_a_fault_is_told_by_the_exit_code_where_it_cannot_be_written_down(
+    place, model, monkeypatch, capsys
+):
+    def unwritable(*_: object) -> None:
+        raise UserError("cannot write the bundle")
+
+    monkeypatch.setattr(check, "record", unwritable)
+    assert verify(place, "--app-runtime", "onnxruntime==1.2") == 3
+    assert "cannot write the bundle" in capsys.readouterr().err
+    assert verify(place) == 2
+
+
 def test_a_bundle_that_was_built_anew_is_left_alone(place):
     manifest = bundle.read_manifest(place)
     other = manifest.artifact.model_copy(update={"sha256": "0" * 64})
@@ -258,19 +315,38 @@ def test_a_link_to_a_bundle_stays_a_link(place, tmp_path):
     assert bundle.open_bundle(place).checks
 
 
+def test_what_an_earlier_matrix_found_stays_until_it_is_run_again(place):
+    """The promise rests on it: without the row, nobody could say why."""
+    first = [
+        tried("onnxruntime", "1.17.0", "failed", "wrong: x"),
+        tried("onnxruntime", "1.18", "passed"),
+    ]
+    check.record(place, bundle.read_manifest(place), first)
+    check.record(place, bundle.open_bundle(place), [])
+    assert bundle.open_bundle(place).checks == tuple(first)
+    again = [
+        tried("onnxruntime", "1.17.0", "not_run", "no network"),
+        tried("onnxruntime", "1.18", "passed"),
+    ]
+    changed = check.record(place, bundle.open_bundle(place), again)
+    assert changed.checks == (*again, first[0])
+    assert changed.artifact.min_runtime == {"onnxruntime": "1.18"}
+
+
 def test_without_a_matrix_min_runtime_stays(place):
     manifest = bundle.read_manifest(place)
     check.record(place, manifest, [])
     assert bundle.open_bundle(place).artifact == manifest.artifact
 
 
-def test_the_card_says_whether_it_was_verified(place, model):
+@pytest.mark.parametrize("again", [False, True])
+def test_the_card_says_what_was_checked(place, model, again):
     path = place / bundle.CARD_FILE
-    assert "has not been run on this bundle" in path.read_text(encoding="utf-8")
-    verify(place, "--model", model, "--examples", 5)
+    if again:
+        verify(place, "--model", model, "--examples", 5)
     rows = bundle.open_bundle(place).checks
+    assert ("task: answer flips" in {row.check for row in rows}) == again
     lines = path.read_text(encoding="utf-8").splitlines()
-    assert "has not been run" not in "".join(lines)
     for row in rows:
         length = "–" if row.length is None else str(row.length)
         start = f"| {row.check} | {row.runtime} {row.version}".rstrip() + f" | {length} | "
@@ -286,6 +362,208 @@ def test_a_manifest_from_before_this_command_is_read(place):
     del document["checks"]
     path.write_text(json.dumps(document), encoding="utf-8")
     assert bundle.open_bundle(place).checks == ()
+
+
+# A check does not disappear.
+
+
+def rewrite_goldens(place, keep):
+    """Leave only the goldens that `keep` takes; every hash is in order."""
+    path = place / bundle.GOLDEN_FILE
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+    changed = [keep(json.loads(line)) for line in lines]
+    kept = [json.dumps(record) + "\n" for record in changed if record is not None]
+    path.write_text("".join(kept), encoding="utf-8")
+    return sign(place, bundle.read_manifest(place))
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("tokenize", ["goldens: tokens"]),
+        ("window", ["goldens: windows"]),
+        ("decode", ["goldens: spans"]),
+        ("run", ["goldens: outputs", "goldens: outputs"]),
+        ("answer", ["goldens: answers"]),
+    ],
+)
+def test_a_kind_of_golden_that_is_missing_has_failed(place, kind, names, capsys):
+    rewrite_goldens(place, lambda record: None if record["kind"] == kind else record)
+    assert verify(place) == 3
+    failed = [row for row in bundle.open_bundle(place).checks if row.status == "failed"]
+    assert [row.check for row in failed] == names
+    assert {row.reason for row in failed} == {"the bundle has no goldens of this kind"}
+
+
+def test_a_length_without_a_golden_has_failed(place, capsys):
+    rewrite_goldens(place, lambda record: None if record.get("length") == 16 else record)
+    assert verify(place) == 3
+    (row,) = [row for row in bundle.open_bundle(place).checks if row.status == "failed"]
+    assert (row.check, row.length) == ("goldens: outputs", 16)
+
+
+def test_goldens_that_allow_more_than_the_scheme_have_failed(place, capsys):
+    def loosen(record):
+        return {**record, "max_abs": 5.0} if record["kind"] == "run" else record
+
+    rewrite_goldens(place, loosen)
+    assert verify(place) == 3
+    reasons = {row.reason for row in bundle.open_bundle(place).checks if row.status == "failed"}
+    (reason,) = reasons
+    assert reason == "its goldens allow max abs ≤ 5, while fp32 promises max abs ≤ 0.0001"
+
+
+@pytest.mark.parametrize(
+    "change", [{"max_abs": None, "min_cosine": None}, {"length": 15}, {"valid": 99}]
+)
+def test_a_golden_that_does_not_fit_itself_is_refused(place, capsys, change):
+    def spoil(record):
+        return {**record, **change} if record["kind"] == "run" else record
+
+    rewrite_goldens(place, spoil)
+    refused(verify(place), "is not a golden: run: ", capsys)
+
+
+def test_a_damaged_artifact_has_failed_and_the_table_is_whole(place, capsys):
+    path = place / "model.onnx"
+    path.write_bytes(path.read_bytes()[:5000])
+    sign(place, bundle.read_manifest(place))
+    assert verify(place) == 3
+    rows = {row.check: row for row in bundle.open_bundle(place).checks}
+    assert rows["format"].status == rows["goldens: outputs"].status == "failed"
+    assert "is not an ONNX file" in rows["format"].reason
+    assert rows["goldens: tokens"].status == "passed"
+
+
+def test_a_length_that_the_file_refuses_later_has_failed_and_nothing_is_lost(
+    place, model, monkeypatch, capsys
+):
+    real = TARGETS["onnx"].load
+
+    class Tired:
+        """Takes the first question of each length, as opening asks it, and no other."""
+
+        def __init__(self, runner):
+            self.runner, self.runtime, self.version = runner, runner.runtime, runner.version
+            self.seen = set()
+
+        def run(self, inputs):
+            length = inputs["input_ids"].shape[1]
+            if length in self.seen:
+                raise RuntimeError("out of memory")
+            self.seen.add(length)
+            return self.runner.run(inputs)
+
+    tired = dataclasses.replace(
+        TARGETS["onnx"], load=lambda *given, **named: Tired(real(*given, **named))
+    )
+    monkeypatch.setitem(TARGETS, "onnx", tired)
+    assert verify(place, "--model", model, "--examples", 3) == 3
+    rows = {row.check: row for row in bundle.open_bundle(place).checks}
+    for name in ("goldens: outputs", "goldens: answers", "task"):
+        assert rows[name].status == "failed"
+        assert rows[name].reason == "it cannot be run: RuntimeError: out of memory"
+    assert rows["format"].status == "passed"
+
+
+def test_a_package_that_is_missing_is_no_fault_of_the_artifact(place, model, monkeypatch, capsys):
+    def missing(*_: object, **__: object) -> None:
+        raise MissingPackageError("the package 'coremltools' is not installed")
+
+    monkeypatch.setattr(reference, "load_model", missing)
+    monkeypatch.setitem(TARGETS, "onnx", dataclasses.replace(TARGETS["onnx"], load=missing))
+    assert verify(place, "--model", model) == 0
+    rows = {row.check: row for row in bundle.open_bundle(place).checks}
+    for name in ("goldens: outputs", "goldens: answers", "task"):
+        assert (rows[name].status, rows[name].evidence) == ("not_run", "not run")
+        assert "'coremltools' is not installed" in rows[name].reason
+
+
+def test_the_task_gate_needs_packages_of_its_own(place, model, monkeypatch, capsys):
+    def missing(*_: object) -> None:
+        raise ModuleNotFoundError("No module named 'sklearn'")
+
+    monkeypatch.setattr(reference, "load_model", missing)
+    assert verify(place, "--model", model) == 0
+    rows = {row.check: row for row in bundle.open_bundle(place).checks}
+    assert rows["task"].status == "not_run"
+    assert rows["goldens: outputs"].status == "passed"
+
+
+# The options reach their checks, and what misses its limit ends with 3.
+
+
+def only(place, check_name):
+    return [row for row in bundle.open_bundle(place).checks if row.check == check_name]
+
+
+def test_a_runtime_that_is_named_is_run(place, published, tmp_path, capsys):
+    here = f"onnxruntime=={importlib.metadata.version('onnxruntime')}"
+    assert verify(place, "--runtime", here) == 0
+    assert [(row.length, row.status) for row in only(place, "runtime")] == [
+        (16, "passed"),
+        (32, "passed"),
+    ]
+    rewrite_goldens(place, exchange_outputs)
+    assert verify(place, "--runtime", here) == 3
+    assert {row.status for row in only(place, "runtime")} == {"failed"}
+    assert only(place, "runtime")[0].reason.startswith("wrong: differs by up to")
+    assert bundle.open_bundle(place).artifact.min_runtime == {}
+
+
+def exchange_outputs(record):
+    if record["kind"] != "run":
+        return record
+    start, end = record["outputs"]["start"], record["outputs"]["end"]
+    return {**record, "outputs": {"start": end, "end": start}}
+
+
+def test_a_runtime_that_an_app_ships_is_judged(place, capsys):
+    assert verify(place, "--app-runtime", "onnxruntime==1.20") == 0
+    assert verify(place, "--app-runtime", "onnxruntime==1.16") == 3
+    row = only(place, "format")[-1]
+    assert (row.runtime, row.version, row.status) == ("onnxruntime", "1.16", "failed")
+    assert "opset 20 came with onnxruntime 1.17" in row.reason
+
+
+def test_the_share_in_xnnpack_has_an_option(place, monkeypatch, capsys):
+    """On a made-up count: ONNX has none of its own, and lowering another target takes long."""
+    monkeypatch.delitem(delegation.NOT_APPLICABLE, "onnx")
+    steps = [Step("FULLY_CONNECTED", 97, inside=True), Step("BATCH_MATMUL", 3), Step("CAST", 0)]
+    monkeypatch.setattr(
+        delegation, "_count_program", lambda *_: delegation.count(steps, "x", "1", 32)
+    )
+    assert verify(place) == 0
+    assert "passed: delegation, x 1 at length 32: outside XNNPACK: BATCH" in capsys.readouterr().out
+    assert verify(place, "--min-delegated", 98) == 3
+    (row,) = only(place, "delegation")
+    assert (row.figure, row.limit) == ("MACs 97.0 %, ops 33 %", "MACs in XNNPACK ≥ 98 %")
+
+
+def test_flips_have_an_option(published, model, tmp_path, capsys):
+    def scale(module):
+        module.layers[0].attention.output.weight.data *= 1.5
+
+    artifact = lower_broken(model, scale, "onnx", "fp32", tmp_path / "model.onnx")
+    place = with_artifact(published, tmp_path / "bundle", artifact)
+    status = {}
+    for most in (100, 0):
+        assert verify(place, "--model", model, "--examples", 8, "--max-flips", most) == 3
+        (row,) = only(place, "task: answer flips")
+        assert row.limit == f"≤ {most} %"
+        status[most] = row.status
+    assert status == {100: "passed", 0: "failed"}
+
+
+def test_cosines_of_embeddings_have_an_option(tiny, tmp_path, capsys):
+    need("onnx")
+    model = tiny("bert", "embed")
+    place = publish(model, tmp_path / "out", "onnx", "int8", lengths=(32,))
+    for least, code, status in ((0.5, 0, "passed"), (1.0, 3, "failed")):
+        arguments = ["--model", model, "--max-flips", 100, "--min-cosine", least]
+        assert verify(place, *arguments) == code
+        (row,) = only(place, "task: cosine")
+        assert (row.limit, row.status) == (f"mean cosine ≥ {least:g}", status)
 
 
 @pytest.mark.parametrize("task", ["classify", "tokens", "embed"])

@@ -45,6 +45,13 @@ def with_artifact(place: Path, copy: Path, artifact: Path) -> Path:
     return sign(copy, manifest)
 
 
+def promising(place: Path, min_runtime: dict[str, str]) -> Path:
+    """Make a bundle promise other runtimes."""
+    manifest = bundle.read_manifest(place)
+    artifact = manifest.artifact.model_copy(update={"min_runtime": min_runtime})
+    return sign(place, manifest.model_copy(update={"artifact": artifact}))
+
+
 def sign(place: Path, manifest: Manifest) -> Path:
     """Write a manifest with the hashes of the files as they are now."""
     digest, size = bundle.hash_artifact(place / manifest.artifact.file)

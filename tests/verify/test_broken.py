@@ -138,6 +138,32 @@ def test_one_wrong_int8_block_is_caught(good, tiny, tmp_path):
     assert FLIPS in failed(rows)
 
 
+@pytest.mark.slow
+def test_one_wrong_int4_block_is_caught(good, tiny, tmp_path):
+    """One block of 32 weights has another scale: a bit of its exponent is wrong."""
+    model = tiny("bert", "qa")
+    place = good("onnx", "int4")
+    assert not failed(verify(place, model)) & {OUTPUTS, ANSWERS, "goldens: tokens", "format"}
+    artifact = spoil_one_scale(place / "model.onnx", tmp_path / "model.onnx")
+    rows = verify(with_artifact(place, tmp_path / "bundle", artifact), model)
+    assert OUTPUTS in failed(rows)
+    assert {row.length for row in rows if row.check == OUTPUTS} == set(LENGTHS)
+
+
+def spoil_one_scale(source, path):
+    """Multiply the scale of one block of the first 4-bit matrix by 2^10."""
+    import onnx
+
+    program = onnx.load(source)
+    node = next(one for one in program.graph.node if one.op_type == "MatMulNBits")
+    tensor = next(one for one in program.graph.initializer if one.name == node.input[2])
+    scales = onnx.numpy_helper.to_array(tensor).copy()
+    scales.reshape(-1)[0] *= 1024
+    tensor.CopyFrom(onnx.numpy_helper.from_array(scales, tensor.name))
+    onnx.save(program, path)
+    return path
+
+
 def spoil_one_block(source, path):
     """Turn the sign of 16 by 16 weights of one matrix; every other number stays."""
     import onnx

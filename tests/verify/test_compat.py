@@ -14,12 +14,22 @@ import pytest
 from ondevice import bundle
 from ondevice.errors import BundleError, RuntimeUnavailableError, UserError
 from ondevice.schemes import ParityLimit
-from ondevice.targets import tflite
-from ondevice.verify import _environments, _isolated, compat, parity
+from ondevice.targets import _tflite_schemes, tflite
+from ondevice.verify import (
+    _environments,
+    _isolated,
+    _runner,
+    compat,
+    parity,
+    pip_runtimes,
+    promises,
+)
 from ondevice.verify._isolated import Outcome
-from ondevice.verify.compat import CompatRow, Requirement
+from ondevice.verify.pip_runtimes import Requirement
+from ondevice.verify.promises import Tried
 from ondevice.verify.reference import Case
-from tests.verify.published import LENGTHS, copy_of, published
+from tests.verify.broken import sign
+from tests.verify.published import LENGTHS, copy_of, published, unguarded_int8
 
 __all__ = ["published"]
 
@@ -41,9 +51,18 @@ def installed(package):
     return f"{package}=={importlib.metadata.version(package).split('+')[0]}"
 
 
+def run(directory, runtimes, **options):
+    return compat.run(directory, bundle.open_bundle(directory), runtimes, **options)
+
+
+def min_runtime(promised, rows):
+    tried = [Tried(row.runtime, row.version, row.status) for row in rows]
+    return promises.min_runtime(promised, tried)
+
+
 def run_or_skip(directory, *runtimes):
     """Run the matrix; skip, and say so, where a runtime could not be had."""
-    rows = compat.run(directory, runtimes)
+    rows = run(directory, runtimes)
     missing = {row.reason for row in rows if row.status == "not_run"}
     if missing:
         reason = f"NOT TESTED, a runtime could not be had: {'; '.join(missing)}"
@@ -59,40 +78,48 @@ def run_or_skip(directory, *runtimes):
 @pytest.mark.parametrize("text", ["tflite-runtime", "tflite-runtime==", "onnxruntime>=1.17", "=="])
 def test_a_runtime_without_a_version_is_refused(text):
     with pytest.raises(UserError, match=r"NAME==VERSION, for example tflite-runtime==2\.14\.0"):
-        compat.parse_requirement(text)
+        pip_runtimes.parse_requirement(text)
 
 
 def test_an_option_for_pip_is_no_version():
     with pytest.raises(UserError, match="NAME==VERSION"):
-        compat.parse_requirement("onnxruntime==1.17 --index-url=http://example.org")
+        pip_runtimes.parse_requirement("onnxruntime==1.17 --index-url=http://example.org")
 
 
 def test_an_unknown_runtime_is_refused_with_those_that_are_known():
     with pytest.raises(UserError, match="unknown runtime 'coreml'; runtimes: tflite-runtime, ai-e"):
-        compat.parse_requirement("coreml==9.0")
+        pip_runtimes.parse_requirement("coreml==9.0")
 
 
 def test_names_are_read_as_pip_reads_them():
-    assert compat.parse_requirement("TFLite_Runtime == 2.14.0") == Requirement(
+    assert pip_runtimes.parse_requirement("TFLite_Runtime == 2.14.0") == Requirement(
         "tflite-runtime", "2.14.0"
     )
 
 
 @pytest.mark.parametrize(
-    ("older", "newer"), [("2.9", "2.14.0"), ("1.4", "1.4.1"), ("2.14", "2.14.4"), ("1.9", "1.10")]
+    ("older", "newer"),
+    [
+        ("2.9", "2.14.0"),
+        ("1.4", "1.4.1"),
+        ("2.14", "2.14.4"),
+        ("1.9", "1.10"),
+        ("1.20.0rc1", "1.20.0"),
+        ("", "0.1"),
+    ],
 )
 def test_versions_compare_by_number(older, newer):
-    assert compat.parse_version(older) < compat.parse_version(newer)
+    assert pip_runtimes.parse_version(older) < pip_runtimes.parse_version(newer)
 
 
 def test_trailing_zeros_and_build_tags_do_not_tell_versions_apart():
-    assert compat.parse_version("2.14") == compat.parse_version("2.14.0")
-    assert compat.parse_version("1.5.1+cpu") == compat.parse_version("1.5.1")
+    assert pip_runtimes.parse_version("2.14") == pip_runtimes.parse_version("2.14.0")
+    assert pip_runtimes.parse_version("1.5.1+cpu") == pip_runtimes.parse_version("1.5.1")
 
 
 def test_bad_runtimes_are_refused_before_anything_runs(tmp_path):
     with pytest.raises(UserError, match="unknown runtime"):
-        compat.run(tmp_path / "no-bundle", [OLD, "torch==2.0"])
+        compat.run(tmp_path / "no-bundle", None, [OLD, "torch==2.0"])
 
 
 # How answers are judged.
@@ -166,16 +193,9 @@ def test_what_gave_no_answer_has_no_figure(status, evidence):
 def rows(**statuses):
     """Rows from version to the statuses of its lengths, for example v2_14='passed wrong'."""
     return [
-        CompatRow(
-            runtime="tflite-runtime",
-            version=name.removeprefix("v").replace("_", "."),
-            length=length,
-            status=status,
-            evidence="host",
-            limit="",
-        )
+        Tried("tflite-runtime", name.removeprefix("v").replace("_", "."), status)
         for name, given in statuses.items()
-        for length, status in enumerate(given.split(), 1)
+        for status in given.split()
     ]
 
 
@@ -196,7 +216,7 @@ def rows(**statuses):
 )
 def test_the_oldest_version_that_passed_and_none_failed_after(statuses, oldest):
     expected = {} if oldest is None else {"tflite-runtime": oldest}
-    assert compat.min_runtime({}, rows(**statuses)) == expected
+    assert min_runtime({}, rows(**statuses)) == expected
 
 
 @pytest.mark.parametrize(
@@ -214,7 +234,23 @@ def test_the_oldest_version_that_passed_and_none_failed_after(statuses, oldest):
 def test_a_promise_changes_only_where_it_is_contradicted(promise, statuses, oldest):
     expected = {"onnxruntime": "1.17"} | ({} if oldest is None else {"tflite-runtime": oldest})
     promised = {"onnxruntime": "1.17", "tflite-runtime": promise}
-    assert compat.min_runtime(promised, rows(**statuses)) == expected
+    assert min_runtime(promised, rows(**statuses)) == expected
+
+
+@pytest.mark.parametrize(
+    ("promise", "statuses", "oldest"),
+    [
+        ("2.9", {"v2_14": "wrong"}, None),
+        ("2.9", {"v2_14": "refused", "v2_15": "passed"}, "2.15"),
+        ("2.18", {"v2_14": "refused"}, "2.18"),  # below the promise, as it says
+        ("2.9", {"v2_8": "passed"}, "2.9"),  # what one package can says little of another
+        ("2.9", {"v2_14": "not_run"}, "2.9"),
+    ],
+)
+def test_a_fault_of_tflite_runtime_is_one_of_tensorflow_lite(promise, statuses, oldest):
+    """They are the same code under the same numbers."""
+    found = promises.min_runtime({"tensorflow-lite": promise}, rows(**statuses))
+    assert found.get("tensorflow-lite") == oldest
 
 
 # The goldens.
@@ -256,16 +292,16 @@ def test_goldens_are_the_cases_that_the_artifact_was_checked_with(published):
     ],
 )
 def test_the_installed_runtime_passes(published, target, scheme, package):
-    found = compat.run(published(target, scheme), [installed(package)])
+    found = run(published(target, scheme), [installed(package)])
     assert [row.length for row in found] == list(LENGTHS[target])
     assert {(row.status, row.reason) for row in found} == {("passed", "")}
     assert all(row.figure is not None for row in found)
     version = installed(package).split("==")[1]
-    assert compat.min_runtime({}, found) == {package: version}
+    assert min_runtime({}, found) == {package: version}
 
 
 def test_a_runtime_of_another_format_is_not_run(published):
-    found = compat.run(published("tflite", "fp32"), ["onnxruntime==1.17.0"])
+    found = run(published("tflite", "fp32"), ["onnxruntime==1.17.0"])
     assert {row.status for row in found} == {"not_run"}
     assert {row.reason for row in found} == {"onnxruntime runs onnx artifacts, not tflite"}
 
@@ -275,19 +311,16 @@ def test_an_altered_bundle_is_refused(published, tmp_path):
     with (altered / "model.tflite").open("ab") as stream:
         stream.write(b"x")
     with pytest.raises(BundleError, match=r"'model\.tflite'.* differs from its hash"):
-        compat.run(altered, [installed("ai-edge-litert")])
+        run(altered, [installed("ai-edge-litert")])
 
 
-def republish(directory):
+def resigned(directory):
     """Make a bundle's manifest fit its altered files."""
-    manifest = bundle.read_manifest(directory)
-    files = bundle.list_files(directory)
-    bundle.write_manifest(directory, manifest.model_copy(update={"files": files}))
-    return directory
+    return sign(directory, bundle.read_manifest(directory))
 
 
-def test_exchanged_weights_are_wrong(published, tmp_path):
-    """The artifact of another bundle: the same shapes, other numbers in the goldens."""
+def test_exchanged_outputs_are_wrong(published, tmp_path):
+    """Start is end and end is start in the goldens: the same shapes, other numbers."""
     altered = copy_of(published("tflite", "fp32"), tmp_path / "altered")
     path = altered / bundle.GOLDEN_FILE
     path.write_text(
@@ -297,15 +330,15 @@ def test_exchanged_weights_are_wrong(published, tmp_path):
         .replace('"was":', '"end":'),
         encoding="utf-8",
     )
-    found = compat.run(republish(altered), [installed("ai-edge-litert")])
+    found = run(resigned(altered), [installed("ai-edge-litert")])
     assert {row.status for row in found} == {"wrong"}
-    assert compat.min_runtime({}, found) == {}
+    assert min_runtime({}, found) == {}
 
 
 def test_a_damaged_artifact_is_refused_with_the_runtimes_reason(published, tmp_path):
     altered = copy_of(published("onnx", "fp32"), tmp_path / "altered")
     (altered / "model.onnx").write_bytes((altered / "model.onnx").read_bytes()[:5000])
-    found = compat.run(republish(altered), [installed("onnxruntime")])
+    found = run(resigned(altered), [installed("onnxruntime")])
     assert {row.status for row in found} == {"refused"}
     assert "cannot load 'model.onnx'" in found[0].reason, "and not where the bundle lay"
 
@@ -318,7 +351,7 @@ def test_a_damaged_artifact_is_refused_with_the_runtimes_reason(published, tmp_p
 def test_tflite_runtime_2_14_passes(published, cache, scheme):
     found = run_or_skip(published("tflite", scheme), OLD)
     assert [(row.status, row.reason) for row in found] == [("passed", "")] * 2
-    assert compat.min_runtime({}, found) == {"tflite-runtime": "2.14.0"}
+    assert min_runtime({}, found) == {"tflite-runtime": "2.14.0"}
 
 
 @pytest.mark.slow
@@ -326,7 +359,7 @@ def test_tflite_runtime_2_14_refuses_int8(published, cache):
     found = run_or_skip(published("tflite", "int8"), OLD, installed("ai-edge-litert"))
     assert [row.status for row in found] == ["refused", "refused", "passed", "passed"]
     assert "version" in found[0].reason
-    assert set(compat.min_runtime({}, found)) == {"ai-edge-litert"}
+    assert set(min_runtime({}, found)) == {"ai-edge-litert"}
 
 
 @pytest.mark.slow
@@ -339,9 +372,9 @@ def test_int8_without_honest_versions_is_found_wrong(published, cache, tiny, tmp
     built = graph.from_checkpoint(models.load(str(tiny("bert", "qa"))), tflite.TFLITE.form())
     options = ConvertOptions("int8", (16, 32), Labels("tiny", "qa", "us", "mit", "1"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(tflite._SCHEMES, "int8", tflite._Scheme({}, "1.5.0", {}))
+        patch.setitem(_tflite_schemes.SCHEMES, "int8", unguarded_int8())
         tflite.TFLITE.convert(built, options, altered / "model.tflite")
-    found = run_or_skip(republish(altered), OLD)
+    found = run_or_skip(resigned(altered), OLD)
     assert {row.status for row in found} == {"wrong"}
     assert all(row.reason for row in found)
 
@@ -352,13 +385,13 @@ def test_onnxruntime_is_right_from_the_version_that_the_manifest_says(published,
     found = run_or_skip(directory, "onnxruntime==1.17.0", "onnxruntime==1.16.3")
     assert [row.status for row in found] == ["passed", "passed", "refused", "refused"]
     promised = bundle.read_manifest(directory).artifact.min_runtime["onnxruntime"]
-    oldest = compat.min_runtime({}, found)["onnxruntime"]
-    assert compat.parse_version(oldest) == compat.parse_version(promised)
+    oldest = min_runtime({}, found)["onnxruntime"]
+    assert pip_runtimes.parse_version(oldest) == pip_runtimes.parse_version(promised)
 
 
 @pytest.mark.slow
 def test_a_version_that_does_not_exist_is_not_run(published, cache):
-    found = compat.run(published("tflite", "fp32"), ["tflite-runtime==9.9.9"])
+    found = run(published("tflite", "fp32"), ["tflite-runtime==9.9.9"])
     assert {row.status for row in found} == {"not_run"}
     if "cannot be reached" in found[0].reason:
         pytest.skip(f"NOT TESTED: {found[0].reason}")
@@ -374,7 +407,7 @@ def test_without_a_network_nothing_passes_and_nothing_is_left(published, tmp_pat
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("PIP_FIND_LINKS", "")
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    found = compat.run(published("tflite", "fp32"), [OLD])
+    found = run(published("tflite", "fp32"), [OLD])
     assert [(row.status, row.evidence) for row in found] == [("not_run", "not run")] * 2
     assert "the package index cannot be reached" in found[0].reason
     assert list((tmp_path / "runtimes").iterdir()) == []
@@ -404,6 +437,17 @@ def test_another_process_may_be_first(tmp_path, monkeypatch):
     assert len(list((tmp_path / "runtimes").iterdir())) == 1
 
 
+def test_a_rename_that_fails_for_another_reason_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setenv(_environments.CACHE_VARIABLE, str(tmp_path))
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(RuntimeUnavailableError, match="Permission denied"):
+        _environments.ensure("empty", ())
+
+
 def test_a_cache_that_cannot_be_written_is_one_sentence(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv(_environments.CACHE_VARIABLE, str(tmp_path / "file"))
@@ -431,12 +475,17 @@ def test_the_cache_is_where_the_system_keeps_caches(monkeypatch, tmp_path):
     ],
 )
 def test_runtimes_get_the_numpy_that_they_were_built_with(requirement, numpy):
-    asked = compat.parse_requirement(requirement)
-    assert compat.RUNTIMES[asked.runtime].steps(asked.version) == ((requirement, numpy),)
+    asked = pip_runtimes.parse_requirement(requirement)
+    assert pip_runtimes.RUNTIMES[asked.runtime].steps(asked.version) == ((requirement, numpy),)
+
+
+def test_where_torch_comes_from_is_for_pips_own_settings():
+    for step in pip_runtimes.RUNTIMES["executorch"].steps("1.5.1"):
+        assert not [word for word in step if "://" in word or "index" in word]
 
 
 def test_an_executorch_whose_torch_is_not_known_is_not_guessed(published):
-    found = compat.run(published("executorch", "fp32"), ["executorch==0.3.0"])
+    found = run(published("executorch", "fp32"), ["executorch==0.3.0"])
     assert {row.status for row in found} == {"not_run"}
     assert "which torch executorch 0.3.0 goes with is not known" in found[0].reason
 
@@ -474,21 +523,48 @@ LOADED = 'tell(event="imported"); tell(event="loaded", runtime="ai-edge-litert",
         ("os.abort()", r"the run ended the process \(SIGABRT\)"),
         ("os.kill(os.getpid(), 11)", r"the run ended the process \(SIGSEGV\)"),
         ("sys.exit('kernel not found')", "the run ended with exit code 1: kernel not found"),
-        ("time.sleep(60)", "the run took more than 5 s"),
     ],
 )
 def test_a_length_that_ends_the_process_is_refused_and_the_others_run(
     published, tmp_path, monkeypatch, body, reason
 ):
     stand_in(tmp_path, monkeypatch, f"{LOADED}; {body}")
-    found = compat.run(published("tflite", "fp32"), [installed("ai-edge-litert")], seconds=5)
+    found = run(published("tflite", "fp32"), [installed("ai-edge-litert")])
     assert [row.status for row in found] == ["refused", "passed"]
     assert re.fullmatch(reason, found[0].reason)
 
 
+def test_what_takes_too_long_says_nothing_of_the_artifact(published, tmp_path, monkeypatch):
+    stand_in(tmp_path, monkeypatch, f"{LOADED}; time.sleep(600)")
+    found = run(published("tflite", "fp32"), [installed("ai-edge-litert")], seconds=30)
+    assert [(row.status, row.reason) for row in found] == [
+        ("not_run", "the run took more than 30 s"),
+        ("passed", ""),
+    ]
+
+
+@pytest.mark.parametrize("length", ["", ", length=16"])
+def test_a_package_that_is_lacking_says_nothing_of_the_artifact(
+    published, tmp_path, monkeypatch, length
+):
+    body = f'{LOADED}; tell(event="absent", reason="No module named pandas"{length}); sys.exit()'
+    stand_in(tmp_path, monkeypatch, body)
+    found = run(published("tflite", "fp32"), [installed("ai-edge-litert")])
+    assert (found[0].status, found[0].reason) == ("not_run", "No module named pandas")
+    assert min_runtime({"ai-edge-litert": "1.0"}, found)["ai-edge-litert"] == "1.0"
+
+
+def test_what_cannot_be_imported_is_told_from_a_refusal():
+    assert _runner.kind_of(ModuleNotFoundError("No module named 'pandas'")) == "absent"
+    assert _runner.kind_of(ValueError("Didn't find op")) == "refused"
+    caused = RuntimeUnavailableError("executorch cannot be imported")
+    caused.__cause__ = ImportError("x.so")
+    assert _runner.kind_of(caused) == "absent"
+
+
 def test_a_process_that_ends_while_loading_is_refused(published, tmp_path, monkeypatch):
     stand_in(tmp_path, monkeypatch, 'tell(event="imported"); os.abort()')
-    found = compat.run(published("tflite", "fp32"), [installed("ai-edge-litert")])
+    found = run(published("tflite", "fp32"), [installed("ai-edge-litert")])
     assert {(row.status, row.reason) for row in found} == {
         ("refused", "loading ended the process (SIGABRT)")
     }
@@ -498,16 +574,16 @@ def test_a_runtime_that_ends_the_process_on_import_says_nothing_of_the_artifact(
     published, tmp_path, monkeypatch
 ):
     stand_in(tmp_path, monkeypatch, "os.abort()")
-    found = compat.run(published("tflite", "fp32"), [installed("ai-edge-litert")])
+    found = run(published("tflite", "fp32"), [installed("ai-edge-litert")])
     assert {(row.status, row.reason) for row in found} == {
         ("not_run", "its import ended the process (SIGABRT)")
     }
 
 
 def test_a_runtime_that_cannot_be_imported_is_not_run(published, monkeypatch):
-    broken = compat.Runtime("tflite", ("no_such_module",), lambda version: ())
-    monkeypatch.setitem(compat.RUNTIMES, "ai-edge-litert", broken)
-    found = compat.run(published("tflite", "fp32"), [installed("ai-edge-litert")])
+    broken = pip_runtimes.PipRuntime("tflite", ("no_such_module",), lambda version: ())
+    monkeypatch.setitem(pip_runtimes.RUNTIMES, "ai-edge-litert", broken)
+    found = run(published("tflite", "fp32"), [installed("ai-edge-litert")])
     assert {row.status for row in found} == {"not_run"}
     assert found[0].reason == "ModuleNotFoundError: No module named 'no_such_module'"
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
-from ondevice.errors import RuntimeUnavailableError
+from ondevice import bundle
+from ondevice.errors import BundleError, RuntimeUnavailableError
 from ondevice.verify import _pte_program, _tflite_placement, delegation
 from ondevice.verify._pte_program import Step
 from ondevice.verify._tflite_placement import Node
@@ -14,8 +17,8 @@ from tests.verify.published import encoder_macs, published
 __all__ = ["published"]
 
 STEPS = (
-    Step("FULLY_CONNECTED", 900, "XNNPACK"),
-    Step("SOFTMAX", 0, "XNNPACK"),
+    Step("FULLY_CONNECTED", 900, inside=True),
+    Step("SOFTMAX", 0, inside=True),
     Step("BATCH_MATMUL", 60),
     Step("BATCH_MATMUL", 40),
     Step("GATHER", 0),
@@ -42,14 +45,24 @@ def test_the_gate_is_on_multiply_accumulates(minimum, status):
     assert judged.limit == f"MACs in XNNPACK ≥ {100 * minimum:g} %"
     if status == "failed":
         assert judged.reason == (
-            "90 % of the multiply-accumulates run in XNNPACK; outside: BATCH_MATMUL ×2"
+            "90 % of the multiply-accumulates run in XNNPACK;"
+            " outside XNNPACK: BATCH_MATMUL ×2, GATHER ×1"
         )
     else:
-        assert judged.reason == ""
+        assert judged.reason == "outside XNNPACK: BATCH_MATMUL ×2, GATHER ×1"
+    assert judged.shares == "MACs 90.0 %, ops 40 %"
+
+
+def test_what_multiplies_an_unknown_number_of_times_is_not_judged_but_named():
+    steps = [*STEPS, Step("CONV_3D", None), Step("delegate CoreMLBackend", None)]
+    judged = delegation.gate(delegation.count(steps, "x", "1", 128), 0.0)
+    assert (judged.status, judged.evidence, judged.figure) == ("not_run", "not run", None)
+    assert "CONV_3D, delegate CoreMLBackend" in judged.reason
+    assert judged.shares == ""
 
 
 def test_a_program_without_products_proves_nothing():
-    judged = delegation.gate(delegation.count([Step("ADD", 0, "XNNPACK")], "x", "1", 16), 0.5)
+    judged = delegation.gate(delegation.count([Step("ADD", 0, inside=True)], "x", "1", 16), 0.5)
     assert (judged.status, judged.evidence, judged.figure) == ("not_run", "not run", None)
 
 
@@ -95,9 +108,13 @@ def test_a_border_is_not_crossed_on_a_side_path():
 # Real artifacts.
 
 
+def measure(directory, *minimum):
+    return delegation.measure(directory, bundle.open_bundle(directory), *minimum)
+
+
 @pytest.mark.parametrize("scheme", ["fp32", "int8"])
 def test_executorch_programs(published, scheme):
-    found = delegation.measure(published("executorch", scheme))
+    found = measure(published("executorch", scheme))
     assert (found.runtime, found.length, found.evidence) == ("executorch", 32, "reference")
     assert found.status == "passed", found.reason
     assert found.figure == 1.0
@@ -111,7 +128,7 @@ def test_executorch_programs(published, scheme):
 
 @pytest.mark.parametrize("scheme", ["fp32", "fp16", "int8", "int8-weight"])
 def test_tflite_files(published, scheme):
-    found = delegation.measure(published("tflite", scheme))
+    found = measure(published("tflite", scheme))
     assert (found.runtime, found.length, found.evidence) == ("ai-edge-litert", 32, "host")
     assert found.macs == encoder_macs(32)
     assert found.ops_inside + sum(one.count for one in found.outside) == found.ops
@@ -124,9 +141,10 @@ def test_tflite_files(published, scheme):
     [("coreml", "fp16", "on Apple devices only"), ("onnx", "fp32", "no XNNPACK to delegate to")],
 )
 def test_where_there_is_nothing_to_count_it_is_not_run(published, target, scheme, words):
-    found = delegation.measure(published(target, scheme))
+    found = measure(published(target, scheme), 0.5)
     assert (found.status, found.evidence, found.figure) == ("not_run", "not run", None)
     assert words in found.reason
+    assert found.limit == "MACs in XNNPACK ≥ 50 %"
 
 
 def test_without_the_runtime_it_is_not_run(published, monkeypatch):
@@ -136,7 +154,7 @@ def test_without_the_runtime_it_is_not_run(published, monkeypatch):
         raise RuntimeUnavailableError("no TFLite runtime is installed")
 
     monkeypatch.setattr(_tflite_placement, "place", unavailable)
-    found = delegation.measure(directory)
+    found = measure(directory)
     assert (found.status, found.reason) == ("not_run", "no TFLite runtime is installed")
 
 
@@ -165,3 +183,24 @@ def test_a_program_without_a_delegate_fails_and_names_its_kernels(tmp_path):
     assert (judged.status, judged.figure) == ("failed", 0.0)
     assert judged.macs == 3 * 8 * 4 + 3 * 3 * 4
     assert "aten::bmm ×1" in judged.reason
+
+
+def test_another_backend_is_not_xnnpack():
+    delegate = SimpleNamespace(id="CoreMLBackend", processed=SimpleNamespace(index=0))
+
+    class DelegateCall:
+        delegate_index = 0
+
+    chain = SimpleNamespace(instructions=[SimpleNamespace(instr_args=DelegateCall())])
+    plan = SimpleNamespace(name="forward", delegates=[delegate], chains=[chain])
+    (step,) = _pte_program.steps(None, plan)
+    assert (step.name, step.macs, step.inside) == ("delegate CoreMLBackend", None, False)
+
+
+def test_a_damaged_program_is_named(published, monkeypatch):
+    def spoiled(data):
+        raise IndexError("list index out of range")
+
+    monkeypatch.setattr(_pte_program, "_decompile", spoiled)
+    with pytest.raises(BundleError, match=r"method 'forward.*cannot be read: IndexError"):
+        measure(published("executorch", "fp32"))

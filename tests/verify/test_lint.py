@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 
 from ondevice import bundle
 from ondevice.errors import BundleError, MissingPackageError, UserError
-from ondevice.targets import tflite
-from ondevice.verify import _tflite_graph, _versions, lint
+from ondevice.manifest import CheckInfo
+from ondevice.targets import _tflite_schemes, tflite
+from ondevice.verify import _tflite_graph, _versions, file_needs, lint
 from ondevice.verify._tflite_graph import File, Graph, Operator, Tensor
-from ondevice.verify.compat import parse_version
-from ondevice.verify.lint import AppRuntime, Facts, Needs
+from ondevice.verify.file_needs import Facts, Needs
+from ondevice.verify.lint import AppRuntime
+from ondevice.verify.pip_runtimes import parse_version
 from tests.requirements import need
-from tests.verify.published import copy_of, published
+from tests.verify.broken import promising, sign
+from tests.verify.published import copy_of, published, unguarded_int8
 
 __all__ = ["published"]
 
 
 def statuses(directory, *apps):
     """The rows about declared runtimes: status and reason."""
-    return [(row.status, row.reason) for row in lint.check(directory, apps)[-len(apps) :]]
+    rows = check(directory, *apps)
+    return [(row.status, row.reason) for row in rows[-len(apps) :]]
+
+
+def check(directory, *apps):
+    return lint.check(directory, bundle.open_bundle(directory), apps)
 
 
 # What is declared.
@@ -86,21 +97,21 @@ def tflite_file(*operators, dtype="INT8", scales=1, floats="FLOAT32", min_runtim
 
 
 def test_the_newest_operator_decides():
-    facts = lint.tflite_facts(tflite_file(("ADD", 1), ("GELU", 1), ("BATCH_MATMUL", 1)))
+    facts = file_needs.tflite_facts(tflite_file(("ADD", 1), ("GELU", 1), ("BATCH_MATMUL", 1)))
     assert facts.needs == (Needs("tensorflow-lite", "2.9.0", "GELU version 1"),)
     assert not facts.faults
     assert not facts.unknown
 
 
 def test_the_metadata_can_ask_for_more():
-    facts = lint.tflite_facts(tflite_file(("ADD", 1), min_runtime="2.12.0"))
+    facts = file_needs.tflite_facts(tflite_file(("ADD", 1), min_runtime="2.12.0"))
     assert facts.needs[0].version == "2.12.0"
     assert "min_runtime_version" in facts.needs[0].because
 
 
 @pytest.mark.parametrize("operator", [("ADD", 99), ("custom Erf", 1), ("ADD", 0)])
 def test_what_no_table_knows_is_never_passed(operator):
-    facts = lint.tflite_facts(tflite_file(operator, ("GELU", 1)))
+    facts = file_needs.tflite_facts(tflite_file(operator, ("GELU", 1)))
     assert facts.unknown == (f"{operator[0]} version {operator[1]}",)
     row = lint.judge(AppRuntime("tensorflow-lite", "2.17"), "tflite", facts)
     assert (row.status, row.evidence) == ("not_run", "not run")
@@ -119,7 +130,7 @@ def test_scales_that_the_claimed_version_does_not_know_are_a_fault(name):
             tensors = file.graphs[0].tensors
             swapped = (tensors[1], tensors[0], tensors[2])
             file = File((Graph(swapped, file.graphs[0].operators),), "")
-        return lint.tflite_facts(file).faults
+        return file_needs.tflite_facts(file).faults
 
     (fault,) = faults(needed - 1, scales=4)
     assert f"{name} claims version {needed - 1}" in fault
@@ -130,6 +141,74 @@ def test_scales_that_the_claimed_version_does_not_know_are_a_fault(name):
     assert not faults(needed - 1, scales=4, floats="INT8"), "integer kernels know it since 2.3"
 
 
+# What the manifest promises, on made-up files.
+
+TFLITE_29 = Facts((Needs("tensorflow-lite", "2.9.0", "GELU version 1"),))
+ONNX_117 = Facts((Needs("onnxruntime", "1.17", "opset 20"),))
+
+
+def manifest_of(target, promise, checks=()):
+    artifact = SimpleNamespace(target=target, file="model", min_runtime=promise)
+    return SimpleNamespace(artifact=artifact, checks=tuple(checks), tools={})
+
+
+def lint_of(monkeypatch, facts, manifest, *apps):
+    monkeypatch.setattr(lint, "read_facts", lambda *_: facts)
+    return lint.check(Path(), manifest, apps)
+
+
+def test_every_promise_is_judged(monkeypatch):
+    promise = {"tensorflow-lite": "2.18.0", "tflite-runtime": "2.8.0", "ai-edge-litert": "0.9"}
+    rows = lint_of(monkeypatch, TFLITE_29, manifest_of("tflite", promise))
+    assert [(row.runtime, row.version, row.status) for row in rows] == [
+        ("tensorflow-lite", "2.18.0", "passed"),
+        ("tflite-runtime", "2.8.0", "failed"),
+        ("ai-edge-litert", "0.9", "not_run"),
+    ]
+    assert rows[1].reason.startswith("the manifest promises tflite-runtime 2.8.0, but the file ne")
+
+
+@pytest.mark.parametrize(
+    ("promise", "status", "words"),
+    [
+        ({}, "not_run", "the manifest promises nothing of onnxruntime"),
+        ({"onnxruntime": "new"}, "failed", "promises onnxruntime 'new', no version"),
+        ({"iOS": "16", "onnxruntime": "1.17"}, "failed", "promises iOS, which reads coreml"),
+        ({"ncnn": "1", "onnxruntime": "1.17"}, "not_run", "what 'ncnn' can read is not known"),
+    ],
+)
+def test_a_promise_that_is_none_is_not_passed(monkeypatch, promise, status, words):
+    row = lint_of(monkeypatch, ONNX_117, manifest_of("onnx", promise))[0]
+    assert row.status == status
+    assert words in row.reason
+
+
+def test_an_app_below_the_promise_fails_though_it_could_read_the_file(monkeypatch):
+    manifest = manifest_of("onnx", {"onnxruntime": "1.19.2"})
+    apps = ("onnxruntime==1.17.3", "onnxruntime==1.19.2")
+    _, old, new = lint_of(monkeypatch, ONNX_117, manifest, *apps)
+    assert (old.status, old.limit, new.status) == ("failed", "1.19.2", "passed")
+    assert old.reason == ("the manifest says right from 1.19.2 on; the app has onnxruntime 1.17.3")
+
+
+@pytest.mark.parametrize("app", ["tflite-runtime", "tensorflow-lite"])
+def test_a_version_on_which_the_goldens_were_wrong_fails(monkeypatch, app):
+    """The promise is withdrawn, and why stands in the checks."""
+    wrong = CheckInfo(
+        check="runtime",
+        runtime="tflite-runtime",
+        version="2.14.0",
+        status="failed",
+        evidence="host",
+        reason="wrong: the same for every input",
+    )
+    manifest = manifest_of("tflite", {}, [wrong])
+    apps = (f"{app}==2.14.0", f"{app}==2.15.0")
+    rows = lint_of(monkeypatch, TFLITE_29, manifest, *apps)[-2:]
+    assert [row.status for row in rows] == ["failed", "passed"]
+    assert "the goldens were wrong on tflite-runtime 2.14.0" in rows[0].reason
+
+
 # TFLite files, real.
 
 
@@ -138,15 +217,16 @@ def test_scales_that_the_claimed_version_does_not_know_are_a_fault(name):
     [("fp32", "2.9.0"), ("fp16", "2.9.0"), ("int8", "2.18.0"), ("int8-weight", "2.9.0")],
 )
 def test_tflite_artifacts_need_what_the_manifest_promises(published, scheme, oldest):
-    (row,) = lint.check(published("tflite", scheme))
+    row, *others = check(published("tflite", scheme))
     assert (row.runtime, row.version, row.status) == ("tensorflow-lite", oldest, "passed")
     assert row.evidence == "reference"
+    assert {(one.status, one.limit) for one in others} == {("passed", oldest)}
 
 
 def test_our_table_agrees_with_the_converters_metadata(published):
     for scheme in ("fp32", "fp16", "int8-weight"):
         file = _tflite_graph.read(published("tflite", scheme) / "model.tflite")
-        alone = lint.tflite_facts(File(file.graphs, ""))
+        alone = file_needs.tflite_facts(File(file.graphs, ""))
         assert alone.needs[0].version == file.min_runtime
 
 
@@ -185,20 +265,12 @@ def test_a_stock_file_is_caught_that_computes_nonsense_on_old_runtimes(published
     built = graph.from_checkpoint(models.load(str(tiny("bert", "qa"))), tflite.TFLITE.form())
     options = ConvertOptions("int8", (16,), Labels("tiny", "qa", "us", "mit", "1"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(tflite._SCHEMES, "int8", tflite._Scheme({}, "1.5.0", {}))
+        patch.setitem(_tflite_schemes.SCHEMES, "int8", unguarded_int8())
         tflite.TFLITE.convert(built, options, altered / "model.tflite")
-    republish(altered)
-    rows = lint.check(altered)
+    sign(altered, bundle.read_manifest(altered))
+    rows = check(altered)
     faults = [row.reason for row in rows if row.status == "failed"]
     assert [fault.split()[0] for fault in faults] == ["EMBEDDING_LOOKUP", "FULLY_CONNECTED"]
-
-
-def republish(directory, **artifact):
-    """Make a bundle's manifest fit its files; change what it says about the artifact."""
-    manifest = bundle.read_manifest(directory)
-    info = manifest.artifact.model_copy(update=artifact)
-    changed = {"files": bundle.list_files(directory), "artifact": info}
-    bundle.write_manifest(directory, manifest.model_copy(update=changed))
 
 
 @pytest.mark.parametrize(
@@ -213,8 +285,8 @@ def test_a_manifest_that_promises_too_much_fails(
     published, tmp_path, target, scheme, promise, words
 ):
     altered = copy_of(published(target, scheme), tmp_path / "altered")
-    republish(altered, min_runtime=promise)
-    failed = [row for row in lint.check(altered) if row.status == "failed"]
+    promising(altered, promise)
+    failed = [row for row in check(altered) if row.status == "failed"]
     assert len(failed) == 1
     ((runtime, version),) = promise.items()
     assert f"the manifest promises {runtime} {version}, but {words}" in failed[0].reason
@@ -226,7 +298,7 @@ def test_a_manifest_that_promises_too_much_fails(
 @pytest.mark.parametrize("scheme", ["fp32", "int8"])
 def test_onnx_runtime(published, scheme):
     directory = published("onnx", scheme)
-    (row,) = lint.check(directory)
+    (row,) = check(directory)
     assert (row.runtime, row.version, row.status) == ("onnxruntime", "1.17", "passed")
     found = statuses(directory, "onnxruntime==1.17.0", "onnxruntime==1.16.3", "iOS==18")
     assert [status for status, _ in found] == ["passed", "failed", "not_run"]
@@ -239,7 +311,8 @@ def test_onnx_runtime(published, scheme):
     [
         (99, 9, "", "opset 99"),
         (20, 99, "", "IR version 99"),
-        (20, 9, "com.microsoft", "operators of com.microsoft"),
+        (20, 9, "com.microsoft", "Identity of com.microsoft"),
+        (20, 9, "org.example", "Identity of org.example"),
     ],
 )
 def test_an_onnx_file_from_the_future_is_never_passed(tmp_path, opset, ir, domain, unknown):
@@ -250,18 +323,26 @@ def test_an_onnx_file_from_the_future_is_never_passed(tmp_path, opset, ir, domai
     value = helper.make_tensor_value_info("x", 1, [1])
     node = helper.make_node("Identity", ["x"], ["y"], domain=domain)
     graph = helper.make_graph([node], "g", [value], [helper.make_tensor_value_info("y", 1, [1])])
-    imports = [helper.make_opsetid("", opset), helper.make_opsetid("com.microsoft", 1)]
+    imports = [helper.make_opsetid("", opset), helper.make_opsetid(domain or "com.microsoft", 1)]
     model = helper.make_model(graph, opset_imports=imports)
     model.ir_version = ir
     onnx.save(model, tmp_path / "m.onnx")
-    facts = lint.onnx_facts(tmp_path / "m.onnx")
+    facts = file_needs.onnx_facts(tmp_path / "m.onnx")
     assert facts.unknown == (unknown,)
     assert lint.judge(AppRuntime("onnxruntime", "1.30"), "onnx", facts).status == "not_run"
 
 
+def test_an_operator_of_onnx_runtimes_own_counts_too(published):
+    directory = published("onnx", "int4")
+    (row,) = check(directory)
+    assert (row.version, row.status) == ("1.20", "passed")
+    assert "MatMulNBits of com.microsoft" in row.reason
+    assert statuses(directory, "onnxruntime==1.19.2")[0][0] == "failed"
+
+
 def test_core_ml(published):
     directory = published("coreml", "fp16")
-    rows = lint.check(directory)
+    rows = check(directory)
     # Two lengths in one package: iOS 18.
     assert [(row.runtime, row.version, row.status) for row in rows] == [
         ("iOS", "18", "passed"),
@@ -296,11 +377,11 @@ def test_executorch_promises_one_release(version, status):
 
 
 def test_executorch(published):
-    (row,) = lint.check(published("executorch", "int8"))
+    (row,) = check(published("executorch", "int8"))
     assert row.status == "passed"
     assert "an app must link XnnpackBackend and the kernels of aten" in row.reason
     assert "quantized_decomposed" in row.reason, "the 8-bit lookup"
-    (row,) = lint.check(published("executorch", "fp32"))
+    (row,) = check(published("executorch", "fp32"))
     assert "quantized_decomposed" not in row.reason
 
 
@@ -318,9 +399,16 @@ def test_executorch(published):
 def test_a_file_that_is_none_is_refused(published, tmp_path, target, scheme, file, words):
     altered = copy_of(published(target, scheme), tmp_path / "altered")
     (altered / file).write_bytes(b"not a model, whatever its name says" * 10)
-    republish(altered)
+    sign(altered, bundle.read_manifest(altered))
     with pytest.raises(BundleError, match=words):
-        lint.check(altered)
+        check(altered)
+
+
+def test_a_damaged_flatbuffer_is_one_sentence(tmp_path):
+    need("tflite")
+    (tmp_path / "model.tflite").write_bytes(b"\x10\0\0\0TFL3" + b"\xff" * 64)
+    with pytest.raises(BundleError, match=r"model\.tflite' cannot be read: "):
+        _tflite_graph.read(tmp_path / "model.tflite")
 
 
 def test_without_the_formats_package_nothing_is_passed(published, monkeypatch):
@@ -330,7 +418,7 @@ def test_without_the_formats_package_nothing_is_passed(published, monkeypatch):
         raise MissingPackageError("the package 'ai_edge_litert' is not installed")
 
     monkeypatch.setattr(_tflite_graph, "read", missing)
-    rows = lint.check(directory, ["tensorflow-lite==2.14"])
+    rows = check(directory, "tensorflow-lite==2.14")
     assert {(row.status, row.evidence) for row in rows} == {("not_run", "not run")}
     assert all("is not installed" in row.reason for row in rows)
     assert len(rows) == 2

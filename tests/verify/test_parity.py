@@ -141,6 +141,16 @@ def test_weights_scaled_a_little_fail_in_fp32_and_pass_as_int8(cases):
     assert {row.status for row in check(cases, scaled, INT8)} == {"passed"}
 
 
+@pytest.mark.parametrize("factor", [7.0, 0.5, 1.2])
+def test_a_common_factor_fails_though_the_cosine_does_not_see_it(cases, factor):
+    scaled = lambda o: {role: values * np.float32(factor) for role, values in o.items()}  # noqa: E731
+    rows = check(cases, scaled, INT8)
+    assert {row.status for row in rows} == {"failed"}
+    assert rows[0].cosine == pytest.approx(1.0)
+    assert f"norms differ by {100 * abs(factor - 1):.3g} %, the limit is 14.1 %" in rows[0].reason
+    assert rows[0].limit == "cosine ≥ 0.99, norm ±14 %"
+
+
 def test_scores_of_padding_are_left_out(cases):
     padded = [case for case in cases if case.valid < case.length]
 

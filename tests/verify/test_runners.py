@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from ondevice import graph, models
 from ondevice.errors import RuntimeUnavailableError, UserError
 from ondevice.targets import TARGETS, ConvertOptions, Labels
 from ondevice.verify import runners
+from ondevice.verify.mil import MilPackageError
 from ondevice.verify.mil import runner as mil_runner
+from ondevice.verify.mil.program import TensorSpec
 from tests.conftest import random_inputs
 from tests.requirements import need
 
@@ -76,3 +79,34 @@ def test_evidence_is_host_where_the_runtime_runs(monkeypatch):
     monkeypatch.setitem(TARGETS, "onnx", target)
     runner, evidence = runners.open_runner("onnx", Path("model.onnx"), ["start"])
     assert (runner.runtime, evidence) == ("fake", "host")
+
+
+@pytest.mark.parametrize(
+    "flexible",
+    [{"enumerated": ((1, 16), (1, 32))}, {"ranges": ((1, 1), (8, None))}],
+)
+def test_a_package_of_flexible_lengths_is_not_taken_for_its_default_length(flexible):
+    spec = TensorSpec("input_ids", "int32", (1, 16), **flexible)
+    model = SimpleNamespace(inputs=(spec,), function_name="main")
+    with pytest.raises(MilPackageError, match=r"does not take inputs .* of one length"):
+        mil_runner._length(model)
+    fixed = SimpleNamespace(inputs=(TensorSpec("input_ids", "int32", (1, 16)),))
+    assert mil_runner._length(fixed) == 16
+
+
+def test_an_answer_is_not_computed_twice():
+    asked = []
+
+    class Counting:
+        runtime, version = "counting", "1"
+
+        def run(self, inputs):
+            asked.append(inputs)
+            return {"start": np.float32(inputs["input_ids"])}
+
+    kept = runners.Remembering(Counting())
+    first, second = np.int32([[1, 2]]), np.int32([[2, 1]])
+    for ids in (first, second, first.copy()):
+        np.testing.assert_array_equal(kept.run({"input_ids": ids})["start"], ids)
+    assert len(asked) == 2
+    assert (kept.runtime, kept.version) == ("counting", "1")

@@ -133,6 +133,19 @@ def test_drops_and_flips_are_those_counted_by_hand(tiny, squad, count):
     assert bool(found["F1"].reason) == bool(found["answer flips"].reason) == (count == 2)
 
 
+def test_drops_have_their_paired_intervals(tiny, squad):
+    """Two of eight lost: a draw loses k of 8 with k ~ B(8, 1/4), where P(k = 0) = 10 % and
+    P(k ≤ 4) = 97.3 %, so that the 2.5 % and 97.5 % of a thousand draws are 0 and 4 (or 5: it is
+    4 with the seed that all intervals have). EM falls where F1 does."""
+    subject, _ = subject_of(tiny, "qa")
+    right, wrong = pointing(subject, []), pointing(subject, WORDS[:2])
+    subject = Subject(subject.manifest, subject.tokenizer, wrong, right)
+    found = by_check(task_gate.check(subject, STRICT, data=squad))
+    assert "F1 drop 25.00 [0.00, 50.00]" in found["F1"].figure
+    assert "EM drop 25.00 [0.00, 50.00]" in found["F1"].figure
+    assert "F1 fell by 25.00 [0.00, 50.00] points" in found["F1"].reason
+
+
 def test_an_artifact_that_is_better_passes_the_drop_and_shows_in_the_flips(tiny, squad):
     subject, _ = subject_of(tiny, "qa")
     right, wrong = pointing(subject, []), pointing(subject, WORDS[:2])
@@ -210,6 +223,12 @@ def test_an_embedding_file_is_a_text_a_line(tiny, tmp_path):
     (tmp_path / "texts.txt").write_text("the sea\n\nthe sun\nthe moon\n", encoding="utf-8")
     found = by_check(task_gate.check(subject, STRICT, data=tmp_path / "texts.txt"))
     assert found["cosine"].figure.endswith("n=3")
+    assert found["nearest-neighbour flips"].ran
+    (tmp_path / "two.txt").write_text("the sea\nthe sun\n", encoding="utf-8")
+    found = by_check(task_gate.check(subject, STRICT, data=tmp_path / "two.txt"))
+    assert not found["nearest-neighbour flips"].ran, "each has one possible neighbour"
+    assert "give 3 at least" in found["nearest-neighbour flips"].reason
+    assert found["cosine"].ran
     (tmp_path / "one.txt").write_text("the sea\n", encoding="utf-8")
     with pytest.raises(DataError, match="two texts at least"):
         task_gate.check(subject, STRICT, data=tmp_path / "one.txt")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from ondevice.errors import choices
+from ondevice.errors import choices, require
 from ondevice.verify.mil import program
 from ondevice.verify.mil.dtypes import Array
 from ondevice.verify.mil.errors import MilInputError, MilOpError, MilPackageError
@@ -100,9 +100,9 @@ class MilModel:
             MilInputError: a name, dtype or shape that the model does not declare.
             UnknownOpError: an op, or a form of it, that the interpreter does not know.
             MilOpError: an op that cannot be executed as stated.
+            MissingPackageError: torch, which computes here, is not installed.
         """
-        import torch
-
+        torch = require("torch", extra="checkpoint")
         self._check_inputs(inputs)
         plan = self._plan
         if report is not None:

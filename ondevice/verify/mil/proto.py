@@ -7,7 +7,6 @@ scikit-learn and torchao, with warnings of each. The generated modules need only
 
 from __future__ import annotations
 
-import importlib
 import importlib.machinery
 import importlib.util
 import sys
@@ -25,7 +24,7 @@ _ALIAS = "_ondevice_coreml_proto"
 def parse_model(data: bytes, name: str) -> Any:
     """Parse the bytes of a `.mlmodel` into coremltools' `Model` message."""
     model = _messages().Model()
-    decode_error = importlib.import_module("google.protobuf.message").DecodeError
+    decode_error = require("google.protobuf.message", extra="coreml").DecodeError
     try:
         model.ParseFromString(data)
     except decode_error as error:
@@ -42,4 +41,4 @@ def _messages() -> ModuleType:
         alias = importlib.machinery.ModuleSpec(_ALIAS, None, is_package=True)
         alias.submodule_search_locations = [str(Path(spec.origin).parent / "proto")]
         sys.modules[_ALIAS] = importlib.util.module_from_spec(alias)
-    return importlib.import_module(f"{_ALIAS}.Model_pb2")
+    return require(f"{_ALIAS}.Model_pb2", extra="coreml")

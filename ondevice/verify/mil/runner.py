@@ -58,7 +58,9 @@ def _length(model: MilModel) -> int:
     """
     shapes = {spec.shape for spec in model.inputs}
     shape = next(iter(shapes)) if len(shapes) == 1 else ()
-    if len(shape) != 2 or shape[1] is None:
+    # A flexible input declares a default shape beside those that it takes.
+    flexible = any(spec.enumerated or spec.ranges for spec in model.inputs)
+    if flexible or len(shape) != 2 or shape[1] is None:
         raise MilPackageError(
             f"function '{model.function_name}' does not take inputs [1, L] of one length L;"
             " the package was not built by ondevice"
