@@ -174,8 +174,15 @@ def _write_tokenizer(tokenizer: TextTokenizer, directory: Path) -> TokenizerInfo
 
 def _options(job: Job) -> dict[str, str]:
     """Return the options that shaped the artifact and stand nowhere else in the manifest."""
-    ios = job.convert_options.ios
-    return {"ios": str(ios)} if job.target.name == "coreml" and ios is not None else {}
+    options = {}
+    ios, texts = job.convert_options.ios, job.convert_options.calibration
+    if job.target.name == "coreml" and ios is not None:
+        options["ios"] = str(ios)
+    if texts is not None:
+        options["calibration"] = texts.source
+        options["calibration_texts"] = str(len(texts.examples))
+        options["calibration_sha256"] = texts.sha256
+    return options
 
 
 def _inputs(graph: MobileGraph) -> tuple[TensorInfo, ...]:

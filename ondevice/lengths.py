@@ -7,7 +7,7 @@ many cost room in the app. For a number of lengths this finds the best ones exac
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from ondevice.errors import DataError, UserError
 from ondevice.tasks import features
 from ondevice.tasks.qa import QAOptions, windows
 from ondevice.tasks.squad import read_squad
+from ondevice.tasks.texts import read_lines
 
 if TYPE_CHECKING:
     from ondevice.architectures import Encoder
@@ -133,12 +134,5 @@ def _window_sizes(checkpoint: Checkpoint, data: Path, longest: int) -> list[int]
 
 
 def _text_sizes(checkpoint: Checkpoint, data: Path, longest: int) -> list[int]:
-    try:
-        lines = data.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise DataError(f"cannot read {data}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{data} is not UTF-8 text (byte {error.start})") from error
-    texts: Sequence[str] = [line for line in lines if line.strip()]
     tokenizer = checkpoint.tokenizer.tokenizer
-    return [len(features.encode(tokenizer, text, None, longest)[0]) for text in texts]
+    return [len(features.encode(tokenizer, text, None, longest)[0]) for text in read_lines(data)]

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from ondevice import __version__, bundle, vocabulary
+from ondevice import __version__, bundle, calibration, vocabulary
+from ondevice.calibration import Calibration
 from ondevice.errors import BundleError, MissingPackageError, UserError, choices
 from ondevice.manifest import Manifest
 from ondevice.models import DEFAULT_MODEL, Checkpoint
-from ondevice.schemes import Scheme, check_offered, get_scheme
+from ondevice.schemes import SCHEMES, Scheme, check_offered, get_scheme
 from ondevice.targets import TARGETS
 from ondevice.targets.base import ConvertOptions, Labels, Target
 from ondevice.tasks import TASKS
@@ -35,6 +36,7 @@ class BuildOptions:
         schemes: names of schemes; None for each target's own default.
         lengths: the sequence lengths to serve; None for the task's default.
         ios: the oldest iOS that a Core ML artifact must load on; None lets the target choose.
+        calibration: texts for schemes with calibrated activations; None for the project's samples.
         trim_vocab: a corpus; word pieces that it never uses are dropped. None keeps all.
         out: the directory that bundles are published in.
         force: build even what is there already.
@@ -46,6 +48,7 @@ class BuildOptions:
     schemes: tuple[str, ...] | None = None
     lengths: tuple[int, ...] | None = None
     ios: int | None = None
+    calibration: Path | None = None
     trim_vocab: str | None = None
     out: Path = DEFAULT_OUT
     force: bool = False
@@ -85,6 +88,9 @@ def check_words(options: BuildOptions) -> None:
         for scheme in _schemes(target, options):
             check_offered(scheme, target.name, target.schemes)
         check_installed(target)
+    if options.calibration is not None and not _calibrated(options):
+        able = ", ".join(name for name, scheme in SCHEMES.items() if scheme.calibrated)
+        raise UserError(f"--calibration is for schemes with calibrated activations: {able}")
 
 
 def make_jobs(checkpoint: Checkpoint, options: BuildOptions) -> list[Job]:
@@ -92,10 +98,12 @@ def make_jobs(checkpoint: Checkpoint, options: BuildOptions) -> list[Job]:
 
     Raises:
         UserError: an impossible length, or an option that a target cannot serve.
+        DataError: the calibration texts are unreadable or empty, or not in the model's script.
     """
     lengths = check_lengths(options.lengths, checkpoint)
+    texts = _calibration(checkpoint, options) if _calibrated(options) else None
     jobs = [
-        _job(checkpoint, target, get_scheme(scheme), lengths, options)
+        _job(checkpoint, target, get_scheme(scheme), lengths, options, texts)
         for target in _targets(options.targets)
         for scheme in _schemes(target, options)
     ]
@@ -107,6 +115,21 @@ def make_jobs(checkpoint: Checkpoint, options: BuildOptions) -> list[Job]:
 def _schemes(target: Target, options: BuildOptions) -> tuple[str, ...]:
     named = (target.default_scheme,) if options.schemes is None else options.schemes
     return tuple(dict.fromkeys(named))
+
+
+def _calibrated(options: BuildOptions) -> bool:
+    """Say whether any scheme that is asked for needs calibration texts."""
+    return any(
+        get_scheme(scheme).calibrated
+        for target in _targets(options.targets)
+        for scheme in _schemes(target, options)
+    )
+
+
+def _calibration(checkpoint: Checkpoint, options: BuildOptions) -> Calibration:
+    if options.calibration is None:
+        return calibration.from_samples(checkpoint)
+    return calibration.from_file(checkpoint, options.calibration)
 
 
 def check_lengths(lengths: tuple[int, ...] | None, checkpoint: Checkpoint) -> tuple[int, ...]:
@@ -185,6 +208,7 @@ def _job(
     scheme: Scheme,
     lengths: tuple[int, ...],
     options: BuildOptions,
+    texts: Calibration | None,
 ) -> Job:
     labels = Labels(
         name=checkpoint.name,
@@ -195,15 +219,18 @@ def _job(
     )
     name = f"{checkpoint.name}-{checkpoint.task}-{target.name}-{scheme.name}"
     tools = tool_versions(target)
+    convert_options = ConvertOptions(
+        scheme.name, lengths, labels, options.ios, texts if scheme.calibrated else None
+    )
     return Job(
         target=target,
         scheme=scheme,
         task=checkpoint.task,
         lengths=lengths,
-        convert_options=ConvertOptions(scheme.name, lengths, labels, options.ios),
+        convert_options=convert_options,
         place=options.out / name,
         tools=tools,
-        key=_content_key(checkpoint, target, scheme, lengths, options.ios, tools),
+        key=_content_key(checkpoint, target, convert_options, tools),
     )
 
 
@@ -219,12 +246,7 @@ def tool_versions(target: Target) -> dict[str, str]:
 
 
 def _content_key(
-    checkpoint: Checkpoint,
-    target: Target,
-    scheme: Scheme,
-    lengths: tuple[int, ...],
-    ios: int | None,
-    tools: dict[str, str],
+    checkpoint: Checkpoint, target: Target, options: ConvertOptions, tools: dict[str, str]
 ) -> str:
     facts = {
         "weights": checkpoint.sha256,
@@ -234,10 +256,11 @@ def _content_key(
         "licence": checkpoint.licence,
         "task": checkpoint.task,
         "target": target.name,
-        "scheme": scheme.name,
-        "lengths": lengths,
+        "scheme": options.scheme,
+        "lengths": options.lengths,
         # Other targets ignore it: asking for another iOS must not rebuild them.
-        "ios": ios if target.name == "coreml" else None,
+        "ios": options.ios if target.name == "coreml" else None,
+        "calibration": options.calibration.sha256 if options.calibration else None,
         "trim": vocabulary.read_record(checkpoint),
         "tools": tools,
         "code": _code_hash(),

@@ -42,11 +42,16 @@ class ParityLimit:
 
 @dataclass(frozen=True)
 class Scheme:
-    """One way to store weights and to compute with them."""
+    """One way to store weights and to compute with them.
+
+    Attributes:
+        calibrated: whether ranges of activations must be seen on texts first.
+    """
 
     name: str
     summary: str
     limit: ParityLimit
+    calibrated: bool = False
 
 
 SCHEMES: dict[str, Scheme] = {
@@ -61,7 +66,8 @@ SCHEMES: dict[str, Scheme] = {
     "int8-static": Scheme(
         "int8-static",
         "8-bit weights and activations, ranges calibrated on texts",
-        ParityLimit(min_cosine=0.97),
+        ParityLimit(min_cosine=0.98),
+        calibrated=True,
     ),
     "int4": Scheme("int4", "4-bit weights, a scale for each block", ParityLimit(min_cosine=0.95)),
     "pal6": Scheme("pal6", "weights from tables of 64 values", ParityLimit(min_cosine=0.98)),

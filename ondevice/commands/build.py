@@ -28,6 +28,15 @@ def _default_schemes() -> str:
     return ", ".join([common, *others])
 
 
+def _offered_schemes() -> str:
+    """List every target's schemes."""
+    return "; ".join(f"{t.name}: {', '.join(t.schemes)}" for t in TARGETS.values())
+
+
+def _calibrated_schemes() -> str:
+    return ", ".join(name for name, scheme in SCHEMES.items() if scheme.calibrated)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``ondevice build``."""
     parser.add_argument(
@@ -51,7 +60,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scheme",
         metavar="NAME",
-        help=f"{', '.join(SCHEMES)}; several with commas (default: {_default_schemes()})",
+        help=f"several with commas, of those that the target has: {_offered_schemes()}"
+        f" (default: {_default_schemes()})",
+    )
+    parser.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="FILE",
+        help=f"with {_calibrated_schemes()}: texts like those the app will see, which show how"
+        " large activations become; SQuAD JSON for qa, else a text a line; no labels needed"
+        " (default: the project's samples)",
     )
     parser.add_argument(
         "--lengths",
@@ -103,6 +121,7 @@ def run(arguments: argparse.Namespace) -> int:
         schemes=None if arguments.scheme is None else _words(arguments.scheme),
         lengths=_lengths(arguments),
         ios=arguments.ios,
+        calibration=arguments.calibration,
         trim_vocab=arguments.trim_vocab,
         out=arguments.out,
         force=arguments.force,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from ondevice.calibration import Calibration
     from ondevice.graph import GraphForm, MobileGraph
 
 # The I/O contract's inputs, in its order. An artifact takes the first two, or all three.
@@ -47,12 +48,14 @@ class ConvertOptions:
         labels: written into the artifact.
         ios: the oldest iOS that a Core ML artifact must load on; None for the oldest that its
             form allows, 16 or later. Other targets ignore it.
+        calibration: texts for a scheme whose ranges of activations are calibrated; else None.
     """
 
     scheme: str
     lengths: tuple[int, ...]
     labels: Labels
     ios: int | None = None
+    calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
         if not self.lengths or list(self.lengths) != sorted(set(self.lengths)):

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from ondevice.errors import BundleError, RuntimeUnavailableError, UserError, choices, require
 from ondevice.targets import _mlpackage
+from ondevice.targets._coreml_weights import SCHEMES
 from ondevice.targets.base import (
     HALF_EPSILON,
     Conversion,
@@ -47,14 +48,8 @@ if TYPE_CHECKING:
 # iOS version: the macOS of the same year, and the specification version that both read first.
 SYSTEMS = {15: ("12", 6), 16: ("13", 7), 17: ("14", 8), 18: ("15", 9)}
 DEFAULT_IOS = 16
-# constexpr_affine_dequantize, the op that unpacks int8 weights, came with iOS 16.
-INT8_IOS = 16
 # Multifunction packages came with iOS 18.
 SEVERAL_LENGTHS_IOS = 18
-
-# coremltools leaves weights of up to 2,048 elements as they are; from 512 on, a scale for each
-# row still costs little beside the row.
-INT8_THRESHOLD = 512
 
 INPUT_TEXTS = {
     "input_ids": "Token ids, padded to the length",
@@ -102,7 +97,7 @@ def choose_ios(options: ConvertOptions) -> int:
     """
     needs = {
         "several lengths in one package": SEVERAL_LENGTHS_IOS if len(options.lengths) > 1 else 0,
-        "scheme 'int8'": INT8_IOS if options.scheme == "int8" else 0,
+        f"scheme '{options.scheme}'": SCHEMES[options.scheme].ios,
     }
     what, oldest = max(needs.items(), key=lambda item: item[1])
     if options.ios is None:
@@ -110,14 +105,22 @@ def choose_ios(options: ConvertOptions) -> int:
     if options.ios not in SYSTEMS:
         raise UserError(choices("iOS version", str(options.ios), map(str, SYSTEMS), "iOS versions"))
     if options.ios < oldest:
-        instead = (
-            f"--lengths {options.lengths[-1]}" if oldest == SEVERAL_LENGTHS_IOS else "--scheme fp16"
-        )
         raise UserError(
             f"{what} needs iOS {oldest} on Core ML, not {options.ios};"
-            f" type --ios {oldest}, or {instead}"
+            f" type --ios {oldest}, or {_instead(options, options.ios)}"
         )
     return options.ios
+
+
+def _instead(options: ConvertOptions, ios: int) -> str:
+    """Say what to build instead so that it loads on an older iOS."""
+    parts = []
+    if len(options.lengths) > 1 and ios < SEVERAL_LENGTHS_IOS:
+        parts.append(f"--lengths {options.lengths[-1]}")
+    if SCHEMES[options.scheme].ios > ios:
+        able = [name for name, scheme in SCHEMES.items() if scheme.half and scheme.ios <= ios]
+        parts.append(f"--scheme {' or '.join(able)}")
+    return " ".join(parts)
 
 
 def _convert_lengths(graph: MobileGraph, options: ConvertOptions, ios: int, path: Path) -> None:
@@ -149,7 +152,8 @@ def _convert_length(
     import coremltools as ct
     import numpy as np
 
-    half = options.scheme != "fp32"
+    scheme = SCHEMES[options.scheme]
+    half = scheme.half
     model = ct.convert(
         _export(graph, length, half=half),
         convert_to="mlprogram",
@@ -161,8 +165,8 @@ def _convert_length(
         outputs=[ct.TensorType(name=role, dtype=np.float32) for role in graph.outputs],
         skip_model_load=True,
     )
-    if options.scheme == "int8":
-        model = _quantize(model)
+    if scheme.compress is not None:
+        model = scheme.compress(model, graph.encoder)
     model.save(str(path))
 
 
@@ -181,19 +185,6 @@ def _export(graph: MobileGraph, length: int, *, half: bool) -> ExportedProgram:
             largest = torch.finfo(torch.float16 if half else torch.float32).max
             node.args = (*node.args, largest)
     return program
-
-
-def _quantize(model: Any) -> Any:
-    """Store weights, the embedding table among them, as int8 with a scale for each row."""
-    import coremltools.optimize.coreml as optimize
-
-    rows = optimize.OpLinearQuantizerConfig(
-        mode="linear_symmetric",
-        dtype="int8",
-        granularity="per_channel",
-        weight_threshold=INT8_THRESHOLD,
-    )
-    return optimize.linear_quantize_weights(model, optimize.OptimizationConfig(rows))
 
 
 def _finish(path: Path, graph: MobileGraph, options: ConvertOptions) -> int:
@@ -339,7 +330,7 @@ COREML = Target(
     extra="coreml",
     converters=("coremltools",),
     runtimes=("coremltools",),
-    schemes=("fp32", "fp16", "int8"),
+    schemes=tuple(SCHEMES),
     form=form,
     convert=convert,
     load=load,

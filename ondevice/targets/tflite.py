@@ -11,11 +11,11 @@ import importlib
 import importlib.metadata
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ondevice.errors import BundleError, RuntimeUnavailableError, UserError, require
+from ondevice.targets import _tflite_schemes
 from ondevice.targets.base import (
     INPUTS,
     Conversion,
@@ -41,38 +41,6 @@ RUNTIMES = {"ai-edge-litert": "ai_edge_litert", "tflite-runtime": "tflite_runtim
 TOO_OLD = "Didn't find op"
 
 
-@dataclass(frozen=True)
-class _Scheme:
-    """What a scheme asks of runtimes.
-
-    Attributes:
-        versions: the operator versions that it needs and that the quantizer does not write.
-            With those an older runtime refuses the file instead of computing nonsense.
-        oldest: the oldest TensorFlow Lite with them (``runtime_version.cc`` in LiteRT).
-        ran_on: the oldest version of each package that it was found right on.
-    """
-
-    versions: Mapping[str, int]
-    oldest: str
-    ran_on: Mapping[str, str]
-
-
-# Run on Linux x86-64 with a small BERT, 16 and 32 tokens. ai-edge-litert 1.0.1 beside NumPy 1.26
-# (its wheel does not load models beside NumPy 2): fp32, fp16 and int8-weight within 1.2e-6 of
-# 2.3.0, int8 at a cosine of 0.9995 to fp32. tflite-runtime 2.14.0, the last: tests/targets.
-_LITERT = {"ai-edge-litert": "1.0.1"}
-_EVERYWHERE = {**_LITERT, "tflite-runtime": "2.14.0"}
-
-_SCHEMES: dict[str, _Scheme] = {
-    "fp32": _Scheme({}, "1.5.0", _EVERYWHERE),
-    "fp16": _Scheme({"DEQUANTIZE": 3}, "1.15.0", _EVERYWHERE),
-    # Per-channel scales in operators that take float activations: unknown to tflite-runtime
-    # 2.14.0, whose kernels read the first scale only and return the same number everywhere.
-    "int8": _Scheme({"FULLY_CONNECTED": 12, "EMBEDDING_LOOKUP": 4}, "2.18.0", _LITERT),
-    "int8-weight": _Scheme({"DEQUANTIZE": 5}, "2.7.0", _EVERYWHERE),
-}
-
-
 def _form() -> GraphForm:
     from ondevice.graph import GraphForm
 
@@ -91,8 +59,10 @@ def _convert(graph: MobileGraph, options: ConvertOptions, path: Path) -> Convers
         require(package, extra=EXTRA)
     from ondevice.targets import _tflite_file
 
-    scheme = _SCHEMES[options.scheme]
-    quantized = _quantize(_lower(graph, options.lengths), options.scheme)
+    scheme = _tflite_schemes.SCHEMES[options.scheme]
+    lowered = _lower(graph, options.lengths)
+    batches = _batches(graph, options)
+    quantized = _tflite_schemes.quantize(lowered, scheme, graph.encoder, batches)
     content = _tflite_file.finish(
         quantized, _describe(options.labels), scheme.versions, scheme.oldest
     )
@@ -140,26 +110,17 @@ def _named(graph: MobileGraph) -> nn.Module:
     return Named().eval()
 
 
-def _quantize(content: bytes, scheme: str) -> bytes | bytearray:
-    """Store the weights of linears and of the word embedding as the scheme says."""
-    if scheme == "fp32":
-        return content
-    from ai_edge_quantizer import algorithm_manager, qtyping, quantizer
-
-    quantized = quantizer.Quantizer(content)
-    names = qtyping.TFLOperationName
-    for name in (names.FULLY_CONNECTED, names.EMBEDDING_LOOKUP):
-        if scheme == "int8":
-            quantized.add_dynamic_config(".*", name, num_bits=8)
-        elif scheme == "int8-weight":
-            quantized.add_weight_only_config(".*", name, num_bits=8)
-        else:
-            # Read by a DEQUANTIZE, computed in float32 (a GPU delegate may choose otherwise).
-            casting = algorithm_manager.AlgorithmName.FLOAT_CASTING
-            quantized.add_weight_only_config(".*", name, num_bits=16, algorithm_key=casting)
-    result = quantized.quantize(enable_progress_bar=False, enable_progress_report=False)
-    model: bytearray = result.quantized_model
-    return model
+def _batches(graph: MobileGraph, options: ConvertOptions) -> _tflite_schemes.Batches:
+    """Return calibration inputs for each signature; none where the scheme needs none."""
+    if options.calibration is None:
+        return {}
+    return {
+        f"length_{length}": [
+            {name: inputs[name] for name in graph.inputs}
+            for inputs in options.calibration.inputs(length)
+        ]
+        for length in options.lengths
+    }
 
 
 class TfliteRunner:
@@ -241,7 +202,7 @@ TFLITE = Target(
     extra=EXTRA,
     converters=("litert-torch", "litert-converter", "ai-edge-quantizer", "ai-edge-litert"),
     runtimes=tuple(RUNTIMES),
-    schemes=tuple(_SCHEMES),
+    schemes=tuple(_tflite_schemes.SCHEMES),
     form=_form,
     convert=_convert,
     load=_load,

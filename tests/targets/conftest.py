@@ -67,11 +67,25 @@ def converted(graph_of, tmp_path_factory):
             graph = graph_of(architecture, task)
             assert target.form() == type(target.form())(attention="matmul")
             path = root / f"{len(made)}{Path(target.file).suffix}"
-            options = ConvertOptions(scheme, lengths, LABELS, ios)
+            texts = Texts(graph) if SCHEMES[scheme].calibrated else None
+            options = ConvertOptions(scheme, lengths, LABELS, ios, texts)
             made[key] = Converted(graph, path, target.lower(graph, options, path))
         return made[key]
 
     return get
+
+
+class Texts:
+    """Stands in for ``ondevice.calibration.Calibration``: random ids, as the tests then run."""
+
+    def __init__(self, graph, seed=100):
+        self.graph, self.seed = graph, seed
+
+    def inputs(self, length):
+        names = ("input_ids", "attention_mask", "token_type_ids")
+        size = self.graph.encoder.vocab_size
+        for number in range(8):
+            yield random_inputs(names, length, size, valid=length, seed=self.seed + number)
 
 
 def expected(graph, inputs):

@@ -7,6 +7,7 @@ with that interpreter in the place of ``coremltools.models.MLModel`` (the fixtur
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 import platform
@@ -19,7 +20,7 @@ import numpy as np
 import pytest
 
 from ondevice.errors import BundleError, MissingPackageError, RuntimeUnavailableError, UserError
-from ondevice.targets import _mlpackage, coreml
+from ondevice.targets import _coreml_weights, _mlpackage, coreml
 from ondevice.targets.base import ConvertOptions
 from ondevice.targets.coreml import COREML
 from ondevice.verify.mil import runner as mil_runner
@@ -87,13 +88,26 @@ def weight_bytes(path):
 
 def test_weights_are_stored_as_the_scheme_says(packaged):
     sizes = {scheme: weight_bytes(packaged("bert", "qa", scheme)[1]) for scheme in COREML.schemes}
-    # Biases and norms stay fp16 under int8, and each value is padded to 64 bytes.
+    # Biases and norms stay fp16 under integers, and each value is padded to 64 bytes.
     assert 0.49 < sizes["fp16"] / sizes["fp32"] < 0.6
     assert sizes["int8"] / sizes["fp32"] < 0.42
+    assert sizes["pal4"] < sizes["pal6"] < sizes["int8"]
+    assert sizes["int4"] < sizes["int8"]
 
 
-def test_int8_covers_the_embedding_table_and_every_matrix(packaged):
-    built, path, _ = packaged("bert", "qa", "int8")
+UNPACKS = {
+    "int8": "constexpr_affine_dequantize",
+    "int4": "constexpr_blockwise_shift_scale",
+    "pal6": "constexpr_lut_to_dense",
+    "pal4": "constexpr_lut_to_dense",
+}
+
+
+@pytest.mark.parametrize("scheme", UNPACKS)
+def test_every_scheme_covers_the_embedding_table_and_every_matrix(packaged, scheme):
+    built, path, _ = packaged("bert", "qa", scheme)
+    unpackers = {op.type for op in operations(path) if op.type.startswith("constexpr_")}
+    assert unpackers == {UNPACKS[scheme]}
     unpacked = [
         tuple(dimension.constant.size for dimension in op.outputs[0].type.tensorType.dimensions)
         for op in operations(path)
@@ -107,6 +121,21 @@ def test_int8_covers_the_embedding_table_and_every_matrix(packaged):
     assert (built.encoder.vocab_size, 32) in matrices
     # The rows of the position table that the length uses.
     assert sorted(unpacked) == sorted([*matrices, (32, 32)])
+
+
+@pytest.mark.parametrize(
+    ("width", "embedding", "intermediate", "block"),
+    [(384, 384, 1536, 32), (312, 312, 1200, 24), (256, 128, 1024, 32), (32, 16, 64, 16)],
+)
+def test_blocks_divide_every_row(packaged, width, embedding, intermediate, block):
+    """coremltools leaves a matrix that they do not divide as it is, without an error."""
+    shape = dataclasses.replace(
+        packaged("bert", "qa", "fp16").graph.encoder,
+        width=width,
+        embedding_width=embedding,
+        intermediate=intermediate,
+    )
+    assert _coreml_weights.block_size(shape) == block
 
 
 def operations(path):
@@ -215,6 +244,9 @@ def read_tree(root):
         ("fp16", (32,), 15, 15),
         ("int8", (32,), 17, 17),
         ("int8", LENGTHS, 18, 18),
+        ("int4", (32,), None, 18),
+        ("pal4", (32,), None, 16),
+        ("pal6", (32,), 17, 17),
     ],
 )
 def test_the_oldest_ios_that_will_do_is_chosen(scheme, lengths, ios, chosen):
@@ -232,6 +264,13 @@ def test_the_oldest_ios_that_will_do_is_chosen(scheme, lengths, ios, chosen):
         ),
         ("int8", LENGTHS, 15, "several lengths .* iOS 18 .* type --ios 18, or --lengths 32"),
         ("int8", (32,), 15, "'int8' needs iOS 16 .* not 15; type --ios 16, or --scheme fp16"),
+        ("int8", LENGTHS, 15, "type --ios 18, or --lengths 32 --scheme fp16"),
+        (
+            "int4",
+            (32,),
+            17,
+            "'int4' needs iOS 18 .*; type --ios 18, or --scheme fp16 or int8 or pal6 or pal4",
+        ),
         ("fp16", (32,), 14, "unknown iOS version '14'; iOS versions: 15, 16, 17, 18"),
     ],
 )

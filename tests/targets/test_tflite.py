@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib.util
 import os
@@ -21,6 +22,7 @@ from tests.requirements import need
 from tests.targets.conftest import (
     LABELS,
     LENGTHS,
+    Texts,
     assert_within,
     check_agreement,
     cosine,
@@ -36,7 +38,7 @@ from ai_edge_litert import schema_py_generated as schema  # noqa: E402
 from ai_edge_litert.interpreter import Interpreter  # noqa: E402
 from ai_edge_litert.tools import flatbuffer_utils  # noqa: E402
 
-from ondevice.targets import tflite  # noqa: E402
+from ondevice.targets import _tflite_schemes, tflite  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 
@@ -169,7 +171,14 @@ def weights_in(path, shape):
 
 @pytest.mark.parametrize(
     ("scheme", "kind"),
-    [("fp32", "FLOAT32"), ("fp16", "FLOAT16"), ("int8", "INT8"), ("int8-weight", "INT8")],
+    [
+        ("fp32", "FLOAT32"),
+        ("fp16", "FLOAT16"),
+        ("int8", "INT8"),
+        ("int8-weight", "INT8"),
+        ("int8-static", "INT8"),
+        ("int4", "INT4"),
+    ],
 )
 def test_weights_are_stored_as_the_scheme_says(build, scheme, kind):
     built, path, _ = build(scheme=scheme)
@@ -180,7 +189,66 @@ def test_weights_are_stored_as_the_scheme_says(build, scheme, kind):
     assert weights_in(path, (2, encoder.width)) == {stored}
 
 
-@pytest.mark.parametrize("scheme", ["int8", "int8-weight"])
+def test_int8_static_multiplies_integers_and_computes_the_rest_in_floats(build):
+    model = model_of(build(scheme="int8-static")[1])
+    linear = schema.BuiltinOperator.FULLY_CONNECTED
+    for part in model.subgraphs:
+        kinds = {True: set(), False: set()}
+        for operator in part.operators:
+            builtin = model.operatorCodes[operator.opcodeIndex].builtinCode
+            # A QUANTIZE reads floats, a DEQUANTIZE integers; what they stand between is the point.
+            if builtin not in (schema.BuiltinOperator.QUANTIZE, schema.BuiltinOperator.DEQUANTIZE):
+                kinds[builtin == linear].add(part.tensors[operator.outputs[0]].type)
+        assert kinds[True] == {schema.TensorType.INT8}
+        assert schema.TensorType.INT8 not in kinds[False]
+
+
+def test_calibration_texts_decide_the_ranges(build, graph_of, tmp_path):
+    built, path, _ = build(scheme="int8-static", lengths=(16,))
+    other = tmp_path / "other.tflite"
+    options = ConvertOptions("int8-static", (16,), LABELS, calibration=Texts(built, seed=9))
+    TFLITE.lower(built, options, other)
+    assert other.read_bytes() != path.read_bytes()
+    again = tmp_path / "again.tflite"
+    options = ConvertOptions("int8-static", (16,), LABELS, calibration=Texts(built))
+    TFLITE.lower(built, options, again)
+    assert again.read_bytes() == path.read_bytes()
+
+
+def test_static_without_texts_is_a_defect(build, tmp_path):
+    built = build(lengths=(16,))[0]
+    with pytest.raises(ValueError, match="no calibration texts"):
+        TFLITE.lower(built, ConvertOptions("int8-static", (16,), LABELS), tmp_path / "x.tflite")
+
+
+@pytest.mark.parametrize(
+    ("width", "embedding", "intermediate", "linear", "table"),
+    [(384, 384, 1536, 32, 64), (312, 312, 1200, 0, 0), (32, 32, 64, 32, 32), (32, 16, 64, 0, 0)],
+)
+def test_blocks_divide_every_row(build, width, embedding, intermediate, linear, table):
+    shape = dataclasses.replace(
+        build()[0].encoder,
+        width=width,
+        embedding_width=embedding,
+        intermediate=intermediate,
+    )
+    assert _tflite_schemes.block_size("FULLY_CONNECTED", shape) == linear
+    assert _tflite_schemes.block_size("EMBEDDING_LOOKUP", shape) == table
+
+
+def test_every_block_of_int4_has_its_own_scale(build):
+    built, path, _ = build(scheme="int4")
+    shape = [built.encoder.intermediate, built.encoder.width]
+    details = {
+        (tensor.quantization.detailsType, tensor.quantization.details.blockSize)
+        for part in model_of(path).subgraphs
+        for tensor in part.tensors
+        if list(tensor.shape) == shape and tensor.type == schema.TensorType.INT4
+    }
+    assert details == {(schema.QuantizationDetails.BlockwiseQuantization, 32)}
+
+
+@pytest.mark.parametrize("scheme", ["int8", "int8-weight", "int8-static"])
 def test_every_row_has_its_own_scale(build, scheme):
     built, path, _ = build(scheme=scheme)
     shape = [built.encoder.vocab_size, built.encoder.width]
@@ -214,9 +282,12 @@ def test_lengths_share_all_weights(build, scheme):
     built, path, _ = build(scheme=scheme, lengths=(32, 48, 64))
     _, alone, _ = build(scheme=scheme, lengths=(64,))
 
+    # The table's scales, one for each block, are a constant of their own under int4.
+    least = built.encoder.vocab_size * 2 if scheme == "int4" else 1024
+
     def big(model):
         data = (buffer.data for buffer in model.buffers if buffer.data is not None)
-        return sum(len(part) for part in data if len(part) >= 1024)
+        return sum(len(part) for part in data if len(part) >= least)
 
     several, one = model_of(path), model_of(alone)
     assert big(several) == big(one)
@@ -239,15 +310,23 @@ def test_scales_are_written_once(build):
     assert content[32, 48, 64] <= content[64,] + rows * 12
 
 
-def test_int8_asks_for_operators_that_know_its_scales(build):
-    versions = operators(model_of(build(scheme="int8")[1]))
-    assert versions["FULLY_CONNECTED"] == 12
+@pytest.mark.parametrize(("scheme", "linear"), [("int8", 12), ("int4", 14)])
+def test_integer_weights_ask_for_operators_that_know_their_scales(build, scheme, linear):
+    versions = operators(model_of(build(scheme=scheme)[1]))
+    assert versions["FULLY_CONNECTED"] == linear
     assert versions["EMBEDDING_LOOKUP"] == 4
 
 
 @pytest.mark.parametrize(
     ("scheme", "oldest"),
-    [("fp32", "2.9.0"), ("fp16", "2.9.0"), ("int8", "2.18.0"), ("int8-weight", "2.9.0")],
+    [
+        ("fp32", "2.9.0"),
+        ("fp16", "2.9.0"),
+        ("int8", "2.18.0"),
+        ("int8-weight", "2.9.0"),
+        ("int8-static", "2.18.0"),
+        ("int4", "2.21.0"),
+    ],
 )
 def test_min_runtime_is_what_the_file_says(build, scheme, oldest):
     _, path, conversion = build(scheme=scheme)
@@ -255,7 +334,8 @@ def test_min_runtime_is_what_the_file_says(build, scheme, oldest):
     (buffer,) = (m.buffer for m in model.metadata if m.name == b"min_runtime_version")
     assert bytes(model.buffers[buffer].data).rstrip(b"\0").decode() == oldest
     assert conversion.min_runtime["tensorflow-lite"] == oldest
-    assert ("tflite-runtime" in conversion.min_runtime) == (scheme != "int8")
+    everywhere = {"fp32", "fp16", "int8-weight"}
+    assert ("tflite-runtime" in conversion.min_runtime) == (scheme in everywhere)
     assert conversion.varies is None
 
 
@@ -426,8 +506,9 @@ def test_tflite_runtime_computes_the_same(build, old_python, tmp_path, task, sch
             )
 
 
-def test_tflite_runtime_refuses_int8_instead_of_computing_nonsense(build, old_python, tmp_path):
-    built, path, _ = build(scheme="int8")
+@pytest.mark.parametrize("scheme", ["int8", "int8-static", "int4"])
+def test_tflite_runtime_refuses_instead_of_computing_nonsense(build, old_python, tmp_path, scheme):
+    built, path, _ = build(scheme=scheme)
     done, _ = run_old(old_python, built, path, tmp_path)
     assert done.stderr.splitlines()[-1].startswith("refused: tflite-runtime 2.14.0 cannot load"), (
         done.stderr
@@ -435,12 +516,16 @@ def test_tflite_runtime_refuses_int8_instead_of_computing_nonsense(build, old_py
     assert "version" in done.stderr
 
 
+def unguarded(scheme):
+    """The scheme without the operator versions that the quantizer does not write."""
+    return dataclasses.replace(_tflite_schemes.SCHEMES[scheme], versions={})
+
+
 def test_tflite_runtime_would_compute_nonsense_from_int8(build, old_python, tmp_path, monkeypatch):
     """The known failure that the operator versions guard against; if this fails, it is gone."""
     built = build()[0]
     path = tmp_path / "unguarded.tflite"
-    guarded = tflite._SCHEMES["int8"]
-    monkeypatch.setitem(tflite._SCHEMES, "int8", tflite._Scheme({}, guarded.oldest, guarded.ran_on))
+    monkeypatch.setitem(_tflite_schemes.SCHEMES, "int8", unguarded("int8"))
     TFLITE.convert(built, ConvertOptions("int8", LENGTHS, LABELS), path)
     done, outputs = run_old(old_python, built, path, tmp_path)
     assert done.returncode == 0, done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import shutil
 from collections.abc import Callable, Iterator
@@ -12,14 +13,14 @@ import pytest
 
 from ondevice import build, console
 from ondevice.plan import BuildOptions
-from ondevice.targets import tflite
+from ondevice.targets import _tflite_schemes, tflite
 from tests.requirements import need
 
 # Lowering takes ExecuTorch 10 s a length.
 LENGTHS = {"tflite": (16, 32), "onnx": (16, 32), "executorch": (32,), "coreml": (16, 32)}
 # What each test file asks for comes from one build: lowering is the slow part, and shared.
 SCHEMES = {
-    "tflite": ("fp32", "fp16", "int8", "int8-weight"),
+    "tflite": ("fp32", "fp16", "int8", "int8-weight", "int8-static", "int4"),
     "onnx": ("fp32", "int8"),
     "executorch": ("fp32", "int8"),
     "coreml": ("fp16",),
@@ -75,6 +76,11 @@ def _lowered_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tflite, "_lower", once)
         yield
+
+
+def unguarded_int8() -> _tflite_schemes.TfliteScheme:
+    """What the quantizer makes of int8 by itself: scales by row in operators of version 1."""
+    return dataclasses.replace(_tflite_schemes.SCHEMES["int8"], versions={}, oldest="1.5.0")
 
 
 def copy_of(bundle_dir: Path, place: Path) -> Path:

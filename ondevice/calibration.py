@@ -1,0 +1,120 @@
+"""Texts on which a scheme sees how large activations become; labels play no part.
+
+By default the project's samples for the task, else a file of the user's: SQuAD JSON for qa, a text
+a line otherwise. Quantizers keep running averages, so a few dozen texts do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ondevice.errors import DataError
+from ondevice.tasks import TASKS, features, texts
+from ondevice.tasks.qa import QAOptions, read_squad, windows
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from tokenizers import Tokenizer
+
+    from ondevice.models import Checkpoint
+    from ondevice.tasks.base import Example
+    from ondevice.tokenizer import TextTokenizer
+
+# Of a longer file, so many at even distances: each is a run of the float model for each length.
+MOST_TEXTS = 32
+# Text in the vocabulary's own language has next to none. bert-base-uncased knows some Chinese
+# characters, so a script that it was not made for does not reach 100 %.
+MOST_UNKNOWN = 0.2
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Calibration texts and the tokenizer that makes inputs of them.
+
+    Attributes:
+        source: ``samples``, or the name of the user's file.
+        examples: (question, context) pairs for qa, else single texts.
+    """
+
+    source: str
+    examples: tuple[Example, ...]
+    tokenizer: TextTokenizer
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the texts, each example an array of ASCII JSON on a line."""
+        lines = "".join(f"{json.dumps(example)}\n" for example in self.examples)
+        return hashlib.sha256(lines.encode()).hexdigest()
+
+    def inputs(self, length: int) -> Iterator[dict[str, NDArray[np.int32]]]:
+        """Yield each text as the I/O contract's three inputs, int32 [1, `length`].
+
+        Of a context that is longer, the first window; of a longer text, its beginning.
+
+        Raises:
+            DataError: a question or context holds no token.
+        """
+        for example in self.examples:
+            row = _encode(self.tokenizer.tokenizer, example, length)
+            yield features.pad([row], length, self.tokenizer.pad_id)
+
+
+def from_samples(checkpoint: Checkpoint) -> Calibration:
+    """Return the project's sample texts for the checkpoint's task."""
+    examples = TASKS[checkpoint.task].examples()
+    return Calibration("samples", tuple(_spread(examples)), checkpoint.tokenizer)
+
+
+def from_file(checkpoint: Checkpoint, path: Path) -> Calibration:
+    """Return the texts of a file.
+
+    Raises:
+        DataError: it is unreadable, holds no text, or is in another script than the vocabulary.
+    """
+    examples: list[Example]
+    if checkpoint.task == "qa":
+        asked = read_squad(path, need_answers=False)
+        examples = [(example.question, example.context) for example in asked]
+    else:
+        examples = [(line,) for line in texts.read_lines(path)]
+    chosen = tuple(_spread(examples))
+    _check_known(chosen, checkpoint.tokenizer, path)
+    return Calibration(path.name, chosen, checkpoint.tokenizer)
+
+
+def _spread(examples: Sequence[Example]) -> list[Example]:
+    count = min(MOST_TEXTS, len(examples))
+    return [examples[i * len(examples) // count] for i in range(count)]
+
+
+def _encode(tokenizer: Tokenizer, example: Example, length: int) -> features.TokenRow:
+    if len(example) == 1:
+        return features.encode(tokenizer, example[0], None, length)
+    window = windows(tokenizer, example[0], example[1], QAOptions.for_length(length))[0]
+    return window.input_ids, window.token_type_ids
+
+
+def _check_known(examples: Sequence[Example], tokenizer: TextTokenizer, path: Path) -> None:
+    """Refuse texts of which the tokenizer knows little; byte-level vocabularies know all."""
+    unknown = tokenizer.tokenizer.token_to_id("[UNK]")
+    ids = [
+        token
+        for example in examples
+        for text in example
+        for token in tokenizer.tokenizer.encode(text, add_special_tokens=False).ids
+    ]
+    if not ids:
+        raise DataError(f"{path} holds no text to calibrate on")
+    share = ids.count(unknown) / len(ids) if unknown is not None else 0.0
+    if share > MOST_UNKNOWN:
+        raise DataError(
+            f"{100 * share:.0f} % of the tokens of {path} are not in the checkpoint's vocabulary"
+            f" ([UNK]), at most {100 * MOST_UNKNOWN:.0f} % may be: calibrate on texts in the"
+            " language that the model was trained on"
+        )

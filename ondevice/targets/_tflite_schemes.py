@@ -1,0 +1,160 @@
+"""What each scheme does to a finished float32 ``.tflite``; all of it by ai-edge-quantizer.
+
+int4: blocks of a row have a scale each. One for the whole row would do on older runtimes too, but
+costs the student more (F1 drop 5.2 against 3.5 points, 29 % against 16 % of the answers changed;
+150 questions of squadshifts-dev.json). Runtimes up to ai-edge-litert 2.0.3 read the blocks
+of FULLY_CONNECTED as one scale, and 1.2.0 and 1.3.0 those of EMBEDDING_LOOKUP too, without an error
+and at the operator versions that the quantizer writes (cosine 0.87 to 0.95 to fp32). The first
+version of FULLY_CONNECTED that none of them has, and that 2.1.0 has, is 14.
+
+int8-static: activations of FULLY_CONNECTED alone are int8, with ranges seen in calibration; what
+lies between (layer norms, softmax, GELU) stays in floats. For delegates that multiply integers
+only: it costs the student more than int8, whose ranges follow each input (F1 drop 3.6 points
+against none, 28 % against 3 % of the answers changed; the same questions, 16 calibration texts).
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ondevice.architectures import Encoder
+from ondevice.errors import require
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Batches = Mapping[str, "Sequence[dict[str, NDArray[np.int32]]]"]
+# Says to a ``Quantizer`` what to do with one kind of operator (by its ``TFLOperationName``), given
+# the encoder's shape.
+Recipe = Callable[[Any, Any, Encoder], None]
+
+# The operators that carry a model's matrices.
+LINEAR, TABLE = "FULLY_CONNECTED", "EMBEDDING_LOOKUP"
+
+
+@dataclass(frozen=True)
+class TfliteScheme:
+    """What a scheme asks of the quantizer and of runtimes.
+
+    Attributes:
+        recipes: what is done to each kind of operator; empty for a float32 file.
+        versions: the operator versions that it needs and that the quantizer does not write.
+            With those an older runtime refuses the file instead of computing nonsense.
+        oldest: the oldest TensorFlow Lite with them (``runtime_version.cc`` in LiteRT).
+        ran_on: the oldest version of each package that it was found right on.
+    """
+
+    recipes: Mapping[str, Recipe]
+    versions: Mapping[str, int]
+    oldest: str
+    ran_on: Mapping[str, str]
+
+
+def quantize(
+    content: bytes, scheme: TfliteScheme, encoder: Encoder, batches: Batches
+) -> bytes | bytearray:
+    """Store weights, and activations if the scheme says so, in fewer bits.
+
+    Args:
+        content: a float32 ``.tflite`` file.
+        scheme: what to do.
+        encoder: whose file it is; its rows decide the size of blocks.
+        batches: calibration inputs for each signature, by its name; empty where the scheme needs
+            none.
+
+    Raises:
+        ValueError: the scheme needs some.
+    """
+    if not scheme.recipes:
+        return content
+    from ai_edge_quantizer import qtyping, quantizer
+
+    quantized = quantizer.Quantizer(content)
+    for operator, recipe in scheme.recipes.items():
+        recipe(quantized, qtyping.TFLOperationName(operator), encoder)
+    ranges = None
+    if quantized.need_calibration:
+        if not batches:
+            raise ValueError("a scheme with calibrated activations was given no calibration texts")
+        # Equal on every machine: threads do not change what a kernel computes.
+        ranges = quantized.calibrate(dict(batches), num_threads=os.cpu_count() or 1)
+    result = quantized.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
+    model: bytearray = result.quantized_model
+    return model
+
+
+def _algorithm(name: str) -> Any:
+    return getattr(
+        require("ai_edge_quantizer.algorithm_manager", extra="tflite").AlgorithmName, name
+    )
+
+
+def _cast_to_half(quantizer: Any, operator: Any, encoder: Encoder) -> None:
+    # Read by a DEQUANTIZE, computed in float32 (a GPU delegate may choose otherwise).
+    casting = _algorithm("FLOAT_CASTING")
+    quantizer.add_weight_only_config(".*", operator, num_bits=16, algorithm_key=casting)
+
+
+def _rows_8(quantizer: Any, operator: Any, encoder: Encoder) -> None:
+    quantizer.add_dynamic_config(".*", operator, num_bits=8)
+
+
+def _stored_8(quantizer: Any, operator: Any, encoder: Encoder) -> None:
+    quantizer.add_weight_only_config(".*", operator, num_bits=8)
+
+
+def _blocks_4(quantizer: Any, operator: Any, encoder: Encoder) -> None:
+    size = block_size(operator, encoder)
+    granularity = f"BLOCKWISE_{size}" if size else "CHANNELWISE"
+    quantizer.add_dynamic_config(".*", operator, num_bits=4, granularity=granularity)
+
+
+def block_size(operator: str, encoder: Encoder) -> int:
+    """Return how many weights of an operator share a scale under int4; 0 for a whole row.
+
+    Of the sizes that the kernels know, the one that divides all rows and makes the student small
+    enough: with 64 for the table it has 9.9 MB, with 32 10.3 MB, at the same cosine.
+    """
+    rows, size = (
+        (encoder.embedding_width, 64)
+        if operator == TABLE
+        else (math.gcd(encoder.width, encoder.embedding_width, encoder.intermediate), 32)
+    )
+    return next((block for block in (size, 32) if rows % block == 0), 0)
+
+
+def _static_8(quantizer: Any, operator: Any, encoder: Encoder) -> None:
+    quantizer.add_static_config(".*", operator, activation_num_bits=8, weight_num_bits=8)
+
+
+def _both(recipe: Recipe) -> dict[str, Recipe]:
+    return {LINEAR: recipe, TABLE: recipe}
+
+
+# Run on Linux x86-64 with a small BERT, 16 and 32 tokens. ai-edge-litert 1.0.1 beside NumPy 1.26
+# (its wheel does not load models beside NumPy 2): fp32, fp16 and int8-weight within 1.2e-6 of
+# 2.3.0, int8 at a cosine of 0.9995 to fp32. tflite-runtime 2.14.0, the last: tests/targets.
+_LITERT = {"ai-edge-litert": "1.0.1"}
+_EVERYWHERE = {**_LITERT, "tflite-runtime": "2.14.0"}
+# The student at 384 tokens: right on 2.1.0, 2.2.0 and 2.3.0, refused by 1.2.0, 1.3.0, 1.4.0,
+# 2.0.2 and 2.0.3.
+_BLOCKS = {"ai-edge-litert": "2.1.0"}
+
+# Per-channel scales in operators that take float activations: unknown to tflite-runtime 2.14.0,
+# whose kernels read the first scale only and return the same number everywhere.
+_SCALES_BY_ROW = {LINEAR: 12, TABLE: 4}
+
+SCHEMES: dict[str, TfliteScheme] = {
+    "fp32": TfliteScheme({}, {}, "1.5.0", _EVERYWHERE),
+    "fp16": TfliteScheme(_both(_cast_to_half), {"DEQUANTIZE": 3}, "1.15.0", _EVERYWHERE),
+    "int8": TfliteScheme(_both(_rows_8), _SCALES_BY_ROW, "2.18.0", _LITERT),
+    "int8-weight": TfliteScheme(_both(_stored_8), {"DEQUANTIZE": 5}, "2.7.0", _EVERYWHERE),
+    "int8-static": TfliteScheme({LINEAR: _static_8, TABLE: _rows_8}, {TABLE: 4}, "2.18.0", _LITERT),
+    # No TensorFlow Lite was released with FULLY_CONNECTED 14; 2.20 is the last of that name.
+    "int4": TfliteScheme(_both(_blocks_4), {LINEAR: 14, TABLE: 4}, "2.21.0", _BLOCKS),
+}
