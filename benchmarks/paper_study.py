@@ -29,7 +29,7 @@ from typing import Any
 import full_scale
 
 from ondevice import __version__, models, samples
-from ondevice.bench import BenchOptions, entries, host, machine
+from ondevice.bench import BenchOptions, entries, host, machine, table
 from ondevice.bench.parts import (
     ArtifactIdentity,
     DeviceInfo,
@@ -41,7 +41,6 @@ from ondevice.bench.parts import (
     plain,
 )
 from ondevice.bench.results import SCHEMA_VERSION, BenchmarkResult, write_result
-from ondevice.commands import bench
 from ondevice.console import Progress
 from ondevice.errors import OnDeviceError
 from ondevice.report import published
@@ -247,7 +246,7 @@ def main() -> int:
             parts[name]()
         except OnDeviceError as error:
             raise SystemExit(f"{name}: {error}") from error
-        print(f"{name}\n\n{bench.render(written)}\n")
+        print(f"{name}\n\n{table.render(written)}\n")
     return 0
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # The least that the protocol allows for a figure that is published.
 MIN_ITERATIONS = 50
+# Where result documents go.
+DEFAULT_OUT = Path("results")
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class BenchOptions:
         runners: programs to push to a phone: LiteRT's ``benchmark_model``, ExecuTorch's
             ``executor_runner``.
         app: the id of the demo app on the phone, to run its benchmark instead.
+        xctest: an Xcode project whose performance tests are run on the iPhone too.
     """
 
     baseline: str | None = None
@@ -45,6 +48,7 @@ class BenchOptions:
     seconds: float = 600.0
     runners: tuple[Path, ...] = ()
     app: str | None = None
+    xctest: Path | None = None
 
 
 # Takes each result as soon as there is one, unfinished ones as `partial` with the reason that will
@@ -99,6 +103,9 @@ class Device:
 
 DEVICES: dict[str, Device] = {
     "host": Device("ondevice.bench.host", "", "this machine's CPU"),
+    "coreml": Device(
+        "ondevice.bench.coreml", "", "Core ML's own benchmarker on this Mac, and its compute plan"
+    ),
     "android": Device("ondevice.bench.android", "SERIAL", "a phone over adb"),
     "ios": Device("ondevice.bench.ios", "UDID", "an iPhone, from a Mac"),
 }

@@ -10,15 +10,15 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ondevice.bench import BenchOptions, Keep, entries, machine, protocol, questions
-from ondevice.bench.entries import Entry, Questions
+from ondevice.bench import BenchOptions, Keep, entries, golden_gate, machine, protocol, questions
+from ondevice.bench.entries import Entry, Questions, now
 from ondevice.bench.parts import (
     DeviceState,
-    GoldenCheck,
     Measurement,
     MemoryInfo,
     Placement,
@@ -26,11 +26,11 @@ from ondevice.bench.parts import (
     RuntimeInfo,
     plain,
 )
-from ondevice.bench.process import Process, UnavailableError
+from ondevice.bench.process import Process
 from ondevice.bench.protocol import Pass, PassError
 from ondevice.bench.results import BenchmarkResult
 from ondevice.console import Progress
-from ondevice.errors import GateError, UserError
+from ondevice.errors import UserError
 
 logger = logging.getLogger(__name__)
 
@@ -80,25 +80,18 @@ def measure(
     return _Session(measured, asked, options, keep, progress).run()
 
 
+@dataclass
 class _Session:
     """One run over all artifacts."""
 
-    def __init__(
-        self,
-        measured: Sequence[Entry],
-        asked: Questions | None,
-        options: BenchOptions,
-        keep: Keep,
-        progress: Progress,
-    ) -> None:
-        self.entries = measured
-        self.asked = asked
-        self.options = options
-        self.keep = keep
-        self.progress = progress
-        self.created = entries.now()
-        self.before = DeviceState()
-        self.processes: dict[int, Process] = {}
+    entries: Sequence[Entry]
+    asked: Questions | None
+    options: BenchOptions
+    keep: Keep
+    progress: Progress
+    created: str = field(default_factory=now)
+    before: DeviceState = field(default_factory=DeviceState)
+    processes: dict[int, Process] = field(default_factory=dict)
 
     def run(self) -> list[BenchmarkResult]:
         """Run the protocol; return a finished result for each artifact."""
@@ -142,47 +135,13 @@ class _Session:
         for entry in self.entries:
             if entry.is_baseline:
                 continue
-            try:
-                self._check_golden(entry)
-            except UnavailableError as error:
-                entry.absent = plain(str(error))
-                entry.golden = GoldenCheck(status="not_run", reason=entry.absent)
-            except PassError as error:
-                entry.golden = GoldenCheck(status="failed", reason=plain(str(error)))
-        wrong = [entry for entry in self.entries if entry.golden.status == "failed"]
-        for entry in wrong:
+            with Process(self.options.seconds) as process:
+                golden_gate.hold(entry, process)
+                if entry.golden.status == "passed" and entry.identity.target in XNNPACK_TARGETS:
+                    _count_placements(entry, process)
+        for entry in golden_gate.wrong(self.entries):
             self.keep(self._document(entry, entry.golden.reason or "it fails its golden check"))
-        if wrong:
-            more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-            raise GateError(
-                f"{wrong[0].label} does not give its goldens' answers, so nothing was timed:"
-                f" {wrong[0].golden.reason}{more}"
-            )
-
-    def _check_golden(self, entry: Entry) -> None:
-        with Process(self.options.seconds) as process:
-            process.request("open", **entry.opening)
-            process.request("load")
-            found = process.request("golden")
-            entry.golden = GoldenCheck(
-                status=found["status"],
-                checked=found["checked"],
-                reason=plain(found["reason"]),
-            )
-            if entry.golden.status == "passed" and entry.identity.target in XNNPACK_TARGETS:
-                try:
-                    counted = process.request("placement")
-                except PassError as error:
-                    # Its answers are right all the same.
-                    note = plain(f"what XNNPACK took of the graph is not known: {error}")
-                    entry.notes = (*entry.notes, note)
-                    return
-                if counted["total"]:
-                    entry.placements = (
-                        Placement(
-                            delegate="XNNPACK", nodes=counted["nodes"], total=counted["total"]
-                        ),
-                    )
+        golden_gate.refuse(self.entries)
 
     def _load_cold(self) -> None:
         loads: dict[int, list[int]] = {}
@@ -280,6 +239,20 @@ class _Session:
             load_cold=protocol.LOAD_COLD,
         )
         return entries.document(entry, device, how, self.created, reason)
+
+
+def _count_placements(entry: Entry, process: Process) -> None:
+    try:
+        counted = process.request("placement")
+    except PassError as error:
+        # Its answers are right all the same.
+        note = plain(f"what XNNPACK took of the graph is not known: {error}")
+        entry.notes = (*entry.notes, note)
+        return
+    if counted["total"]:
+        entry.placements = (
+            Placement(delegate="XNNPACK", nodes=counted["nodes"], total=counted["total"]),
+        )
 
 
 def _runtime(entry: Entry, loaded: dict[str, Any]) -> RuntimeInfo:

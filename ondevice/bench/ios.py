@@ -14,17 +14,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ondevice import bundle
-from ondevice.bench import BenchOptions, Keep, entries
+from ondevice.bench import BenchOptions, Keep, entries, ios_xctest
 from ondevice.bench.importing import take_in
-from ondevice.bench.ios_devicectl import Devicectl, Phone, PhoneError, choose, find_xcrun
+from ondevice.bench.ios_devicectl import Devicectl, Phone, choose
 from ondevice.bench.parts import plain
 from ondevice.bench.results import BenchmarkResult, ResultError, read_result
+from ondevice.bench.xcode import PhoneError, find_xcrun
 from ondevice.console import Progress
 from ondevice.errors import UserError
 
 APP = "dev.ondevice.qa"
 RESULT = "Documents/benchmark.json"
 COPY_SECONDS = 120.0
+# A project's performance tests have a scheme of their own, named after it: they run in Release.
+TEST_SCHEME = "Performance"
 # The app's exit codes where it wrote a result: a complete one, a partial one.
 WROTE = (0, 3)
 # So far the phone's clock may be behind this machine's.
@@ -55,7 +58,25 @@ def run(
         name = f"{app}/{RESULT}"
         take_in(result, manifest, "ios", bundle_name=path.name, name=name, keep=keep)
         results.append(result)
-    return results
+    if options.xctest is None:
+        return results
+    with progress.step(f"the tests of '{options.xctest.name}' on {phone.name}"):
+        notes = _test(xcrun, phone, options.xctest, options.seconds)
+    noted = [one.model_copy(update={"notes": (*one.notes, *notes)}) for one in results]
+    for result in noted:
+        keep(result)
+    return noted
+
+
+def _test(xcrun: Path, phone: Phone, project: Path, seconds: float) -> list[str]:
+    """Run a project's performance tests on the phone; return what to note beside the results.
+
+    Raises:
+        PhoneError: they fail, or time nothing.
+    """
+    scheme = f"{project.stem}{TEST_SCHEME}"
+    found = ios_xctest.run_tests(project, scheme, phone.udid, xcrun, seconds)
+    return [ios_xctest.note(one) for one in found]
 
 
 def _refuse(options: BenchOptions) -> None:

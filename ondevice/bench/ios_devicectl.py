@@ -8,9 +8,6 @@ which the innermost says most. Forms after Xcode 16; see the tests for what was 
 from __future__ import annotations
 
 import json
-import platform
-import shutil
-import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,13 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from ondevice.bench.parts import plain
-from ondevice.errors import UserError
+from ondevice.bench.xcode import PhoneError, call
 
 QUICK_SECONDS = 60.0
-
-
-class PhoneError(UserError):
-    """An iPhone cannot be used, or refused a request."""
 
 
 @dataclass(frozen=True)
@@ -50,26 +43,6 @@ class Phone:
     def __str__(self) -> str:
         about = ", ".join(part for part in (self.name, self.title, self.problem) if part)
         return f"{self.udid or self.identifier} ({about})"
-
-
-def find_xcrun() -> Path:
-    """Return Xcode's ``xcrun``.
-
-    Raises:
-        UserError: this is no Mac, or Xcode is not installed.
-    """
-    if platform.system() != "Darwin":
-        raise UserError(
-            "an iPhone can be driven from a Mac only; here, run the benchmark in the app on the"
-            " phone, share its result to this machine and type: ondevice bench --import FILE BUNDLE"
-        )
-    found = shutil.which("xcrun")
-    if found is None:
-        raise UserError(
-            "xcrun was not found; install Xcode 15 or later and type: sudo xcode-select -s"
-            " /Applications/Xcode.app"
-        )
-    return Path(found)
 
 
 class Devicectl:
@@ -147,21 +120,8 @@ class Devicectl:
         with tempfile.TemporaryDirectory(prefix="ondevice-bench-") as name:
             path = Path(name) / "answer.json"
             # Before the positional arguments of the subcommand, which end the options.
-            command = [str(self._xcrun), "devicectl", *_with_output(arguments, path)]
-            try:
-                done = subprocess.run(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    capture_output=True,
-                    text=True,
-                    errors="replace",
-                    timeout=seconds,
-                    check=False,
-                )
-            except subprocess.TimeoutExpired as error:
-                raise PhoneError(f"{what} took more than {seconds:g} s") from error
-            except OSError as error:
-                raise PhoneError(f"'{self._xcrun}' cannot be started: {error.strerror}") from error
+            command = ["devicectl", *_with_output(arguments, path)]
+            done = call(self._xcrun, command, seconds, what)
             return done.returncode, f"{done.stdout}\n{done.stderr}", _read(path)
 
 

@@ -1,7 +1,7 @@
 """Performance tests of the app: ``xcodebuild test`` on a phone, and the figures that it recorded.
 
-XCTest keeps each iteration, so these are raw samples; which artifact they are of, the test must
-say in its name: the figures carry no hash, and so make no benchmark result.
+XCTest keeps each iteration, but no hash of what was run: its figures make no benchmark result of
+their own. They stand as notes beside the results of the app's benchmark.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from __future__ import annotations
 import json
 import math
 import re
-import subprocess
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ondevice.bench.ios_devicectl import PhoneError
+import numpy as np
+
 from ondevice.bench.parts import plain
+from ondevice.bench.xcode import PhoneError, call
 
 CLOCK = "com.apple.dt.XCTMetric_Clock.time.monotonic"
 # Nanoseconds of each unit of time that XCTest reports.
@@ -42,7 +42,7 @@ class TestTimes:
 
 
 def run_tests(
-    project: Path, scheme: str, udid: str, xcrun: Path, seconds: float, only: str | None = None
+    project: Path, scheme: str, udid: str, xcrun: Path, seconds: float
 ) -> list[TestTimes]:
     """Run an Xcode project's tests on a phone; return what its performance tests timed.
 
@@ -52,27 +52,40 @@ def run_tests(
         udid: the phone.
         xcrun: Xcode's.
         seconds: the longest that building and testing may take.
-        only: one test target, class or method.
 
     Raises:
         PhoneError: a test failed, nothing was timed, or Xcode does not answer.
     """
     with tempfile.TemporaryDirectory(prefix="ondevice-bench-") as name:
-        bundle = Path(name) / "result.xcresult"
-        command = ["xcodebuild", "test", "-project", str(project), "-scheme", scheme]
-        command += ["-destination", f"platform=iOS,id={udid}", "-resultBundlePath", str(bundle)]
-        command += [f"-only-testing:{only}"] if only else []
-        code, said = _call([str(xcrun), *command], seconds, f"testing '{scheme}'")
-        if code != 0:
-            raise PhoneError(f"testing '{scheme}' failed: {_why(said) or f'exit code {code}'}")
-        asked = ["xcresulttool", "get", "test-results", "metrics", "--path", str(bundle)]
-        code, said = _call([str(xcrun), *asked], seconds, "reading the tests' metrics")
-        if code != 0:
-            raise PhoneError(f"reading the tests' metrics failed: {_why(said) or said[:200]}")
-    found = parse_metrics(said)
+        result = str(Path(name) / "result.xcresult")
+        tests = ["xcodebuild", "test", "-project", str(project), "-scheme", scheme]
+        tests += ["-destination", f"platform=iOS,id={udid}", "-resultBundlePath", result]
+        _checked(xcrun, tests, seconds, f"testing '{scheme}'")
+        metrics = ["xcresulttool", "get", "test-results", "metrics", "--path", result]
+        found = parse_metrics(_checked(xcrun, metrics, seconds, "reading the tests' metrics"))
     if not found:
         raise PhoneError(f"the tests of '{scheme}' timed nothing")
     return found
+
+
+def _checked(xcrun: Path, arguments: list[str], seconds: float, what: str) -> str:
+    """Return what a tool printed on standard output.
+
+    Raises:
+        PhoneError: it failed.
+    """
+    done = call(xcrun, arguments, seconds, what)
+    if done.returncode != 0:
+        why = _why(done.stdout + done.stderr) or f"exit code {done.returncode}"
+        raise PhoneError(f"{what} failed: {why}")
+    return done.stdout
+
+
+def note(times: TestTimes) -> str:
+    """Return a test's figure as a note of a result."""
+    median, runs = np.median(times.samples) / 1e6, len(times.samples)
+    said = f"XCTest timed {times.test} on '{times.device}': median {median:.3g} ms of {runs} runs"
+    return plain(said)
 
 
 def parse_metrics(text: str) -> list[TestTimes]:
@@ -112,24 +125,6 @@ def _samples(metric: dict[str, Any]) -> tuple[int, ...]:
 
 def _dicts(value: Any) -> list[dict[str, Any]]:
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
-
-
-def _call(command: Sequence[str], seconds: float, what: str) -> tuple[int, str]:
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=seconds,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise PhoneError(f"{what} took more than {seconds:g} s") from error
-    except OSError as error:
-        raise PhoneError(f"'{command[0]}' cannot be started: {error.strerror}") from error
-    return done.returncode, done.stdout if done.returncode == 0 else done.stdout + done.stderr
 
 
 def _why(text: str) -> str:

@@ -11,20 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ondevice import console
-from ondevice.bench import DEVICES, MIN_ITERATIONS, BenchOptions
+from ondevice.bench import DEFAULT_OUT, DEVICES, MIN_ITERATIONS, BenchOptions
 from ondevice.errors import GateError, UserError, choices
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ondevice.bench import RunOnDevice
-    from ondevice.bench.results import BenchmarkResult, Kind, Measurement
-    from ondevice.statistics import Summary
-
-DEFAULT_OUT = Path("results")
-NOTHING = "–"
-# A line of the table for each length at which one of these was timed.
-SHOWN = ("model_only", "end_to_end")
+    from ondevice.bench.results import BenchmarkResult
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -91,6 +83,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--app", metavar="ID", help="run the benchmark of this app on the phone")
     parser.add_argument(
+        "--xctest",
+        type=Path,
+        metavar="PROJECT",
+        help="an Xcode project (mobile_demo/ios/OnDeviceQA.xcodeproj): run its performance tests on"
+        " the iPhone too, and note their figures",
+    )
+    parser.add_argument(
         "--import",
         dest="imported",
         type=Path,
@@ -156,7 +155,9 @@ def _show(written: dict[Path, BenchmarkResult], *, as_json: bool) -> int:
         }
         sys.stdout.write(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
     else:
-        sys.stdout.write(render(written) + "\n")
+        from ondevice.bench import table
+
+        sys.stdout.write(table.render(written) + "\n")
     broken = [one for one in written.values() if one.reason and one.evidence != "not run"]
     return GateError.exit_code if broken else 0
 
@@ -164,10 +165,14 @@ def _show(written: dict[Path, BenchmarkResult], *, as_json: bool) -> int:
 def _refuse_ignored(arguments: argparse.Namespace, kind: str) -> None:
     """Refuse what was asked for and would have no effect."""
     ignored: tuple[str, ...]
+    if arguments.xctest is not None and kind != "ios":
+        raise UserError("--xctest runs tests on an iPhone: give --device ios, or leave it out")
     if arguments.imported:
         ignored, why = ("baseline", "data", "device"), "with --import, which measures nothing"
     elif kind == "ios" or (kind != "host" and arguments.app is not None):
         ignored, why = ("threads", "lengths"), "here: the app on the phone chooses them itself"
+    elif kind == "coreml":
+        ignored, why = ("threads",), "here: Core ML chooses them itself"
     else:
         return
     given = [f"--{name}" for name in ignored if getattr(arguments, name) is not None]
@@ -193,6 +198,8 @@ def _options(arguments: argparse.Namespace) -> BenchOptions:
             raise UserError(f"no file '{path}' for --runner")
     if arguments.data is not None and not arguments.data.is_file():
         raise UserError(f"no file '{arguments.data}' for --data")
+    if arguments.xctest is not None and not arguments.xctest.is_dir():
+        raise UserError(f"no Xcode project '{arguments.xctest}' for --xctest")
     return BenchOptions(
         baseline=arguments.baseline,
         data=arguments.data,
@@ -203,6 +210,7 @@ def _options(arguments: argparse.Namespace) -> BenchOptions:
         seconds=arguments.timeout,
         runners=tuple(arguments.runner),
         app=arguments.app,
+        xctest=arguments.xctest,
     )
 
 
@@ -215,120 +223,3 @@ def _lengths(given: str | None) -> tuple[int, ...] | None:
         raise UserError(
             f"--lengths takes whole numbers with commas, for example 128,384; not '{given}'"
         ) from error
-
-
-# --- the table ---
-
-
-def render(written: dict[Path, BenchmarkResult]) -> str:
-    """Return the table of results, with what is to be said about them."""
-    results = list(written.values())
-    headers = (
-        *("model", "target", "scheme", "MB", "cold load ms", "peak MB", "length"),
-        *("model ms", "p90", "end to end ms", "× baseline", "F1", "evidence"),
-    )
-    rows = [row for result in results for row in _rows(result, results)]
-    lines = [console.table(headers, rows)]
-    remarks = [
-        f"{'not run' if one.evidence == 'not run' else 'PARTIAL'}: {_label(one)}: {one.reason}"
-        for one in results
-        if one.reason
-    ]
-    notes = {note: None for one in results for note in one.notes}
-    if any(_iterations(one) < MIN_ITERATIONS for one in results):
-        notes[f"fewer than {MIN_ITERATIONS} timed runs: to try things out, not to publish"] = None
-    lines += ["", *remarks, *(f"note: {note}" for note in notes)] if remarks or notes else []
-    folder = next(iter(written)).parent if written else DEFAULT_OUT
-    lines += ["", f"medians with 95 % intervals; raw samples in {folder}/"]
-    return "\n".join(lines)
-
-
-def _label(result: BenchmarkResult) -> str:
-    artifact = result.artifact
-    return f"{artifact.model} {artifact.target} {artifact.scheme}"
-
-
-def _iterations(result: BenchmarkResult) -> int:
-    """Return how often it was to run; enough where it was not."""
-    timed = result.measurements and result.protocol
-    return result.protocol.iterations if timed and result.protocol else MIN_ITERATIONS
-
-
-def _rows(result: BenchmarkResult, results: Sequence[BenchmarkResult]) -> list[tuple[str, ...]]:
-    artifact = result.artifact
-    head = (
-        artifact.model,
-        artifact.target,
-        artifact.scheme,
-        NOTHING if artifact.bytes is None else f"{artifact.bytes / 1e6:.1f}",
-        _ms(_middle(_find(result, "load_cold", None))),
-        NOTHING if result.memory is None else f"{result.memory.peak_bytes / 1e6:.0f}",
-    )
-    lengths = {one.length: None for one in result.measurements if one.kind in SHOWN}
-    tail = (_f1(result), result.evidence)
-    if not lengths:
-        return [(*head, *[NOTHING] * 5, *tail)]
-    return [(*head, *_times(result, results, length), *tail) for length in lengths]
-
-
-def _times(
-    result: BenchmarkResult, results: Sequence[BenchmarkResult], length: int | None
-) -> tuple[str, ...]:
-    model = _find(result, "model_only", length)
-    baseline = next((one for one in results if one.artifact.target == "torch"), None)
-    theirs = None if baseline is None else _middle(_find(baseline, "model_only", length))
-    ours = _middle(model)
-    faster = NOTHING if theirs is None or ours is None else f"{theirs / ours:.2f}"
-    whole = _find(result, "end_to_end", length)
-    return (str(length), _interval(model), _ms(_p90(model)), _interval(whole), faster)
-
-
-def _find(result: BenchmarkResult, kind: Kind, length: int | None) -> Measurement | None:
-    found = (one for one in result.measurements if (one.kind, one.length) == (kind, length))
-    return next(found, None)
-
-
-def _middle(measurement: Measurement | None) -> float | None:
-    """Return the median in ns, or what a source without samples gives in its place."""
-    if measurement is None:
-        return None
-    if measurement.reported is not None:
-        return measurement.reported.median or measurement.reported.mean
-    return _summary(measurement).median.value
-
-
-def _p90(measurement: Measurement | None) -> float | None:
-    if measurement is None:
-        return None
-    return measurement.reported.p90 if measurement.reported else _summary(measurement).p90.value
-
-
-def _interval(measurement: Measurement | None) -> str:
-    if measurement is None or not measurement.samples:
-        return _ms(_middle(measurement))
-    found = _summary(measurement).median
-    return f"{_ms(found.value)} [{_ms(found.low)}, {_ms(found.high)}]"
-
-
-def _summary(measurement: Measurement) -> Summary:
-    from ondevice.statistics import summarize
-
-    return summarize(measurement.samples)
-
-
-def _f1(result: BenchmarkResult) -> str:
-    if result.score is None:
-        return NOTHING
-    from ondevice.bench.score import summarize_score
-
-    found = summarize_score(result.score)
-    kept = found.retention
-    share = "" if kept is None or math.isnan(kept.value) else f" ({kept.value:.1f} %)"
-    return NOTHING if found.f1 is None else f"{found.f1.value:.2f}{share}"
-
-
-def _ms(nanoseconds: float | None) -> str:
-    if nanoseconds is None:
-        return NOTHING
-    milliseconds = nanoseconds / 1e6
-    return f"{milliseconds:.3f}" if milliseconds < 1 else f"{milliseconds:.1f}"

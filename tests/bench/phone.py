@@ -31,7 +31,12 @@ from tests.bench.adb_device import AdbDevice, Faults
 
 INPUTS = ("input_ids", "attention_mask")
 ROLES = ("start", "end")
-FILES = {"tflite": "model.tflite", "executorch": "model.pte", "onnx": "model.onnx"}
+FILES = {
+    "tflite": "model.tflite",
+    "executorch": "model.pte",
+    "onnx": "model.onnx",
+    "coreml": "model.mlpackage",
+}
 MODEL_BYTES = 300_000
 
 

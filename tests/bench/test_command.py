@@ -185,7 +185,7 @@ def test_the_words_reach_the_device(device, capsys, tmp_path):
     [
         (["nowhere"], "'nowhere' is not a bundle"),
         ([], "the following arguments are required: BUNDLE"),
-        (["b", "--device", "phone"], "unknown device 'phone'; devices: host, android, ios"),
+        (["b", "--device", "phone"], "unknown device 'phone'; devices: host, coreml, android, ios"),
         (["b", "--iterations", "0"], "--iterations must be from 1 to 100000, not 0"),
         (["b", "--iterations", "100001"], "--iterations must be from 1 to 100000, not 100001"),
         (["b", "--threads", "-1"], "--threads must be from 1 to 4096, not -1"),

@@ -6,25 +6,21 @@ show of devicectl (Xcode 15 to 16) and xcresulttool (Xcode 16); none was recorde
 
 from __future__ import annotations
 
-import ast
-import asyncio
-import importlib.util
 import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
-from ondevice.bench import BenchOptions, ios, ios_coreml, ios_devicectl, ios_xctest
-from ondevice.bench.ios_devicectl import PhoneError, choose, error_text, parse_devices
-from ondevice.bench.results import BenchmarkResult, ResultError
+from ondevice import cli
+from ondevice.bench import BenchOptions, ios, ios_xctest, xcode
+from ondevice.bench.ios_devicectl import choose, error_text, parse_devices
+from ondevice.bench.results import BenchmarkResult, ResultError, read_result
+from ondevice.bench.xcode import PhoneError
 from ondevice.console import Progress
-from ondevice.errors import GateError, RuntimeUnavailableError, UserError
+from ondevice.errors import GateError, UserError
 from tests.bench.phone import app_document, make_bundle
-from tests.requirements import need
 
 OPTIONS = BenchOptions(iterations=50, seconds=20)
 
@@ -137,7 +133,7 @@ class Mac:
 def mac(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mac:
     stub = Mac(tmp_path / "mac")
     monkeypatch.setenv("PATH", str(stub.directory))
-    monkeypatch.setattr(ios_devicectl.platform, "system", lambda: "Darwin")
+    monkeypatch.setattr(xcode.platform, "system", lambda: "Darwin")
     # When the app's made-up documents were begun.
     monkeypatch.setattr(ios.entries, "now", lambda: "2026-01-31T12:00:00Z")
     return stub
@@ -162,7 +158,7 @@ def kept() -> Kept:
 
 
 def test_off_a_mac_the_import_is_named(kept: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(ios_devicectl.platform, "system", lambda: "Linux")
+    monkeypatch.setattr(xcode.platform, "system", lambda: "Linux")
     with pytest.raises(UserError, match=r"from a Mac only; .* ondevice bench --import FILE BUNDLE"):
         kept.run(make_bundle(tmp_path / "b"))
 
@@ -382,7 +378,7 @@ METRICS = [
 class TestPerformanceTests:
     def run(self, mac: Mac) -> list[ios_xctest.TestTimes]:
         return ios_xctest.run_tests(
-            Path("OnDeviceQA.xcodeproj"), "OnDeviceQA", "UDID", mac.directory / "xcrun", 20, "Perf"
+            Path("OnDeviceQA.xcodeproj"), "OnDeviceQA", "UDID", mac.directory / "xcrun", 20
         )
 
     def test_stub_replay(self, mac: Mac):
@@ -394,9 +390,41 @@ class TestPerformanceTests:
         assert found.samples == (25_100_000, 24_900_000, 25_000_000)
         build = mac.calls()[0]
         assert build[build.index("-destination") + 1] == "platform=iOS,id=UDID"
-        assert "-only-testing:Perf" in build
         result = build[build.index("-resultBundlePath") + 1]
         assert mac.calls()[1][-2:] == ["--path", result]
+
+    def test_stub_replay_of_the_command(
+        self, mac: Mac, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ):
+        one = make_bundle(tmp_path / "student")
+        mac.answer(COPY, json=SUCCESS, copy=json.dumps(app_document(one, "ios")))
+        mac.answer("xcodebuild test", stdout="** TEST SUCCEEDED **\n")
+        mac.answer("xcresulttool get test-results metrics", stdout=json.dumps(METRICS))
+        project, out = tmp_path / "OnDeviceQA.xcodeproj", tmp_path / "out"
+        project.mkdir()
+        words = ["bench", str(one), "--device", "ios", "--xctest", str(project)]
+        assert cli.main([*words, "--out", str(out)]) == 0
+        (path,) = out.iterdir()
+        said = (
+            "XCTest timed AnswerPerformanceTests/testAnswer() on 'Phone 1': median 25 ms of 3 runs"
+        )
+        assert read_result(path).notes[-1] == said
+        assert f"note: {said}" in capsys.readouterr().out
+        build = next(call for call in mac.calls() if call[0] == "xcodebuild")
+        assert build[build.index("-scheme") + 1] == "OnDeviceQAPerformance"
+        assert build[build.index("-destination") + 1] == "platform=iOS,id=00008120-000000000000001"
+
+    def test_results_stay_where_the_tests_fail(self, kept: Kept, mac: Mac, tmp_path: Path):
+        one = make_bundle(tmp_path / "student")
+        mac.answer(COPY, json=SUCCESS, copy=json.dumps(app_document(one, "ios")))
+        mac.answer("xcodebuild test", stderr="error: no such scheme\n", exit=65)
+        with pytest.raises(PhoneError, match="testing 'MinePerformance' failed: error: no such"):
+            kept.run(one, options=replace(OPTIONS, xctest=Path("Mine.xcodeproj")))
+        assert [result.status for result in kept] == ["complete"]
+
+    def test_only_on_an_iphone(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+        assert cli.main(["bench", "b", "--xctest", str(tmp_path)]) == 2
+        assert "--xctest runs tests on an iPhone: give --device ios" in capsys.readouterr().err
 
     def test_a_failure(self, mac: Mac):
         said = (
@@ -424,91 +452,3 @@ class TestPerformanceTests:
         document = json.loads(json.dumps(METRICS))
         document[0]["testRuns"][0]["metrics"][0]["measurements"] = values
         assert ios_xctest.parse_metrics(json.dumps(document)) == []
-
-
-class TestCoreML:
-    def test_off_a_mac_it_says_not_run(self, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr(ios_coreml.platform, "system", lambda: "Linux")
-        with pytest.raises(RuntimeUnavailableError, match="runs on macOS only; not run here"):
-            ios_coreml.measure(Path("x"), {"input_ids": np.ones((1, 8), np.int32)}, 50)
-
-    def test_samples_become_measurements(self):
-        class Benchmarker:
-            """The two methods of coremltools' class that are used; times in ms."""
-
-            def __init__(self) -> None:
-                self.predicted: list[tuple[object, int]] = []
-
-            async def benchmark_load(self, iterations: int = 1):
-                return SimpleNamespace(samples=[100.5] * iterations)
-
-            async def benchmark_predict(self, inputs=None, iterations: int = 1, warmup=False):
-                self.predicted.append((inputs, iterations))
-                return SimpleNamespace(samples=[3.47] * iterations)
-
-        stub = Benchmarker()
-        inputs = {"input_ids": np.ones((1, 8), np.int32)}
-        load, model = asyncio.run(ios_coreml._measure(stub, inputs, 8, 50, 5, 10))
-        assert (load.kind, load.samples) == ("load_warm", (100_500_000,) * 5)
-        assert (model.kind, model.length, model.warmup_runs) == ("model_only", 8, 10)
-        assert model.samples == (3_470_000,) * 50
-        # Never with inputs of the benchmarker's own.
-        assert stub.predicted == [(inputs, 10), (inputs, 50)]
-
-    def test_placements(self):
-        class MLCPUComputeDevice: ...
-
-        class MLNeuralEngineComputeDevice: ...
-
-        class Plan:
-            operations = ("const", "linear", "linear", "gather")
-            model_structure = SimpleNamespace(
-                program=SimpleNamespace(
-                    functions={
-                        "main": SimpleNamespace(block=SimpleNamespace(operations=operations))
-                    }
-                )
-            )
-
-            def get_compute_device_usage_for_mlprogram_operation(self, operation: str):
-                kinds = {"linear": MLNeuralEngineComputeDevice, "gather": MLCPUComputeDevice}
-                kind = kinds.get(operation)
-                return kind and SimpleNamespace(preferred_compute_device=kind())
-
-        found = ios_coreml.placements_of(Plan(), "main")
-        assert [(one.delegate, one.nodes, one.total) for one in found] == [
-            ("cpu", 1, 3),
-            ("neuralEngine", 2, 3),
-        ]
-        assert ios_coreml.placements_of(Plan(), "length_8") == ()
-
-    def test_coremltools_has_what_is_used(self):
-        """Against the installed package's source; Core ML itself is on Macs only."""
-        need("coreml")
-        load = arguments_of("ml_program/experimental/perf_utils.py", "benchmark_load")
-        predict = arguments_of("ml_program/experimental/perf_utils.py", "benchmark_predict")
-        assert "iterations" in load
-        assert {"inputs", "iterations"} <= predict
-        assert "path" in arguments_of("compute_plan.py", "load_from_path")
-        usage = "get_compute_device_usage_for_mlprogram_operation"
-        assert "operation" in arguments_of("compute_plan.py", usage)
-        assert "self" in arguments_of("model.py", "get_compiled_model_path")
-        assert "function_name" in arguments_of("model.py", "__init__")
-        names = {node.name for node in nodes("compute_device.py") if isinstance(node, ast.ClassDef)}
-        assert set(ios_coreml.DEVICES) <= names
-
-
-def nodes(file: str) -> list[ast.AST]:
-    """Return a module of coremltools.models without the seconds that importing it takes."""
-    spec = importlib.util.find_spec("coremltools")
-    assert spec is not None
-    assert spec.origin is not None
-    path = Path(spec.origin).parent / "models" / file
-    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
-
-
-def arguments_of(file: str, function: str) -> set[str]:
-    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
-    found = [node for node in nodes(file) if isinstance(node, kinds) and node.name == function]
-    assert found, function
-    return {one.arg for node in found for one in [*node.args.args, *node.args.kwonlyargs]}
