@@ -20,7 +20,7 @@ from tests.requirements import need
 LENGTHS = {"tflite": (16, 32), "onnx": (16, 32), "executorch": (32,), "coreml": (16, 32)}
 # What each test file asks for comes from one build: lowering is the slow part, and shared.
 SCHEMES = {
-    "tflite": ("fp32", "fp16", "int8", "int8-weight", "int8-static", "int4"),
+    "tflite": ("fp32", "fp16", "int8", "int8-weight"),
     "onnx": ("fp32", "int8"),
     "executorch": ("fp32", "int8"),
     "coreml": ("fp16",),
