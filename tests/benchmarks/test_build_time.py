@@ -43,8 +43,8 @@ def test_a_small_run_over_onnx(run, tiny, tmp_path, capsys):
     (row,) = document["rows"]
     assert row["published"]
     (cold,), (cached,) = row["cold"], row["cached"]
-    # A cached build does not even import torch.
-    assert cold["peak_bytes"] > 2 * cached["peak_bytes"] > 0
+    # Not by much: both begin with the peak of this process, which has imported torch.
+    assert cold["peak_bytes"] > cached["peak_bytes"] > 0
     assert document["limit_bytes"] == 16 * document["params"] + 2**30
     assert "onnx" in capsys.readouterr().out
 
