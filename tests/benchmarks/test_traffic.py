@@ -101,11 +101,10 @@ def test_a_small_run_over_onnx(run, tiny, tmp_path, capsys):
     fixed, buckets, *teachers = document["runs"]
     short, longest = document["lengths"]
     assert (fixed["lengths"], buckets["lengths"]) == ([longest], [short, longest])
-    # Two of the contexts are short.
-    assert buckets["windows"][str(short)] == 2
+    # Two of the contexts are short, and the last window of the third may be.
+    assert buckets["windows"][str(short)] in {2, 3}
     assert fixed["windows"] == {"64": sum(buckets["windows"].values())}
     assert {len(one["samples"]) for one in (fixed, buckets, *teachers)} == {3}
     assert [one["origin"] for one in teachers] == ["onnx", "onnx-optimized"]
     assert len(document["ratios"]) == 2
-    assert "teacher" not in (printed := capsys.readouterr().out)
-    assert "ours fp32" in printed
+    assert "ours fp32" in capsys.readouterr().out
