@@ -19,7 +19,7 @@ def publish(checkpoint: Path, out: Path, target: str, scheme: str, lengths=LENGT
         model=str(checkpoint), targets=(target,), schemes=(scheme,), lengths=lengths, out=out
     )
     (built,) = build.run(options, console.Progress())
-    assert not built.failure
+    assert not built.failure, built.failure
     return built.job.place
 
 
