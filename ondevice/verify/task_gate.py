@@ -52,8 +52,6 @@ LIMITS: dict[str, GateLimits] = {
     "fp16": GateLimits(max_drop=0.5, max_flips=2.0, min_cosine=0.999),
     "int8": GateLimits(max_drop=2.0, max_flips=15.0, min_cosine=0.99),
     "int8-weight": GateLimits(max_drop=2.0, max_flips=15.0, min_cosine=0.99),
-    "int8-static": GateLimits(max_drop=2.0, max_flips=15.0, min_cosine=0.99),
-    "pal6": GateLimits(max_drop=2.0, max_flips=15.0, min_cosine=0.99),
 }
 # With fewer texts each has one possible neighbour, and none can flip.
 NEIGHBOURS = 3
