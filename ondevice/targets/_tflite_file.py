@@ -158,7 +158,7 @@ def _share_equal(model: Any) -> None:
     for index in sorted({tensor.buffer for graph in model.subgraphs for tensor in graph.tensors}):
         data = model.buffers[index].data
         if data is not None and len(data) >= MIN_EQUAL_BYTES:
-            digest = hashlib.sha256(np.frombuffer(data, np.uint8)).digest()
+            digest = hashlib.sha256(np.frombuffer(data, np.uint8).data).digest()
             first[index] = known.setdefault(digest, index)
     for graph in model.subgraphs:
         for tensor in graph.tensors:
