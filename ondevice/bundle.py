@@ -20,6 +20,9 @@ MANIFEST_FILE = "manifest.json"
 GOLDEN_FILE = "golden.jsonl"
 CARD_FILE = "README.md"
 LOG_FILE = "build.log"
+# What macOS' Finder leaves wherever it looks; no part of a bundle, and no fault of one.
+IGNORED = ".DS_Store"
+_AGAIN = "build it again, or copy it anew"
 
 
 def hash_file(path: Path) -> str:
@@ -42,13 +45,13 @@ def hash_artifact(path: Path) -> tuple[str, int]:
 
 
 def list_files(directory: Path) -> dict[str, FileInfo]:
-    """Return every file of a bundle but its manifest, by path relative to it."""
+    """Return every file of a bundle but its manifest and Finder's, by path relative to it."""
     return {
         file.relative_to(directory).as_posix(): FileInfo(
             sha256=hash_file(file), bytes=file.stat().st_size
         )
         for file in sorted(directory.rglob("*"))
-        if file.is_file() and file != directory / MANIFEST_FILE
+        if file.is_file() and file != directory / MANIFEST_FILE and file.name != IGNORED
     }
 
 
@@ -80,7 +83,7 @@ def read_manifest(directory: Path) -> Manifest:
 
 
 def verify_files(directory: Path, manifest: Manifest) -> None:
-    """Check that a bundle holds exactly the files that its manifest lists.
+    """Check that a bundle holds exactly the files that its manifest lists, but for Finder's.
 
     Raises:
         BundleError: a file is missing, altered or extra, or a listed path leaves the bundle.
@@ -99,12 +102,14 @@ def verify_files(directory: Path, manifest: Manifest) -> None:
         raise BundleError(f"'{error.filename}' cannot be read: {error.strerror}") from error
     for name, expected in manifest.files.items():
         if name not in present:
-            raise BundleError(f"'{name}' is missing from '{directory}'")
+            raise BundleError(f"'{name}' is missing from '{directory}'; {_AGAIN}")
         if present[name] != expected:
-            raise BundleError(f"'{name}' in '{directory}' differs from its hash in the manifest")
+            raise BundleError(
+                f"'{name}' in '{directory}' differs from its hash in the manifest; {_AGAIN}"
+            )
     extra = sorted(set(present) - set(manifest.files))
     if extra:
-        raise BundleError(f"'{extra[0]}' in '{directory}' is not in the manifest")
+        raise BundleError(f"'{extra[0]}' in '{directory}' is not in the manifest; move it away")
     _verify_parts(manifest)
 
 

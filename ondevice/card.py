@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ondevice.manifest import CheckInfo, Manifest, ParityInfo
+from ondevice.verify import promises
 
 MB = 1e6
+# Checks that read the artifact's file, and run nothing.
+READ = {"format", promises.APP_RUNTIME, "delegation"}
 
 
 def render(manifest: Manifest) -> str:
@@ -49,7 +52,7 @@ def render(manifest: Manifest) -> str:
         "```python",
         "from ondevice.inference import Model",
         "",
-        *_usage(manifest.task),
+        *_usage(manifest.task, artifact.target),
         "```",
         "",
         "`manifest.json` says the rest: hashes of every file, window options, tool versions."
@@ -116,17 +119,24 @@ def _checks(manifest: Manifest) -> list[str]:
 
 
 def _check_row(row: CheckInfo) -> str:
-    reason = f": {row.reason}" if row.reason and row.status != "passed" else ""
+    word = promises.outcome(row)
+    # The matrix's reasons begin with the word.
+    reason = row.reason.removeprefix(word).removeprefix(": ") if row.status != "passed" else ""
     cells = (
         row.check,
         f"{row.runtime} {row.version}".strip(),
         "–" if row.length is None else str(row.length),
         row.figure or "–",
         row.limit or "–",
-        row.status.replace("_", " ") + reason,
-        row.evidence,
+        f"{word}: {reason}" if reason else word,
+        evidence(row),
     )
     return _cells(cells)
+
+
+def evidence(row: CheckInfo) -> str:
+    """Return a check's evidence for a table: of what is read from the file alone, ``file``."""
+    return "file" if row.evidence == "reference" and row.check in READ else row.evidence
 
 
 def figure(value: float | None) -> str:
@@ -136,9 +146,11 @@ def figure(value: float | None) -> str:
     return f"{value:.5f}" if value >= 0.01 else f"{value:.1e}"
 
 
-def _usage(task: str) -> list[str]:
+def _usage(task: str, target: str) -> list[str]:
+    """Return the lines that run the bundle in Python."""
+    where = {"coreml": "this directory, on a Mac"}.get(target, "this directory")
     call = {
-        "qa": 'outputs = model.run("Where does it rise?", "The Nile rises in Burundi.")',
+        "qa": 'best = model.ask("Where does it rise?", "The Nile rises in Burundi.").answers[0]',
         "embed": 'outputs = model.run("A sentence.")  # {"embedding": float32 [1, W]}',
     }.get(task, 'outputs = model.run("A sentence.")')
-    return ['model = Model.open(".")  # this directory', call]
+    return [f'model = Model.open(".")  # {where}', call]

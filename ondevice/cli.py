@@ -104,7 +104,14 @@ def _overview() -> str:
     width = max(map(len, COMMANDS))
     lines = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
     return "\n".join(
-        ["usage: ondevice COMMAND …", "", *lines, "", "'ondevice COMMAND --help' says more.", ""]
+        [
+            "usage: ondevice COMMAND …",
+            "",
+            *lines,
+            "",
+            "'ondevice COMMAND --help' says more, 'ondevice --version' which version this is.",
+            "",
+        ]
     )
 
 

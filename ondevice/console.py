@@ -14,6 +14,8 @@ from typing import TextIO
 REDRAW_SECONDS = 0.5
 # Steps shorter than this are not worth a line.
 QUIET_SECONDS = 1.0
+# Where no line is redrawn, a step that counts gives a line this often.
+COUNT_SECONDS = 20.0
 
 
 class Progress:
@@ -34,16 +36,17 @@ class Progress:
         return other
 
     @contextlib.contextmanager
-    def step(self, title: str) -> Iterator[None]:
-        """Run a block as a named step."""
+    def step(self, title: str) -> Iterator[Count]:
+        """Run a block as a named step; it may count what it has done, see :class:`Count`."""
         start = time.monotonic()
         ended = threading.Event()
-        drawing = threading.Thread(target=self._draw, args=(title, start, ended), daemon=True)
+        count = Count(self, title)
+        drawing = threading.Thread(target=self._draw, args=(count, start, ended), daemon=True)
         if self._live:
             drawing.start()
         outcome = "failed"
         try:
-            yield
+            yield count
             outcome = "done"
         finally:
             ended.set()
@@ -55,9 +58,14 @@ class Progress:
         """Write one line."""
         self._write(f"{text}\n")
 
-    def _draw(self, title: str, start: float, ended: threading.Event) -> None:
+    @property
+    def live(self) -> bool:
+        """Tell whether the line of the running step is redrawn."""
+        return self._live
+
+    def _draw(self, count: Count, start: float, ended: threading.Event) -> None:
         while not ended.wait(REDRAW_SECONDS):
-            self._write(f"\r\x1b[K  {title} … {time.monotonic() - start:.0f} s")
+            self._write(f"\r\x1b[K  {count.text} … {time.monotonic() - start:.0f} s")
 
     def _close(self, title: str, seconds: float, outcome: str) -> None:
         if self._live:
@@ -71,6 +79,23 @@ class Progress:
         with contextlib.suppress(OSError, ValueError):
             self.stream.write(text)
             self.stream.flush()
+
+
+class Count:
+    """How far a long step has come: in its line on a terminal, elsewhere a line now and then."""
+
+    def __init__(self, progress: Progress, title: str) -> None:
+        self.text = self._title = title
+        self._progress = progress
+        self._said = time.monotonic()
+
+    def __call__(self, done: int, of: int) -> None:
+        """Say that `done` things of `of` are done."""
+        self.text = f"{self._title} {done}/{of}"
+        now = time.monotonic()
+        if not self._progress.live and now - self._said >= COUNT_SECONDS:
+            self._said = now
+            self._progress.say(f"  {self.text}")
 
 
 @contextlib.contextmanager

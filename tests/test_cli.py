@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from ondevice import bundle, cli
+from ondevice import bundle, cli, errors
+from ondevice.errors import install_command
 from ondevice.targets import TARGETS
 from tests.requirements import need
+
+README = Path(__file__).parents[1] / "README.md"
 
 
 def command(*arguments, **options):
@@ -22,7 +26,7 @@ def command(*arguments, **options):
 def test_overview_names_every_command(capsys):
     assert cli.main(["--help"]) == 0
     out = capsys.readouterr().out
-    assert all(name in out for name in cli.COMMANDS)
+    assert all(name in out for name in [*cli.COMMANDS, "--version"])
 
 
 @pytest.mark.parametrize("name", list(cli.COMMANDS))
@@ -116,6 +120,19 @@ def test_build_prints_a_table_and_keeps_noise_out_of_sight(tiny, tmp_path):
     assert all(any(step in line for step in steps.split(",")) for line in done.stderr.splitlines())
     again = command("-m", "ondevice.build", *arguments, *model, cwd=tmp_path)
     assert "cached" in again.stdout
+    assert "verify failed" not in again.stdout
+    place = tmp_path / "out/tiny-bert-qa-qa-onnx-fp32"
+    manifest = bundle.open_bundle(place)
+    wrong = manifest.checks[0].model_copy(update={"check": "task: F1", "status": "failed"})
+    refused = wrong.model_copy(update={"check": "runtime", "reason": "refused: too old"})
+    changed = manifest.model_copy(update={"checks": (wrong, refused)})
+    bundle.write_manifest(place, changed)
+    third = command("-m", "ondevice.build", *arguments, *model, cwd=tmp_path)
+    assert [line.count("; verify failed: task: F1  ") for line in third.stdout.splitlines()] == [
+        0,
+        1,
+        0,
+    ]
 
 
 @pytest.mark.slow
@@ -153,8 +170,16 @@ def test_doctor_knows_every_target_and_what_is_missing(capsys, monkeypatch):
     assert cli.main(["doctor"]) == 0
     out = capsys.readouterr().out
     for target in TARGETS.values():
-        assert f"to get {target.name}: pip install 'ondevice[{target.extra}]'" in out
+        assert f"to get {target.name}: {install_command(target.extra)}" in out
         assert f"parity of {target.name} artifacts will be 'not run'" in out
+
+
+def test_what_to_type_is_the_readmes_command_in_a_checkout(monkeypatch, tmp_path):
+    assert install_command("onnx") == "pip install -c constraints.txt -e '.[onnx]'"
+    assert (README.parent / errors.CONSTRAINTS_FILE).is_file()
+    assert "pip install -c constraints.txt -e '.[" in README.read_text(encoding="utf-8")
+    monkeypatch.setattr(errors, "__file__", str(tmp_path / "site-packages/ondevice/errors.py"))
+    assert install_command("onnx") == "pip install 'ondevice[onnx]'"
 
 
 def test_doctor_says_how_core_ml_is_checked_off_a_mac(capsys, monkeypatch):

@@ -10,6 +10,25 @@ import pytest
 
 from ondevice import console
 
+
+class Terminal(io.StringIO):
+    """Text that is taken for a terminal."""
+
+    def isatty(self):
+        return True
+
+
+def test_a_step_that_counts_says_how_far_it_has_come(monkeypatch):
+    monkeypatch.setattr(console, "COUNT_SECONDS", 0.0)
+    monkeypatch.setattr(console, "REDRAW_SECONDS", 0.001)
+    for stream, start in ((io.StringIO(), "  task 40/312\n"), (Terminal(), "  task 40/312 … ")):
+        with console.Progress(stream).step("task") as tell:
+            tell(40, 312)
+            while stream.isatty() and start not in stream.getvalue():
+                pass
+        assert start in stream.getvalue()
+
+
 NOISY = """
 import ctypes, os, subprocess, sys
 from pathlib import Path

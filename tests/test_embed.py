@@ -132,7 +132,9 @@ def test_an_unknown_file_in_a_bundle_is_a_problem_and_is_not_deleted(root, tmp_p
     with pytest.raises(UserError, match=r"other\.bin' was not embedded.*move it away"):
         place(IOS, root, made)
     assert extra.read_bytes() == b"mine"
-    extra.rename(extra.with_name(".DS_Store"))
+    other = extra.rename(extra.with_name("other.DS_Store"))
+    assert len(embed.problems(top)) == 1
+    other.rename(extra.with_name(".DS_Store"))
     assert embed.problems(top) == []
 
 
@@ -145,9 +147,15 @@ def test_a_check_against_other_bundles_names_the_difference(root, small, large):
     place(ANDROID, root, small)
     wanted = embed.index_of(ANDROID, embed.open_sources([large], [ANDROID]))
     found = embed.problems(root / ANDROID.bundles, wanted)
-    assert any("large/model.pte" in line for line in found)
-    assert any("small/model.tflite" in line for line in found)
-    assert not any("qa.json" in line for line in found)
+    assert found == ["missing: large; not asked for: small"]
+
+
+def test_a_check_against_another_build_names_the_bundle(root, small, tmp_path):
+    place(ANDROID, root, small)
+    rebuilt = make_bundle(tmp_path / "again" / "small", options={"length": "other"})
+    wanted = embed.index_of(ANDROID, embed.open_sources([rebuilt], [ANDROID]))
+    found = embed.problems(root / ANDROID.bundles, wanted)
+    assert found == ["'small' is another build than the one that was asked for"]
 
 
 @pytest.mark.parametrize(
@@ -167,6 +175,13 @@ def test_a_bundle_that_no_app_may_hold(root, tmp_path, changes, sentence):
     made = make_bundle(tmp_path / "bad", **changes)
     with pytest.raises(UserError, match=sentence):
         embed.open_sources([made], [IOS])
+
+
+@pytest.mark.parametrize("name", ["runtime", "app runtime"])
+def test_what_was_found_of_another_runtime_is_no_bar(root, tmp_path, name):
+    other = failed_check().model_copy(update={"check": name, "reason": "refused: too old"})
+    made = make_bundle(tmp_path / "made", checks=(other,))
+    assert place(IOS, root, made).changed
 
 
 @pytest.mark.parametrize("app", APPS.values(), ids=APPS)

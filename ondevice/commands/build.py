@@ -15,6 +15,7 @@ from ondevice.models import DEFAULT_MODEL, EMBEDDED
 from ondevice.schemes import SCHEMES
 from ondevice.targets import TARGETS
 from ondevice.tasks import TASKS
+from ondevice.verify.promises import binding_failures
 
 
 def _default_schemes() -> str:
@@ -203,9 +204,22 @@ def _needs(result: Built) -> str:
 
 
 def _parity(result: Built) -> str:
-    """Say how parity went, over all lengths, with the worst figure and where it comes from."""
+    """Say how parity went, and of a bundle that was there already, what has failed since."""
     if result.failure:
         return "FAILED"
+    failed = _failed_since(result)
+    since = f"; verify failed: {', '.join(failed)}" if failed else ""
+    return _worst_parity(result) + since
+
+
+def _failed_since(result: Built) -> list[str]:
+    """Name the checks that ``ondevice verify`` found failed; a build publishes none such."""
+    checks = () if result.manifest is None else result.manifest.checks
+    return list(dict.fromkeys(row.check for row in binding_failures(checks)))
+
+
+def _worst_parity(result: Built) -> str:
+    """Return the worst figure over all lengths, and where it comes from."""
     rows = result.parity
     statuses = {row.status for row in rows}
     if "not_run" in statuses:
@@ -230,5 +244,6 @@ def _record(result: Built) -> dict[str, Any]:
         "lengths": list(result.job.lengths),
         "min_runtime": {} if manifest is None else manifest.artifact.min_runtime,
         "parity": [row.model_dump() for row in result.parity],
+        "verify_failed": _failed_since(result),
         "failure": None if result.failure is None else str(result.failure),
     }

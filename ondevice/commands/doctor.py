@@ -10,6 +10,7 @@ import sys
 from dataclasses import asdict, dataclass
 
 from ondevice import __version__, console
+from ondevice.errors import install_command
 from ondevice.plan import installed_version, needed_packages
 from ondevice.targets import TARGETS
 from ondevice.targets.base import Target
@@ -68,7 +69,7 @@ def examine(target: Target) -> TargetState:
     }
     missing = [name for name in needed_packages(target) if packages[name] is None]
     runs = _why_not_run(target, packages)
-    install = f"pip install 'ondevice[{target.extra}]'"
+    install = install_command(target.extra)
     return TargetState(
         target=target.name,
         packages=packages,

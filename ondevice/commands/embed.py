@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ondevice import console
+from ondevice import bundle, console
 from ondevice import embed as embedding
 from ondevice.embed import APPS, App, Embedded, Source
 from ondevice.errors import GateError, UserError
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--check",
         action="store_true",
         help="change nothing; exit with 3 unless the apps hold the bundles, or if none is named,"
-        " what was embedded last",
+        " what was embedded last; without a named app, both are checked",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
@@ -50,6 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Embed or check, print what the apps hold, and return the exit code."""
     apps = [app for app in APPS.values() if getattr(arguments, app.name)]
+    if not apps and arguments.check:
+        apps = _all_apps(arguments.bundles)
     if not apps:
         flags = ", ".join(f"--{name}" for name in APPS)
         raise UserError(f"no app is named; name one or more: {flags}")
@@ -70,6 +72,14 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         sys.stdout.write("\n\n".join(map(_text, done)) + "\n")
     return 0
+
+
+def _all_apps(bundles: list[Path]) -> list[App]:
+    """Return every app that can run one of the bundles, where some are named."""
+    if not bundles:
+        return list(APPS.values())
+    targets = {bundle.open_bundle(directory).artifact.target for directory in bundles}
+    return [app for app in APPS.values() if targets & set(app.targets)]
 
 
 def _default_root() -> Path:

@@ -1,4 +1,7 @@
-"""``ondevice verify``: a bundle in, one table of evidence out, also into its manifest."""
+"""``ondevice verify``: a bundle in, one table of evidence out, also into its manifest.
+
+The exit code is 3 if a check failed: of the artifact itself, or on a runtime that the user named.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,12 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ondevice import console
+from ondevice import card, console
 from ondevice.errors import GateError, UserError
+from ondevice.verify import _environments, promises
+from ondevice.verify.gate_rules import MIN_EXAMPLES, is_task, size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,17 +50,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--examples",
-        type=int,
+        type=_whole,
         metavar="N",
-        help="at most so many examples in the task gate, 0 for all"
-        " (default: all; 40 in the Core ML reference interpreter)",
+        help="at most so many examples in the task gate, 0 for all; fewer than"
+        f" {MIN_EXAMPLES} decide nothing (default: all; 40 in the Core ML reference interpreter)",
     )
     parser.add_argument(
         "--runtime",
         action="append",
         default=[],
         metavar="NAME==VERSION",
-        help="run the goldens on this version too, in an environment of its own; repeatable",
+        help="run the goldens on this version too; repeatable. It gets an environment of its own,"
+        " installed with pip when first asked for, which needs the network, and kept in"
+        f" {_cache()} (${_environments.CACHE_VARIABLE} moves it)",
     )
     parser.add_argument(
         "--app-runtime",
@@ -66,33 +73,65 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--min-delegated",
-        type=float,
+        type=_number,
         metavar="PCT",
-        help="percent of multiply-accumulates that must run in XNNPACK (default: 95)",
+        help="percent of multiplications that must run in XNNPACK, tflite and executorch only"
+        " (default: 95)",
     )
     parser.add_argument(
         "--max-f1-drop",
-        type=float,
+        type=_number,
         metavar="POINTS",
         help="F1 or accuracy that may be lost (default: the scheme's)",
     )
     parser.add_argument(
         "--max-flips",
-        type=float,
+        type=_number,
         metavar="PCT",
         help="percent of the answers that may change (default: the scheme's)",
     )
     parser.add_argument(
         "--min-cosine",
-        type=float,
+        type=_number,
         metavar="N",
-        help="mean cosine of embeddings (default: the scheme's)",
+        help="mean cosine of embeddings, task embed only (default: the scheme's)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
+def _cache() -> str:
+    # argparse takes a per cent sign for the beginning of a format.
+    return str(_environments.cache_directory() / "runtimes").replace("%", "%%")
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"a whole number is needed, not '{text}'") from error
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"a number is needed, not '{text}'") from error
+
+
 def run(arguments: argparse.Namespace) -> int:
-    """Verify, print what was found, write it into the manifest, and return the exit code."""
+    """Verify, print what was found, write it into the manifest, and return the exit code.
+
+    With ``--json`` what stands in the way is a document on stdout, too.
+    """
+    try:
+        return _run(arguments)
+    except UserError as error:
+        if arguments.json:
+            _print_json({"bundle": str(arguments.bundle), "error": str(error)})
+        raise
+
+
+def _run(arguments: argparse.Namespace) -> int:
     for name, (low, high) in NUMBERS.items():
         _check_bounds(name, getattr(arguments, name), low, high)
 
@@ -118,17 +157,34 @@ def run(arguments: argparse.Namespace) -> int:
             "counts": {word: sum(row.status == word for row in rows) for word in STATUSES},
             "checks": [row.model_dump() for row in rows],
         }
-        sys.stdout.write(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+        _print_json(document)
     else:
         sys.stdout.write(_text(rows) + "\n")
+    # A check that failed, or what was found, is the news; that it could not be noted is not.
     try:
         check.record(arguments.bundle, manifest, rows)
     except UserError as error:
-        if not failed:
-            raise
-        # That a check failed is the news; that it could not be written down is not.
         sys.stderr.write(f"ondevice: {error}\n")
+        return GateError.exit_code if failed else error.exit_code
+    before = check.larger(rows, manifest.checks)
+    if before:
+        sys.stderr.write(_kept(rows, before))
     return GateError.exit_code if failed else 0
+
+
+def _kept(rows: Sequence[CheckInfo], before: Sequence[CheckInfo]) -> str:
+    """Say that a larger run's rows of the task gate stay in the manifest, and what they found."""
+    now = size(row for row in rows if is_task(row))
+    failed = [row.check for row in before if row.status == "failed"]
+    found = f"; there, failed: {', '.join(failed)}" if failed else ""
+    return (
+        f"ondevice: the manifest keeps what an earlier task gate found on {size(before)} examples;"
+        f" this one judged {now}{found}\n"
+    )
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
 
 
 def _check_bounds(name: str, value: float | None, low: float, high: float | None) -> None:
@@ -147,7 +203,7 @@ def _text(rows: Sequence[CheckInfo]) -> str:
         lines.append("")
     for row in reasons:
         where = f" at length {row.length}" if row.length is not None else ""
-        lines.append(f"{_status(row)}: {row.check}, {_runtime(row)}{where}: {row.reason}")
+        lines.append(f"{_status(row)}: {row.check}, {_runtime(row)}{where}: {_reason(row)}")
     return "\n".join(lines)
 
 
@@ -158,7 +214,15 @@ def _notes(row: CheckInfo) -> bool:
 
 def _row(row: CheckInfo) -> tuple[str, ...]:
     length = "–" if row.length is None else str(row.length)
-    cells = (row.check, _runtime(row), length, row.figure, row.limit, _status(row), row.evidence)
+    cells = (
+        row.check,
+        _runtime(row),
+        length,
+        row.figure,
+        row.limit,
+        _status(row),
+        card.evidence(row),
+    )
     return tuple(cell or "–" for cell in cells)
 
 
@@ -167,4 +231,10 @@ def _runtime(row: CheckInfo) -> str:
 
 
 def _status(row: CheckInfo) -> str:
-    return {"passed": "passed", "failed": "FAILED", "not_run": "not run"}[row.status]
+    word = promises.outcome(row)
+    return "FAILED" if word == "failed" else word
+
+
+def _reason(row: CheckInfo) -> str:
+    # The matrix's reasons begin with what the status says.
+    return row.reason.removeprefix(f"{promises.outcome(row)}: ")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pydantic import ValidationError
 
@@ -177,7 +177,7 @@ def problems(place: Path, wanted: Index | None = None) -> list[str]:
         return ["nothing was embedded yet, or its index is gone"]
     wrong = []
     if wanted is not None and wanted != index:
-        wrong = [f"'{name}' is not what was asked for" for name in _differing(wanted, index)]
+        wrong = _differing(wanted, index)
     for name, info in index.files.items():
         path = place / name
         if not path.is_file() or path.is_symlink():
@@ -225,7 +225,7 @@ def _extra(place: Path, bundles: Iterable[str], known: Container[str]) -> list[s
         if not file.is_dir() or file.is_symlink()
     ]
     return sorted(
-        name for name in present if name not in known and not name.endswith(placing.IGNORED)
+        name for name in present if name not in known and PurePosixPath(name).name != bundle.IGNORED
     )
 
 
@@ -242,9 +242,27 @@ def index_of(app: App, sources: Sequence[Source]) -> Index:
 
 
 def _differing(wanted: Index, found: Index) -> list[str]:
-    names = dict.fromkeys([*wanted.files, *found.files])
-    different = [name for name in names if wanted.files.get(name) != found.files.get(name)]
-    return different or [INDEX_FILE]
+    """Say bundle by bundle how what is there differs from what was asked for."""
+    missing = [name for name in wanted.bundles if name not in found.bundles]
+    besides = [name for name in found.bundles if name not in wanted.bundles]
+    parts = [
+        f"{what}: {', '.join(names)}"
+        for what, names in (("missing", missing), ("not asked for", besides))
+        if names
+    ]
+    lines = ["; ".join(parts)] if parts else []
+    for name in [*wanted.bundles, PASSAGES_FILE]:
+        if name in missing or _of(wanted, name) == _of(found, name):
+            continue
+        lines.append(f"'{name}' is another build than the one that was asked for")
+    return lines or [f"'{INDEX_FILE}' is not what was asked for"]
+
+
+def _of(index: Index, name: str) -> dict[str, FileInfo]:
+    """Return the files of a bundle, or the one file of that name."""
+    return {
+        path: info for path, info in index.files.items() if PurePosixPath(path).parts[0] == name
+    }
 
 
 def _info(path: Path) -> FileInfo:

@@ -1,4 +1,9 @@
-"""Which bundles an app may hold: those that passed, that it can run, and that it reads as we do."""
+"""Which bundles an app may hold: those that passed, that it can run, and that it reads as we do.
+
+What binds are parity and the checks of the artifact itself. A finding about another runtime, tried
+with ``verify --runtime`` or named with ``--app-runtime``, restricts what the bundle promises of
+its runtimes and is no bar here: the app brings a runtime of its own.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +16,7 @@ from ondevice.embed.apps import App
 from ondevice.errors import BundleError, UserError
 from ondevice.manifest import Manifest
 from ondevice.tokenizer import TOKENIZER_FILE
+from ondevice.verify.promises import binding_failures
 
 # The special tokens that the apps find in a text, as the reference does.
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -60,14 +66,12 @@ def _check_evidence(directory: Path, manifest: Manifest) -> None:
                 f"'{directory}' failed parity on {row.runtime} {row.version} at length"
                 f" {row.length}; an app gets only what passed: build it with another --scheme"
             )
-    for check in manifest.checks:
-        # Another version of a runtime than the app's own, tried with `verify --runtime`, is no bar.
-        if check.status == "failed" and check.check != "runtime":
-            reason = f": {check.reason}" if check.reason else ""
-            raise UserError(
-                f"'{directory}' failed the check '{check.check}'{reason}; an app gets only what"
-                f" passed: 'ondevice verify {directory}' shows all of it"
-            )
+    for check in binding_failures(manifest.checks):
+        reason = f": {check.reason}" if check.reason else ""
+        raise UserError(
+            f"'{directory}' failed the check '{check.check}'{reason}; an app gets only what"
+            f" passed: 'ondevice verify {directory}' shows all of it"
+        )
     if not any(row.status == "passed" for row in manifest.parity):
         raise UserError(
             f"nothing was proven of '{directory}': its parity did not run; build it where its"

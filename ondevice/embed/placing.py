@@ -6,8 +6,7 @@ import shutil
 from collections.abc import Container
 from pathlib import Path
 
-# What macOS' Finder leaves wherever it looks.
-IGNORED = ".DS_Store"
+from ondevice.bundle import IGNORED
 
 
 def copy_others(place: Path, staged: Path, placed: Container[str]) -> None:

@@ -20,7 +20,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ondevice.errors import BundleError, MissingPackageError, RuntimeUnavailableError
+from ondevice.errors import (
+    BundleError,
+    MissingPackageError,
+    RuntimeUnavailableError,
+    install_command,
+)
 from ondevice.errors import require as require_package
 from ondevice.targets._executorch_quantize import quantize_int4, quantize_int8
 from ondevice.targets._executorch_runner import ExecuTorchRunner, method_name, runtime_version
@@ -179,7 +184,7 @@ def load(path: Path, roles: Sequence[str], *, threads: int | None = None) -> Exe
         raise RuntimeUnavailableError(str(error)) from error
     if not registry.backend_registry.is_available(BACKEND):
         raise RuntimeUnavailableError(
-            f"this build of executorch has no XNNPACK; type: pip install 'ondevice[{EXTRA}]'"
+            f"this build of executorch has no XNNPACK; type: {install_command(EXTRA)}"
         )
     _check_file(path)
     return ExecuTorchRunner(path, roles, threads)

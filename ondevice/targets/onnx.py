@@ -21,7 +21,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ondevice import __version__
-from ondevice.errors import BundleError, RuntimeUnavailableError, UserError, require
+from ondevice.errors import (
+    BundleError,
+    RuntimeUnavailableError,
+    UserError,
+    install_command,
+    require,
+)
 from ondevice.targets.base import (
     HALF_EPSILON,
     Conversion,
@@ -266,7 +272,7 @@ def load(path: Path, roles: Sequence[str], *, threads: int | None = None) -> Run
         import onnxruntime
     except ModuleNotFoundError as error:
         raise RuntimeUnavailableError(
-            "ONNX Runtime is not installed; type: pip install 'ondevice[onnx]'"
+            f"ONNX Runtime is not installed; type: {install_command('onnx')}"
         ) from error
     session = _open_session(onnxruntime, path, threads)
     roles = tuple(roles)

@@ -14,7 +14,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ondevice.errors import BundleError, RuntimeUnavailableError, UserError, require
+from ondevice.errors import (
+    BundleError,
+    RuntimeUnavailableError,
+    UserError,
+    install_command,
+    require,
+)
 from ondevice.targets import _tflite_schemes
 from ondevice.targets.base import (
     INPUTS,
@@ -185,9 +191,7 @@ def _find_runtime() -> tuple[str, Any]:
             continue
         except ImportError as error:
             raise RuntimeUnavailableError(f"{runtime} cannot be imported: {error}") from error
-    raise RuntimeUnavailableError(
-        f"no TFLite runtime is installed; type: pip install 'ondevice[{EXTRA}]'"
-    )
+    raise RuntimeUnavailableError(f"no TFLite runtime is installed; type: {install_command(EXTRA)}")
 
 
 def _line(error: Exception) -> str:

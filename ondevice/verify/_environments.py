@@ -18,10 +18,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from ondevice.errors import RuntimeUnavailableError
+from packaging.version import InvalidVersion, Version
+
+from ondevice.errors import RuntimeUnavailableError, UserError
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +35,8 @@ STALE_SECONDS = 24 * 3600.0
 
 # These would send the packages elsewhere; where the index is, the user's settings decide.
 _ELSEWHERE = ("PYTHONHOME", "PYTHONPATH", "PIP_PREFIX", "PIP_TARGET", "PIP_USER")
+# So many versions on either side are named where one does not exist.
+NEAREST = 2
 _UNREACHABLE = ("connection broken by", "Max retries exceeded", "Read timed out")
 
 
@@ -54,8 +58,9 @@ def ensure(name: str, steps: Sequence[Sequence[str]]) -> Path:
         steps: the arguments of one ``pip install`` each.
 
     Raises:
-        RuntimeUnavailableError: it cannot be installed: no such version, no wheel for this
-            Python and system, no network, no room.
+        RuntimeUnavailableError: it cannot be installed: no wheel for this Python and system, no
+            network, no room.
+        UserError: there are wheels for this Python and system, and none of that version.
     """
     place = cache_directory() / "runtimes" / f"{name}-{_key(steps)}"
     python = place / "bin" / "python"
@@ -141,15 +146,40 @@ def _run(command: Sequence[str], what: str) -> None:
             f"{what} was not installed within {INSTALL_SECONDS:.0f} s"
         ) from error
     if done.returncode:
-        raise RuntimeUnavailableError(_reason(done.stderr or done.stdout, what))
+        raise _error(done.stderr or done.stdout, what)
 
 
-def _reason(output: str, what: str) -> str:
-    """Return what pip said, in one sentence."""
+def _error(output: str, what: str) -> UserError:
+    """Return what pip said, in one sentence; what is the user's mistake is told from the rest."""
     missing = re.search(r"satisfies the requirement (\S+).*?\(from versions: ([^)]*)\)", output)
     if missing and missing[2] != "none":
         here = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
-        return f"there is no wheel of {missing[1]} for {here}; there are: {missing[2]}"
+        near = nearest(missing[1].partition("==")[2], missing[2].split(","))
+        return UserError(
+            f"there is no wheel of {missing[1]} for {here}; the nearest are: {', '.join(near)}"
+        )
+    return RuntimeUnavailableError(_reason(output, what, missing is not None))
+
+
+def nearest(wanted: str, versions: Iterable[str]) -> list[str]:
+    """Return the releases next to a version, ascending; pre-releases only if there are no others.
+
+    Args:
+        wanted: a version that is not among them.
+        versions: as pip lists them.
+    """
+    parsed: list[Version] = []
+    for text in versions:
+        with contextlib.suppress(InvalidVersion):
+            parsed.append(Version(text.strip()))
+    known = sorted([one for one in parsed if not one.is_prerelease] or parsed)
+    at = sum(one < Version(wanted) for one in known)
+    first = max(min(at - NEAREST, len(known) - 2 * NEAREST), 0)
+    return [str(one) for one in known[first : first + 2 * NEAREST]]
+
+
+def _reason(output: str, what: str, missing: bool) -> str:
+    """Return in one sentence why something could not be installed."""
     # An index beside the one that matters may be out of reach, too.
     if missing and any(words in output for words in _UNREACHABLE):
         return f"{what} cannot be installed: the package index cannot be reached"

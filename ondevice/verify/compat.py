@@ -22,6 +22,7 @@ from ondevice.verify._isolated import Job, Outcome
 from ondevice.verify.pip_runtimes import (
     RUNTIMES,
     Requirement,
+    check_target,
     find_python,
     parse_requirement,
     parse_version,
@@ -79,10 +80,13 @@ def run(
         seconds: how long one runtime may take.
 
     Raises:
-        UserError: a runtime is unknown, or not written that way.
+        UserError: a runtime is unknown, not written that way, or runs another format; or there is
+            no such version of it.
         BundleError: the bundle has no goldens to run.
     """
     asked = [parse_requirement(text) for text in runtimes]
+    for requirement in asked:
+        check_target(requirement.runtime, manifest.artifact.target)
     goldens = read_goldens(bundle_dir / bundle.GOLDEN_FILE)
     return tuple(
         row
@@ -112,9 +116,6 @@ def _run_one(
 ) -> list[CompatRow]:
     artifact = manifest.artifact
     runtime = RUNTIMES[requirement.runtime]
-    if runtime.target != artifact.target:
-        reason = f"{requirement.runtime} runs {runtime.target} artifacts, not {artifact.target}"
-        return _same(requirement, goldens, Outcome("not_run", reason=reason))
     try:
         python = find_python(requirement)
     except RuntimeUnavailableError as error:

@@ -77,7 +77,8 @@ class Delegation(Strict):
         """Both shares, for a table; empty if they were not counted."""
         if self.figure is None or self.ops_share is None:
             return ""
-        return f"MACs {100.0 * self.figure:.1f} %, ops {100.0 * self.ops_share:.0f} %"
+        macs, ops = 100.0 * self.figure, 100.0 * self.ops_share
+        return f"{macs:.1f} % of multiplications, {ops:.0f} % of operations"
 
     @property
     def ops_share(self) -> float | None:
@@ -215,7 +216,7 @@ def _not_run(manifest: Manifest, minimum: float, reason: str) -> Delegation:
 
 
 def _limit(minimum: float) -> str:
-    return f"MACs in XNNPACK ≥ {_percent(minimum)}"
+    return f"≥ {_percent(minimum)} of multiplications in XNNPACK"
 
 
 def _percent(share: float) -> str:

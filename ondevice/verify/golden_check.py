@@ -154,7 +154,8 @@ def _compare(
 def check_answers(records: Sequence[Record], model: Model, evidence: Evidence) -> list[CheckInfo]:
     """Ask the artifact the goldens' questions.
 
-    A decisive answer must be the same; of all of them, half at least.
+    A decisive answer (in the table, a clear one: the checkpoint prefers it by far) must be the
+    same; of all of them, half at least.
     """
     asked = _of(records, AnswerRecord)
     if not asked:
@@ -190,7 +191,7 @@ def check_answers(records: Sequence[Record], model: Model, evidence: Evidence) -
             runtime=model.runner.runtime,
             version=model.runner.version,
             figure=f"{same}/{len(asked)} the same",
-            limit=f"{decisive} decisive, half of all",
+            limit=f"half, and all {decisive} clear ones" if decisive else "half",
             status="failed" if faults else "passed",
             evidence=evidence,
             reason=_first(faults),

@@ -12,6 +12,7 @@ from ondevice.errors import BundleError, OnDeviceError
 from ondevice.inference import Model
 from ondevice.manifest import CheckInfo, Evidence, Manifest, Status
 from ondevice.verify import compat, golden_check, lint, promises, task_gate
+from ondevice.verify.gate_rules import TASK
 from ondevice.verify.opening import NOT_HERE, Opened, RunError, closed, line
 from ondevice.verify.options import REFERENCE_EXAMPLES, VerifyOptions
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from ondevice.golden_records import Record
     from ondevice.models import Checkpoint
 
-FILES, TASK, FORMAT, DELEGATION = "files", "task", "format", "delegation"
+FILES, FORMAT, DELEGATION = "files", "format", "delegation"
 
 
 def files(manifest: Manifest) -> CheckInfo:
@@ -80,16 +81,21 @@ def task(
     manifest: Manifest,
     options: VerifyOptions,
     opened: Opened,
-    checkpoint: Checkpoint | None,
-    absent: str,
+    checkpoint: Checkpoint | str,
+    tell: task_gate.Tell,
 ) -> list[CheckInfo]:
-    if checkpoint is None:
-        return [_unopened(TASK, manifest, Opened(None, reason=absent))]
-    return _guarded(TASK, manifest, opened, partial(_gate, options, checkpoint))
+    """Run the task gate; in place of the checkpoint there may be the reason why it is not here."""
+    if isinstance(checkpoint, str):
+        return [_unopened(TASK, manifest, Opened(None, reason=checkpoint))]
+    return _guarded(TASK, manifest, opened, partial(_gate, options, checkpoint, tell))
 
 
 def _gate(
-    options: VerifyOptions, checkpoint: Checkpoint, model: Model, evidence: Evidence
+    options: VerifyOptions,
+    checkpoint: Checkpoint,
+    tell: task_gate.Tell,
+    model: Model,
+    evidence: Evidence,
 ) -> list[CheckInfo]:
     from ondevice.verify import reference
 
@@ -109,7 +115,7 @@ def _gate(
     )
     default = REFERENCE_EXAMPLES if evidence == "reference" else 0
     count = default if options.examples is None else options.examples
-    findings = task_gate.check(subject, limits, data=options.data, count=count)
+    findings = task_gate.check(subject, limits, data=options.data, count=count, tell=tell)
     rows = []
     for found in findings:
         status: Status = "failed" if found.reason else "passed"
@@ -154,7 +160,7 @@ def _runtimes(directory: Path, manifest: Manifest, options: VerifyOptions) -> li
                 runtime=found.runtime,
                 version=found.version,
                 length=found.length,
-                figure=_number(found.figure),
+                figure=_figure(found),
                 limit=found.limit,
                 status=_COMPAT_STATUS[found.status],
                 evidence=found.evidence,
@@ -172,10 +178,11 @@ def file_format(directory: Path, manifest: Manifest, options: VerifyOptions) -> 
 def _file_format(directory: Path, manifest: Manifest, options: VerifyOptions) -> list[CheckInfo]:
     return [
         CheckInfo(
-            check=FORMAT,
+            check=promises.APP_RUNTIME if found.app else FORMAT,
             runtime=found.runtime,
             version=found.version,
-            limit=found.limit,
+            figure=found.needs,
+            limit="no more than it has" if found.needs else "",
             status=found.status,
             evidence=found.evidence,
             reason=found.reason,
@@ -185,7 +192,11 @@ def _file_format(directory: Path, manifest: Manifest, options: VerifyOptions) ->
 
 
 def delegated(directory: Path, manifest: Manifest, options: VerifyOptions) -> list[CheckInfo]:
-    """Count what runs in XNNPACK."""
+    """Count what runs in XNNPACK; nothing where the format has no XNNPACK."""
+    from ondevice.verify import delegation
+
+    if manifest.artifact.target in delegation.NOT_APPLICABLE:
+        return []
     return _read(DELEGATION, manifest, partial(_delegated, directory, manifest, options))
 
 
@@ -247,7 +258,11 @@ def _unopened(check: str, manifest: Manifest, opened: Opened) -> CheckInfo:
     )
 
 
-def _number(value: float | None) -> str:
+def _figure(row: compat.CompatRow) -> str:
+    """Return a figure of the matrix with its name, which is its limit's."""
     from ondevice import card
 
-    return "" if value is None else card.figure(value)
+    if row.figure is None:
+        return ""
+    name = "max abs" if row.limit.startswith("max abs") else "cosine"
+    return f"{name} {card.figure(row.figure)}"

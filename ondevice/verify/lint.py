@@ -33,6 +33,7 @@ class LintRow(Strict):
         figure: always None: nothing is measured.
         limit: the oldest version that the file needs; empty where that is not known.
         reason: the finding in one sentence.
+        app: whether it is about what an app ships, and not about what the manifest promises.
     """
 
     runtime: str
@@ -43,6 +44,13 @@ class LintRow(Strict):
     figure: None = None
     limit: str = ""
     reason: str
+    app: bool = False
+
+    @property
+    def needs(self) -> str:
+        """What the file needs, for a table; empty where that is not known."""
+        numbered = "tensorflow-lite " if APP_RUNTIMES.get(self.runtime) == "tflite" else ""
+        return f"needs {numbered}{self.limit}" if self.limit else ""
 
 
 # The runtimes that an app may declare, and whose files they read.
@@ -77,10 +85,12 @@ def check(
         app_runtimes: ``NAME==VERSION``, for example ``tensorflow-lite==2.14`` or ``iOS==16``.
 
     Raises:
-        UserError: a declared runtime is unknown, or not written that way.
+        UserError: a declared runtime is unknown, not written that way, or reads another format.
         BundleError: the artifact is unreadable.
     """
     apps = [parse_app_runtime(text) for text in app_runtimes]
+    for app in apps:
+        check_target(app.name, manifest.artifact.target)
     try:
         facts = read_facts(bundle_dir / manifest.artifact.file, manifest)
     except MissingPackageError as error:
@@ -90,7 +100,8 @@ def check(
         LintRow(runtime=facts.needs[0].runtime, version="", status="failed", reason=fault)
         for fault in facts.faults
     ]
-    return (*rows, *(_ships(app, manifest, facts) for app in apps))
+    ships = (_ships(app, manifest, facts) for app in apps)
+    return (*rows, *(row.model_copy(update={"app": True}) for row in ships))
 
 
 def parse_app_runtime(text: str) -> AppRuntime:
@@ -109,6 +120,18 @@ def parse_app_runtime(text: str) -> AppRuntime:
     if name.lower() not in known:
         raise UserError(choices("app runtime", name, APP_RUNTIMES))
     return AppRuntime(known[name.lower()], version)
+
+
+def check_target(name: str, target: str) -> None:
+    """Refuse a runtime that reads another format.
+
+    Raises:
+        UserError: it does not read the artifacts of `target`.
+    """
+    reads = APP_RUNTIMES[name]
+    if reads != target:
+        own = ", ".join(other for other, format in APP_RUNTIMES.items() if format == target)
+        raise UserError(f"{name} reads {reads} artifacts; this bundle is {target}; its: {own}")
 
 
 def _promises(manifest: Manifest, facts: Facts) -> list[LintRow]:
@@ -167,7 +190,7 @@ def _ships(app: AppRuntime, manifest: Manifest, facts: Facts) -> LintRow:
     shows: the manifest's promise and its runtime matrix know that.
     """
     row = judge(app, manifest.artifact.target, facts)
-    if row.status == "failed" or APP_RUNTIMES[app.name] != manifest.artifact.target:
+    if row.status == "failed":
         return row
     fault = promises.latest_fault(app.name, promises.tried(manifest.checks))
     if fault is not None and parse_version(app.version) <= parse_version(fault.version):
@@ -186,9 +209,6 @@ def _ships(app: AppRuntime, manifest: Manifest, facts: Facts) -> LintRow:
 
 def judge(app: AppRuntime, target: str, facts: Facts) -> LintRow:
     """Say whether the runtime that an app ships can read the file."""
-    if APP_RUNTIMES[app.name] != target:
-        reason = f"{app.name} reads {APP_RUNTIMES[app.name]} artifacts, not {target}"
-        return _app_row(app, "not_run", "", reason)
     need = _need(app.name, facts)
     if target == "executorch":
         return _judge_executorch(app, need, facts)
@@ -265,5 +285,6 @@ def _app_row(app: AppRuntime, status: Status, limit: str, reason: str) -> LintRo
 
 
 def _not_read(manifest: Manifest, apps: Sequence[AppRuntime], reason: str) -> tuple[LintRow, ...]:
-    file = AppRuntime(manifest.artifact.target, "")
-    return tuple(_app_row(app, "not_run", "", reason) for app in (file, *apps))
+    file = _app_row(AppRuntime(manifest.artifact.target, ""), "not_run", "", reason)
+    rows = (_app_row(app, "not_run", "", reason) for app in apps)
+    return (file, *(row.model_copy(update={"app": True}) for row in rows))

@@ -13,6 +13,7 @@ from ondevice.errors import (
     OnDeviceError,
     RuntimeUnavailableError,
     UserError,
+    install_command,
 )
 from ondevice.inference import Model
 from ondevice.manifest import Evidence, Manifest, Status
@@ -107,7 +108,7 @@ def find_checkpoint(manifest: Manifest, model: str | None) -> tuple[Checkpoint |
     if model is None and (kind != "embedded" or name not in models.EMBEDDED):
         return None, f"the checkpoint '{manifest.model.source}' is not here; name it with --model"
     if importlib.util.find_spec("torch") is None:
-        return None, "PyTorch is not installed; type: pip install 'ondevice[checkpoint]'"
+        return None, f"PyTorch is not installed; type: {install_command('checkpoint')}"
     try:
         checkpoint = models.load(model or name, manifest.task)
     except MissingPackageError as error:

@@ -137,11 +137,27 @@ def parse_requirement(text: str) -> Requirement:
     return Requirement(name, version)
 
 
+def check_target(runtime: str, target: str) -> None:
+    """Refuse a runtime that runs another format.
+
+    Raises:
+        UserError: it does not run the artifacts of `target`.
+    """
+    runs = RUNTIMES[runtime].target
+    if runs != target:
+        own = [name for name, other in RUNTIMES.items() if other.target == target]
+        raise UserError(
+            f"{runtime} runs {runs} artifacts; this bundle is {target}; its runtimes:"
+            f" {', '.join(own) or 'none that pip installs'}"
+        )
+
+
 def find_python(requirement: Requirement) -> Path:
     """Return an interpreter that has the runtime: this one if it does, else one made for it.
 
     Raises:
         RuntimeUnavailableError: it cannot be installed.
+        UserError: the package index has no such version for this Python and system.
     """
     if _is_here(requirement):
         return Path(sys.executable)

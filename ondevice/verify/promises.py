@@ -1,4 +1,9 @@
-"""What a bundle promises of its runtimes, and what the runtime matrix makes of the promise."""
+"""What a bundle promises of its runtimes, and what the runtime matrix makes of the promise.
+
+What is found of the artifact itself binds: one failed row, and the bundle has failed. What is found
+of *another* runtime, of the matrix (:data:`RUNTIME`) or of an app (:data:`APP_RUNTIME`), restricts
+what the bundle promises of its runtimes, and does not make it a failed one.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +17,8 @@ if TYPE_CHECKING:
 
 # The name of the matrix's rows among a bundle's checks.
 RUNTIME = "runtime"
+# The name of the rows about runtimes that an app ships.
+APP_RUNTIME = "app runtime"
 # Packages of the same code under the same numbers: what is found wrong on the one is wrong on the
 # other. (The package for Python is tflite-runtime, that for apps tensorflow-lite.)
 NUMBERED_ALIKE = {"tensorflow-lite": "tflite-runtime"}
@@ -26,6 +33,19 @@ class Tried(NamedTuple):
     status: str
 
 
+def outcome(row: CheckInfo) -> str:
+    """Return how a check ended, in a word or two: passed, failed, not run, wrong or refused."""
+    if row.check == RUNTIME and row.status == "failed":
+        return row.reason.partition(":")[0]
+    return row.status.replace("_", " ")
+
+
+def binding_failures(rows: Iterable[CheckInfo]) -> list[CheckInfo]:
+    """Return what makes a bundle a failed one: the failed checks of the artifact itself."""
+    others = {RUNTIME, APP_RUNTIME}
+    return [row for row in rows if row.status == "failed" and row.check not in others]
+
+
 def tried(rows: Iterable[CheckInfo]) -> Iterator[Tried]:
     """Read the runtime matrix back from a bundle's checks.
 
@@ -33,7 +53,7 @@ def tried(rows: Iterable[CheckInfo]) -> Iterator[Tried]:
     """
     for row in rows:
         if row.check == RUNTIME:
-            status = row.reason.partition(":")[0] if row.status == "failed" else row.status
+            status = outcome(row) if row.status == "failed" else row.status
             yield Tried(row.runtime, row.version, status)
 
 

@@ -5,11 +5,13 @@ drop is a paired one. Flips are examples for which the two answer differently, r
 score can stay the same while answers change.
 
 qa: EM and F1 of both, answer flips. classify, tokens: accuracy or entity F1 where there are
-labels, flips of the best class. embed: mean cosine, flips of the nearest neighbour.
+labels, flips of the best class. embed: mean cosine, flips of the nearest neighbour. When a drop
+has failed, and when it proves nothing, is in :mod:`ondevice.verify.gate_rules`.
 """
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,8 +22,17 @@ import numpy as np
 from ondevice import samples
 from ondevice.errors import DataError
 from ondevice.inference import Reply, RunFunction, answer
-from ondevice.statistics import Interval, difference
+from ondevice.statistics import difference
 from ondevice.tasks import features, qa, qa_scores
+from ondevice.verify.gate_rules import (
+    Drop,
+    Finding,
+    GateLimits,
+    drop_limit,
+    dropped,
+    flips,
+    interval,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,20 +42,8 @@ if TYPE_CHECKING:
     from ondevice.tokenizer import TextTokenizer
 
 
-@dataclass(frozen=True)
-class GateLimits:
-    """The worst that still passes.
-
-    Attributes:
-        max_drop: points of F1 (qa, tokens) or accuracy (classify) below the checkpoint's.
-        max_flips: percent of the examples that may get another answer.
-        min_cosine: the mean cosine similarity to the checkpoint's embeddings.
-    """
-
-    max_drop: float
-    max_flips: float
-    min_cosine: float
-
+# How many examples are done, and of how many.
+Tell = Callable[[int, int], None]
 
 # A careful int8 drop of a QA model is 0.6 to 1.1 points of F1 (MobileBERT on SQuAD, 89.02 → 87.95).
 LIMITS: dict[str, GateLimits] = {
@@ -57,21 +56,6 @@ LIMITS: dict[str, GateLimits] = {
 NEIGHBOURS = 3
 # For schemes of fewer bits.
 LOOSEST = GateLimits(max_drop=4.0, max_flips=30.0, min_cosine=0.97)
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One figure of the gate; `reason` is why it failed, empty if it passed.
-
-    Attributes:
-        ran: False where there was nothing to measure it on; `reason` says what was lacking.
-    """
-
-    check: str
-    figure: str
-    limit: str
-    reason: str = ""
-    ran: bool = True
 
 
 @dataclass(frozen=True)
@@ -101,13 +85,21 @@ def limits_for(
     min_cosine: float | None = None,
 ) -> GateLimits:
     """Return a scheme's limits, those that are given in place of its own."""
-    limits = LIMITS.get(scheme, LOOSEST)
-    given = {"max_drop": max_drop, "max_flips": max_flips, "min_cosine": min_cosine}
-    return replace(limits, **{name: value for name, value in given.items() if value is not None})
+    usual = LIMITS.get(scheme, LOOSEST)
+    return GateLimits(
+        max_drop=usual.max_drop if max_drop is None else max_drop,
+        max_flips=usual.max_flips if max_flips is None else max_flips,
+        min_cosine=usual.min_cosine if min_cosine is None else min_cosine,
+    )
 
 
 def check(
-    subject: Subject, limits: GateLimits, *, data: Path | None = None, count: int = 0
+    subject: Subject,
+    limits: GateLimits,
+    *,
+    data: Path | None = None,
+    count: int = 0,
+    tell: Tell = lambda done, of: None,
 ) -> list[Finding]:
     """Compare the two on a data file, or on the project's samples.
 
@@ -117,11 +109,40 @@ def check(
         data: qa: SQuAD JSON; classify: TSV, CSV or JSONL with the columns `text` and `label`;
             tokens: CoNLL columns; embed: a text a line.
         count: at most so many examples, at even distances; 0 for all.
+        tell: called with how many examples are done, and of how many, after each.
 
     Raises:
         DataError: the file is unreadable, or contradicts itself.
     """
-    return _CHECKS[subject.manifest.task](subject, limits, data, count)
+    return _CHECKS[subject.manifest.task](subject, limits, data, count, tell)
+
+
+def check_data(manifest: Manifest, data: Path) -> None:
+    """Read a data file for nothing but its faults, before minutes are spent on other checks.
+
+    Raises:
+        DataError: the file is unreadable, or contradicts itself.
+    """
+    if manifest.task == "qa":
+        qa.read_squad(data)
+    elif manifest.task == "embed":
+        _read_lines(data)
+    elif importlib.util.find_spec("torch") is not None:
+        # Without it the gate itself cannot run, and says so.
+        _head(manifest).read(data)
+
+
+def _head(manifest: Manifest) -> TaskHead:
+    """Return what reads and scores data of a task with labels."""
+    length, labels = manifest.artifact.lengths[-1], manifest.model.labels
+    if manifest.task == "tokens":
+        from ondevice.distill.heads.tokens import TokensHead
+
+        return TokensHead(labels, max_length=length)
+    from ondevice.distill.data import TextTask
+    from ondevice.distill.heads.classify import ClassifyHead
+
+    return ClassifyHead(TextTask("text", None, labels, ("accuracy",)), max_length=length)
 
 
 def spread(items: Sequence[Any], count: int) -> list[Any]:
@@ -134,13 +155,15 @@ def spread(items: Sequence[Any], count: int) -> list[Any]:
 # --- question answering ---
 
 
-def _qa(subject: Subject, limits: GateLimits, data: Path | None, count: int) -> list[Finding]:
+def _qa(
+    subject: Subject, limits: GateLimits, data: Path | None, count: int, tell: Tell
+) -> list[Finding]:
     examples = spread(qa.read_squad(data or samples.qa_path()), count)
     options = qa.QAOptions(**subject.manifest.window.model_dump())
     lengths = subject.manifest.artifact.lengths
     theirs: dict[str, qa_scores.Answered] = {}
     ours: dict[str, qa_scores.Answered] = {}
-    for example in examples:
+    for number, example in enumerate(examples, 1):
         pair = (subject.tokenizer, example.question, example.context)
         reply = answer(subject.checkpoint, *pair, options=options)
         theirs[example.id] = _answered(reply)
@@ -149,8 +172,9 @@ def _qa(subject: Subject, limits: GateLimits, data: Path | None, count: int) -> 
         except DataError as error:
             # The checkpoint has just answered it, so the fault is the artifact's.
             reason = f"question '{example.id}': {error}"
-            return [Finding("task: F1", "", _drop_limit(limits), reason)]
+            return [Finding("task: F1", "", drop_limit(limits), reason)]
         ours[example.id] = _answered(reply)
+        tell(number, len(examples))
     return _judge_answers(
         qa_scores.score_answers(theirs, examples), qa_scores.score_answers(ours, examples), limits
     )
@@ -170,57 +194,43 @@ def _judge_answers(
     old_em, new_em = (100.0 * float(one.em.mean()) for one in (before, after))
     figure = (
         f"F1 {old:.2f} → {new:.2f}, EM {old_em:.2f} → {new_em:.2f},"
-        f" F1 drop {_interval(drop)}, EM drop {_interval(em_drop)}, n={len(before.f1)}"
+        f" F1 drop {interval(drop)}, EM drop {interval(em_drop)}, n={len(before.f1)}"
     )
-    flips = qa_scores.flipped(after.places, before.places)
+    flipped = qa_scores.flipped(after.places, before.places)
     return [
-        _dropped("task: F1", "F1", figure, old, drop, limits),
-        _flips("task: answer flips", flips, limits),
+        dropped("task: F1", figure, Drop("F1", old, drop, len(before.f1)), limits),
+        flips("task: answer flips", flipped, len(before.f1), limits),
     ]
 
 
 # --- classification and tagging ---
 
 
-def _classify(subject: Subject, limits: GateLimits, data: Path | None, count: int) -> list[Finding]:
-    from ondevice.distill.data import TextExample, TextTask
-    from ondevice.distill.heads.classify import ClassifyHead
+def _unlabelled(task: str) -> list[Any]:
+    """Return the project's samples in the form in which a head reads examples."""
+    from ondevice.distill.data import TagExample, TextExample
 
-    task = TextTask("text", None, subject.manifest.model.labels, ("accuracy",))
-    head = ClassifyHead(task, max_length=subject.manifest.artifact.lengths[-1])
-    texts = enumerate(samples.sentences("classify"))
-    unlabelled = [TextExample(f"sample:{number}", text, None, None) for number, text in texts]
-    return _with_head(subject, limits, head, data, unlabelled, count)
-
-
-def _tokens(subject: Subject, limits: GateLimits, data: Path | None, count: int) -> list[Finding]:
-    from ondevice.distill.data import TagExample
-    from ondevice.distill.heads.tokens import TokensHead
-
-    length = subject.manifest.artifact.lengths[-1]
-    head = TokensHead(subject.manifest.model.labels, max_length=length)
-    texts = enumerate(samples.sentences("tokens"))
-    unlabelled = [TagExample(f"sample:{number}", tuple(t.split()), ()) for number, t in texts]
-    return _with_head(subject, limits, head, data, unlabelled, count)
+    texts = enumerate(samples.sentences(task))
+    if task == "tokens":
+        return [TagExample(f"sample:{number}", tuple(t.split()), ()) for number, t in texts]
+    return [TextExample(f"sample:{number}", text, None, None) for number, text in texts]
 
 
 def _with_head(
-    subject: Subject,
-    limits: GateLimits,
-    head: TaskHead,
-    data: Path | None,
-    unlabelled: Sequence[Any],
-    count: int,
+    subject: Subject, limits: GateLimits, data: Path | None, count: int, tell: Tell
 ) -> list[Finding]:
-    examples = spread(unlabelled if data is None else head.read(data), count)
+    task = subject.manifest.task
+    head = _head(subject.manifest)
+    examples = spread(_unlabelled(task) if data is None else head.read(data), count)
     tokenizer = subject.tokenizer.tokenizer
     items = head.features(tokenizer, examples, labelled=data is not None)
     theirs, ours = [], []
-    for item in items:
+    for number, item in enumerate(items, 1):
         row = (item.input_ids, item.token_type_ids)
         theirs.append(_rows(subject.checkpoint_at(row)["logits"], item, head))
         ours.append(_rows(subject.artifact_at(row)["logits"], item, head))
-    flips = np.concatenate(
+        tell(number, len(items))
+    flipped = np.concatenate(
         [
             one.argmax(-1) != other.argmax(-1)
             for one, other in (
@@ -229,19 +239,20 @@ def _with_head(
             )
         ]
     )
-    found = [_flips("task: class flips", flips, limits)]
+    found = [flips("task: class flips", flipped, len(examples), limits)]
     if not all(np.isfinite(logits).all() for logits in ours):
-        found[0] = replace(found[0], reason="the artifact's logits are not finite")
-    limit = _drop_limit(limits)
+        found[0] = replace(found[0], reason="the artifact's logits are not finite", ran=True)
+    limit = drop_limit(limits)
     if data is None:
         reason = "the sample texts have no labels; give labelled data with --eval FILE"
         return [Finding("task: score", "", limit, reason, ran=False), *found]
     before, after = head.score(items, theirs, examples), head.score(items, ours, examples)
-    drop = difference(before.statistic, after.statistic, len(before.ids))
+    points = difference(before.statistic, after.statistic, len(before.ids))
     old, new = before.values[before.headline], after.values[after.headline]
     name = before.headline
-    figure = f"{name} {old:.2f} → {new:.2f}, drop {_interval(drop)}, n={len(examples)}"
-    return [_dropped("task: score", name, figure, old, drop, limits), *found]
+    figure = f"{name} {old:.2f} → {new:.2f}, drop {interval(points)}, n={len(examples)}"
+    drop = Drop(name, old, points, len(examples))
+    return [dropped("task: score", figure, drop, limits), *found]
 
 
 def _rows(logits: NDArray[np.float32], item: Feature, head: TaskHead) -> NDArray[np.float32]:
@@ -258,12 +269,18 @@ def _judged(logits: NDArray[np.float32], item: Feature) -> NDArray[np.float32]:
 # --- embeddings ---
 
 
-def _embed(subject: Subject, limits: GateLimits, data: Path | None, count: int) -> list[Finding]:
+def _embed(
+    subject: Subject, limits: GateLimits, data: Path | None, count: int, tell: Tell
+) -> list[Finding]:
     texts = spread(samples.sentences("embed") if data is None else _read_lines(data), count)
     longest = subject.manifest.artifact.lengths[-1]
     rows = [features.encode(subject.tokenizer.tokenizer, text, None, longest) for text in texts]
-    theirs = np.concatenate([subject.checkpoint_at(row)["embedding"] for row in rows])
-    ours = np.concatenate([subject.artifact_at(row)["embedding"] for row in rows])
+    pairs = []
+    for number, row in enumerate(rows, 1):
+        before, after = subject.checkpoint_at(row), subject.artifact_at(row)
+        pairs.append((before["embedding"], after["embedding"]))
+        tell(number, len(rows))
+    theirs, ours = (np.concatenate(side) for side in zip(*pairs, strict=True))
     limit = f"mean cosine ≥ {limits.min_cosine:g}"
     if not np.isfinite(ours).all():
         return [Finding("task: cosine", "", limit, "the artifact's embeddings are not finite")]
@@ -282,7 +299,7 @@ def _neighbours(
     if len(ours) < NEIGHBOURS:
         reason = f"{len(ours)} texts leave no choice of neighbour; give {NEIGHBOURS} at least"
         return Finding(check, "", f"≤ {limits.max_flips:g} %", reason, ran=False)
-    return _flips(check, _nearest(ours) != _nearest(theirs), limits)
+    return flips(check, _nearest(ours) != _nearest(theirs), len(ours), limits)
 
 
 def _read_lines(path: Path) -> list[str]:
@@ -311,49 +328,10 @@ def _nearest(values: NDArray[np.float32]) -> NDArray[np.int64]:
     return np.asarray(similarity.argmax(-1))
 
 
-# --- figures ---
-
-
-def _flips(check: str, flips: NDArray[np.bool_], limits: GateLimits) -> Finding:
-    share = qa_scores.percent(flips)
-    figure = f"{share:.2f} % ({int(flips.sum())} of {flips.size})"
-    limit = f"≤ {limits.max_flips:g} %"
-    reason = "" if share <= limits.max_flips else f"{figure} got another answer, the limit {limit}"
-    return Finding(check, figure, limit, reason)
-
-
-def _dropped(
-    check: str, name: str, figure: str, before: float, drop: Interval, limits: GateLimits
-) -> Finding:
-    """Judge a drop, unless the checkpoint scores too little for one to be seen."""
-    limit = _drop_limit(limits)
-    if before <= limits.max_drop:
-        reason = (
-            f"the checkpoint itself scores {before:.2f} on this data, so that no drop could exceed"
-            " the limit; give data that it was trained for with --eval FILE"
-        )
-        return Finding(check, figure, limit, reason, ran=False)
-    return Finding(check, figure, limit, _judge_drop(name, drop, limits))
-
-
-def _judge_drop(name: str, drop: Interval, limits: GateLimits) -> str:
-    if drop.value <= limits.max_drop:
-        return ""
-    return f"{name} fell by {_interval(drop)} points, the limit is {limits.max_drop:g}"
-
-
-def _drop_limit(limits: GateLimits) -> str:
-    return f"drop ≤ {limits.max_drop:g}"
-
-
-def _interval(drop: Interval) -> str:
-    return f"{drop.value:.2f} [{drop.low:.2f}, {drop.high:.2f}]"
-
-
-_Check = Callable[[Subject, GateLimits, "Path | None", int], list[Finding]]
+_Check = Callable[[Subject, GateLimits, "Path | None", int, Tell], list[Finding]]
 _CHECKS: dict[str, _Check] = {
     "qa": _qa,
-    "classify": _classify,
-    "tokens": _tokens,
+    "classify": _with_head,
+    "tokens": _with_head,
     "embed": _embed,
 }

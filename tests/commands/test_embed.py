@@ -87,10 +87,20 @@ def test_check_exits_with_3_until_the_app_holds_it(root, made, tmp_path, capsys)
     assert run(root, other, "--ios", "--check", "--json") == 3
     (app,) = json.loads(capsys.readouterr().out)["apps"]
     assert app["passed"] is False
-    assert any("other/model.tflite" in line for line in app["problems"])
+    assert app["problems"] == ["missing: other; not asked for: made"]
     (root / APPS["ios"].bundles / "made/vocab.txt").unlink()
     assert run(root, "--ios", "--check") == 3
     assert "'made/vocab.txt' is missing" in capsys.readouterr().out
+
+
+def test_a_check_of_no_app_is_one_of_all_that_can_hold_the_bundles(root, made, tmp_path, capsys):
+    assert run(root, made, "--ios", "--android") == 0
+    assert run(root, "--check") == 0
+    assert run(root, made, "--check") == 0
+    capsys.readouterr()
+    package = make_bundle(tmp_path / "package", "coreml")
+    assert run(root, package, "--check") == 3
+    assert capsys.readouterr().out == "ios: missing: package; not asked for: made\n"
 
 
 def test_check_changes_nothing(root, made):

@@ -301,9 +301,9 @@ def nothing_installed(monkeypatch):
 def test_a_missing_package_is_named(tiny, tmp_path):
     built = load_graph(tiny("distilbert", "qa"))
     options = ConvertOptions("fp32", (16,), LABELS)
-    with pytest.raises(MissingPackageError, match=r"pip install 'ondevice\[executorch\]'"):
+    with pytest.raises(MissingPackageError, match=r"pip install .*\[executorch\]'"):
         EXECUTORCH.convert(built, options, tmp_path / "a.pte")
-    with pytest.raises(RuntimeUnavailableError, match=r"pip install 'ondevice\[executorch\]'"):
+    with pytest.raises(RuntimeUnavailableError, match=r"pip install .*\[executorch\]'"):
         EXECUTORCH.load(tmp_path / "a.pte", ("start", "end"))
 
 

@@ -300,10 +300,12 @@ def test_the_installed_runtime_passes(published, target, scheme, package):
     assert min_runtime({}, found) == {package: version}
 
 
-def test_a_runtime_of_another_format_is_not_run(published):
-    found = run(published("tflite", "fp32"), ["onnxruntime==1.17.0"])
-    assert {row.status for row in found} == {"not_run"}
-    assert {row.reason for row in found} == {"onnxruntime runs onnx artifacts, not tflite"}
+def test_a_runtime_of_another_format_is_refused(published):
+    words = (
+        "onnxruntime runs onnx artifacts; this bundle is tflite; its runtimes: tflite-runtime, ai"
+    )
+    with pytest.raises(UserError, match=words):
+        run(published("tflite", "fp32"), ["onnxruntime==1.17.0"])
 
 
 def test_an_altered_bundle_is_refused(published, tmp_path):
@@ -390,13 +392,40 @@ def test_onnxruntime_is_right_from_the_version_that_the_manifest_says(published,
 
 
 @pytest.mark.slow
-def test_a_version_that_does_not_exist_is_not_run(published, cache):
-    found = run(published("tflite", "fp32"), ["tflite-runtime==9.9.9"])
-    assert {row.status for row in found} == {"not_run"}
-    if "cannot be reached" in found[0].reason:
+def test_a_version_that_does_not_exist_is_the_users_mistake(published, cache):
+    words = r"there is no wheel of tflite-runtime==9\.9\.9 for Python .*nearest are: .*2\.14\.0"
+    with pytest.raises(UserError, match=words):
+        found = run(published("tflite", "fp32"), ["tflite-runtime==9.9.9"])
+        assert {row.status for row in found} == {"not_run"}
         pytest.skip(f"NOT TESTED: {found[0].reason}")
-    assert "there is no wheel of tflite-runtime==9.9.9 for Python" in found[0].reason
-    assert "2.14.0" in found[0].reason
+
+
+PIP_SAYS = (
+    "ERROR: Could not find a version that satisfies the requirement onnxruntime==1.17.9"
+    " (from versions: {versions})\nERROR: No matching distribution found for onnxruntime==1.17.9"
+)
+
+
+def test_of_the_versions_that_there_are_the_nearest_are_named():
+    versions = "1.15.1, 1.16.3, 1.17.0, 1.17.3, 1.18.0rc1, 1.18.0.dev2, 1.18.0, 1.19.2, 1.20.0"
+    error = _environments._error(PIP_SAYS.format(versions=versions), "onnxruntime==1.17.9")
+    assert type(error) is UserError
+    assert str(error).endswith("; the nearest are: 1.17.0, 1.17.3, 1.18.0, 1.19.2")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "near"),
+    [("0.1", ["1.0", "1.1", "1.2", "1.3"]), ("9.9", ["1.2", "1.3", "1.4", "1.10"])],
+)
+def test_at_the_ends_the_nearest_are_on_one_side(wanted, near):
+    versions = ["1.10", "1.0", "1.1", "1.2", "1.3", "1.4", "2.0rc1", "not a version"]
+    assert _environments.nearest(wanted, versions) == near
+    assert _environments.nearest(wanted, ["2.0rc1"]) == ["2.0rc1"]
+
+
+def test_a_package_without_any_wheel_here_says_nothing_of_the_users_wish():
+    error = _environments._error(PIP_SAYS.format(versions="none"), "onnxruntime==1.17.9")
+    assert type(error) is RuntimeUnavailableError
 
 
 # Environments.

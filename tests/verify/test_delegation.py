@@ -42,7 +42,7 @@ def test_shares_of_operations_and_of_multiply_accumulates():
 def test_the_gate_is_on_multiply_accumulates(minimum, status):
     judged = delegation.gate(delegation.count(STEPS, "x", "1", 128), minimum)
     assert judged.status == status
-    assert judged.limit == f"MACs in XNNPACK ≥ {100 * minimum:g} %"
+    assert judged.limit == f"≥ {100 * minimum:g} % of multiplications in XNNPACK"
     if status == "failed":
         assert judged.reason == (
             "90 % of the multiply-accumulates run in XNNPACK;"
@@ -50,7 +50,7 @@ def test_the_gate_is_on_multiply_accumulates(minimum, status):
         )
     else:
         assert judged.reason == "outside XNNPACK: BATCH_MATMUL ×2, GATHER ×1"
-    assert judged.shares == "MACs 90.0 %, ops 40 %"
+    assert judged.shares == "90.0 % of multiplications, 40 % of operations"
 
 
 def test_what_multiplies_an_unknown_number_of_times_is_not_judged_but_named():
@@ -144,7 +144,7 @@ def test_where_there_is_nothing_to_count_it_is_not_run(published, target, scheme
     found = measure(published(target, scheme), 0.5)
     assert (found.status, found.evidence, found.figure) == ("not_run", "not run", None)
     assert words in found.reason
-    assert found.limit == "MACs in XNNPACK ≥ 50 %"
+    assert found.limit == "≥ 50 % of multiplications in XNNPACK"
 
 
 def test_without_the_runtime_it_is_not_run(published, monkeypatch):

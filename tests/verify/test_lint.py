@@ -300,10 +300,11 @@ def test_onnx_runtime(published, scheme):
     directory = published("onnx", scheme)
     (row,) = check(directory)
     assert (row.runtime, row.version, row.status) == ("onnxruntime", "1.17", "passed")
-    found = statuses(directory, "onnxruntime==1.17.0", "onnxruntime==1.16.3", "iOS==18")
-    assert [status for status, _ in found] == ["passed", "failed", "not_run"]
+    found = statuses(directory, "onnxruntime==1.17.0", "onnxruntime==1.16.3")
+    assert [status for status, _ in found] == ["passed", "failed"]
     assert found[1][1] == "opset 20 came with onnxruntime 1.17; the app has onnxruntime 1.16.3"
-    assert found[2][1] == "iOS reads coreml artifacts, not onnx"
+    with pytest.raises(UserError, match="iOS reads coreml artifacts; this bundle is onnx; its: on"):
+        statuses(directory, "iOS==18")
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,17 @@ import pytest
 
 from ondevice import contents, models
 from ondevice.errors import DataError
+from ondevice.manifest import CheckInfo
 from ondevice.schemes import SCHEMES
-from ondevice.verify import reference, task_gate
-from ondevice.verify.task_gate import GateLimits, Subject
+from ondevice.statistics import Interval
+from ondevice.verify import gate_rules, reference, task_gate
+from ondevice.verify.gate_rules import Drop, GateLimits
+from ondevice.verify.task_gate import Subject
 from tests.requirements import need
 
 need("checkpoint")
 
-STRICT = GateLimits(max_drop=0.1, max_flips=0.5, min_cosine=0.99999)
+STRICT = GateLimits(max_drop=0.1, max_flips=0.5, min_cosine=0.99999, min_examples=1)
 LENGTHS = (32, 64)
 
 
@@ -124,19 +127,95 @@ def test_drops_and_flips_are_those_counted_by_hand(tiny, squad, count):
     subject, _ = subject_of(tiny, "qa")
     right, wrong = pointing(subject, []), pointing(subject, WORDS[:count])
     subject = Subject(subject.manifest, subject.tokenizer, wrong, right)
-    loose = GateLimits(max_drop=12.5, max_flips=12.5, min_cosine=0.0)
+    loose = GateLimits(max_drop=12.5, max_flips=12.5, min_cosine=0.0, min_examples=1)
     found = by_check(task_gate.check(subject, loose, data=squad))
     share = 100.0 * count / len(WORDS)
     assert found["F1"].figure.startswith(f"F1 100.00 → {100 - share:.2f}, EM 100.00 →")
     assert f"F1 drop {share:.2f} [" in found["F1"].figure
     assert found["answer flips"].figure == f"{share:.2f} % ({count} of 8)"
     assert bool(found["F1"].reason) == bool(found["answer flips"].reason) == (count == 2)
+    # Two of eight may be none of the next eight.
+    assert found["F1"].ran == (count < 2)
+    assert found["answer flips"].ran
+
+
+def judged(limits, value, low, high, examples=100):
+    drop = Drop("F1", 80.0, Interval(value, low, high), examples)
+    found = gate_rules.dropped("task: F1", "", drop, limits)
+    return "not run" if not found.ran else "failed" if found.reason else "passed"
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "outcome"),
+    [
+        (1.9, 1.0, 3.0, "passed"),
+        (2.1, 0.1, 5.0, "failed"),
+        (2.1, 0.0, 5.0, "not run"),
+        (3.46, -4.62, 15.0, "not run"),
+        (-3.0, -5.0, -1.0, "passed"),
+    ],
+)
+def test_a_drop_has_failed_if_its_interval_lies_above_0(value, low, high, outcome):
+    limits = GateLimits(max_drop=2.0, max_flips=15.0, min_cosine=0.99)
+    assert judged(limits, value, low, high) == outcome
+
+
+def test_a_limit_below_0_asks_for_a_gain():
+    limits = GateLimits(max_drop=-1.0, max_flips=15.0, min_cosine=0.99)
+    assert judged(limits, -2.0, -3.0, -1.5) == "passed"
+    assert judged(limits, 0.0, 0.0, 0.0) == "failed"
+    assert judged(limits, 0.0, -2.0, 2.0) == "not run"
+
+
+@pytest.mark.parametrize("value", [0.0, 50.0])
+def test_of_few_examples_nothing_is_judged(value):
+    limits = GateLimits(max_drop=2.0, max_flips=15.0, min_cosine=0.99)
+    assert limits.min_examples == gate_rules.MIN_EXAMPLES == 30
+    assert judged(limits, value, value, value, examples=29) == "not run"
+    assert judged(limits, value, value, value, examples=30) == ("failed" if value else "passed")
+    flipped = np.full(29, bool(value))
+    found = gate_rules.flips("task: answer flips", flipped, 29, limits)
+    assert not found.ran
+    assert "too few examples (29 < 30)" in found.reason
+    # Words of 30 texts are more than 30, and it is the texts that count.
+    assert gate_rules.flips("task: class flips", np.full(200, False), 30, limits).ran
+
+
+def gate_row(figure, status="passed", check="task: F1"):
+    return CheckInfo(
+        check=check, runtime="x", version="1", figure=figure, status=status, evidence="host"
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "kept"),
+    [
+        (gate_row("F1 …, n=312"), gate_row("F1 …, n=30"), True),
+        (gate_row("F1 …, n=312", "failed"), gate_row("F1 …, n=30"), True),
+        (gate_row("F1 …, n=312"), gate_row("F1 …, n=30", "failed"), False),
+        (gate_row("F1 …, n=30"), gate_row("F1 …, n=312"), False),
+        (gate_row("F1 …, n=30"), gate_row("F1 …, n=30"), False),
+        (gate_row("0.00 % (0 of 30)"), gate_row("", "not_run", "task"), True),
+        (gate_row("F1 …, n=312", "not_run"), gate_row("", "not_run", "task"), False),
+        (gate_row("", "failed"), gate_row("F1 …, n=20", "not_run"), True),
+        (gate_row("", check="format"), gate_row("", "not_run", "task"), False),
+    ],
+)
+def test_a_larger_run_is_kept_unless_something_fails_now(before, now, kept):
+    assert gate_rules.kept([now], [before]) == ((before,) if kept else ())
+
+
+def test_it_tells_how_far_it_has_come(tiny):
+    subject, _ = subject_of(tiny, "qa")
+    said = []
+    task_gate.check(subject, STRICT, count=3, tell=lambda *numbers: said.append(numbers))
+    assert said == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_drops_have_their_paired_intervals(tiny, squad):
     """Two of eight lost: a draw loses k of 8 with k ~ B(8, 1/4), where P(k = 0) = 10 % and
     P(k ≤ 4) = 97.3 %, so that the 2.5 % and 97.5 % of a thousand draws are 0 and 4 (or 5: it is
-    4 with the seed that all intervals have). EM falls where F1 does."""
+    4 with the seed that all intervals have). EM falls where F1 does. That proves no drop."""
     subject, _ = subject_of(tiny, "qa")
     right, wrong = pointing(subject, []), pointing(subject, WORDS[:2])
     subject = Subject(subject.manifest, subject.tokenizer, wrong, right)
@@ -144,6 +223,8 @@ def test_drops_have_their_paired_intervals(tiny, squad):
     assert "F1 drop 25.00 [0.00, 50.00]" in found["F1"].figure
     assert "EM drop 25.00 [0.00, 50.00]" in found["F1"].figure
     assert "F1 fell by 25.00 [0.00, 50.00] points" in found["F1"].reason
+    assert "the interval holds 0" in found["F1"].reason
+    assert not found["F1"].ran
 
 
 def test_an_artifact_that_is_better_passes_the_drop_and_shows_in_the_flips(tiny, squad):
@@ -160,7 +241,7 @@ def test_a_checkpoint_that_knows_nothing_shows_no_drop(tiny, squad):
     subject, _ = subject_of(tiny, "qa")
     ignorant = pointing(subject, WORDS[1:])
     subject = Subject(subject.manifest, subject.tokenizer, ignorant, ignorant)
-    limits = GateLimits(max_drop=12.5, max_flips=12.5, min_cosine=0.0)
+    limits = GateLimits(max_drop=12.5, max_flips=12.5, min_cosine=0.0, min_examples=1)
     found = by_check(task_gate.check(subject, limits, data=squad))
     assert not found["F1"].ran
     assert "itself scores 12.50" in found["F1"].reason

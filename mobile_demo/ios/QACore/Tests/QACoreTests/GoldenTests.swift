@@ -12,12 +12,16 @@ final class GoldenTests: XCTestCase {
         XCTAssertEqual(check.decode.passed, 12)
     }
 
-    /// Any bundle, as built: `ONDEVICE_BUNDLE=DIR swift test`.
+    /// Any bundle, as built: `ONDEVICE_BUNDLE=/FULL/PATH swift test`.
     func testABundlesGoldensHold() throws {
         guard let place = ProcessInfo.processInfo.environment["ONDEVICE_BUNDLE"] else {
             throw XCTSkip("ONDEVICE_BUNDLE names no bundle")
         }
-        let bundle = try ModelBundle(directory: URL(fileURLWithPath: place, isDirectory: true))
+        let directory = URL(fileURLWithPath: place, isDirectory: true)
+        guard FileManager.default.fileExists(atPath: directory.path) else {
+            return XCTFail("no bundle at \(directory.path); give the full path")
+        }
+        let bundle = try ModelBundle(directory: directory)
         try bundle.verify()
         let check = try GoldenCheck.run(Goldens.read(bundle), tokenizer: bundle.tokenizer())
         XCTAssertNil(check.firstFailure)
