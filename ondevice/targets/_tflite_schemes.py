@@ -6,6 +6,9 @@ costs the student more (F1 drop 5.2 against 3.5 points, 29 % against 16 % of the
 of FULLY_CONNECTED as one scale, and 1.2.0 and 1.3.0 those of EMBEDDING_LOOKUP too, without an error
 and at the operator versions that the quantizer writes (cosine 0.87 to 0.95 to fp32). The first
 version of FULLY_CONNECTED that none of them has, and that 2.1.0 has, is 14.
+Heads stay in 8 bits: LiteRT's own kernel, which runs where XNNPACK is off or does not take an
+operator, gets blocks of 4 bits wrong for a matrix of two or three rows (cosine 0.64 and 0 in
+ai-edge-litert 2.3.0; right for 32 rows and more).
 
 int8-static: activations of FULLY_CONNECTED alone are int8, with ranges seen in calibration; what
 lies between (layer norms, softmax, GELU) stays in floats. For delegates that multiply integers
@@ -32,6 +35,10 @@ Batches = Mapping[str, "Sequence[dict[str, NDArray[np.int32]]]"]
 # Says to a ``Quantizer`` what to do with one kind of operator (by its ``TFLOperationName``), given
 # the encoder's shape.
 Recipe = Callable[[Any, Any, Encoder], None]
+
+# How the converter names what a head's operators make: ``SpanHead_head/…``, or, where that is an
+# output of the model, ``length_384_logits_output``.
+HEAD = r".*(Head_head/|_logits_output).*"
 
 # The operators that carry a model's matrices.
 LINEAR, TABLE = "FULLY_CONNECTED", "EMBEDDING_LOOKUP"
@@ -112,6 +119,8 @@ def _blocks_4(quantizer: Any, operator: Any, encoder: Encoder) -> None:
     size = block_size(operator, encoder)
     granularity = f"BLOCKWISE_{size}" if size else "CHANNELWISE"
     quantizer.add_dynamic_config(".*", operator, num_bits=4, granularity=granularity)
+    # The last config that fits a name is the one that counts.
+    quantizer.add_dynamic_config(HEAD, operator, num_bits=8)
 
 
 def block_size(operator: str, encoder: Encoder) -> int:

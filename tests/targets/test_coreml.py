@@ -7,6 +7,7 @@ with that interpreter in the place of ``coremltools.models.MLModel`` (the fixtur
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import os
@@ -31,6 +32,7 @@ from tests.targets.conftest import (
     LENGTHS,
     InterpretedMLModel,
     check_agreement,
+    cosine,
     expected,
     make_grid,
 )
@@ -53,7 +55,60 @@ def open_function(path, function=None):
 @pytest.mark.parametrize(("architecture", "task", "scheme"), make_grid(COREML.schemes))
 def test_computes_what_the_graph_computes(packaged, architecture, task, scheme):
     built, path, _ = packaged(architecture, task, scheme)
-    check_agreement(built, mil_runner.load(path, built.outputs), scheme, (32,))
+    check_package(built, path, scheme, (32,))
+
+
+# These move random weights of width 32 further than they may a real model's: a package is compared
+# with what torch computes from the package's own weights, at the limit of eight bits.
+FEW_BITS = ("int4", "pal6", "pal4")
+
+
+def check_package(built, path, scheme, lengths):
+    runner = mil_runner.load(path, built.outputs)
+    if scheme not in FEW_BITS:
+        check_agreement(built, runner, scheme, lengths)
+        return
+    for length in lengths:
+        # Each function has its own first rows of the position table.
+        function = coreml.function_name(length) if len(lengths) > 1 else None
+        twin = rounded_twin(built, unpacked(path, function), length)
+        check_agreement(twin, runner, "int8", (length,))
+
+
+def rounded_twin(graph, stored, length):
+    """Return the graph with the matrices of a function in the place of those that they round."""
+    import torch
+
+    twin = dataclasses.replace(graph, module=copy.deepcopy(graph.module))
+    left = {name: weight for name, weight in twin.module.named_parameters() if weight.dim() == 2}
+    left["embeddings.positions"] = twin.module.embeddings.positions[:length]
+    for matrix in stored:
+        name = nearest(left, matrix)
+        weight = left.pop(name)
+        assert 0.99 < cosine(weight.numpy(), matrix) < 1 - 1e-5, name
+        weight.copy_(torch.from_numpy(matrix))
+    assert all(weight.numel() <= _coreml_weights.THRESHOLD for weight in left.values())
+    return twin
+
+
+def nearest(named, matrix):
+    """Return the name of the weight of a matrix's shape that has the highest cosine to it."""
+    fits = {
+        name: cosine(weight.numpy(), matrix)
+        for name, weight in named.items()
+        if weight.shape == matrix.shape
+    }
+    return max(fits, key=fits.__getitem__)
+
+
+def unpacked(path, function=None):
+    """Return the compressed matrices of a function as float32."""
+    model = open_function(path, function)
+    return [
+        model._plan.constants[op.outputs[0][0]].numpy()
+        for op in model._function.operations
+        if op.type.startswith("constexpr_")
+    ]
 
 
 @pytest.mark.slow
@@ -76,7 +131,7 @@ def test_several_lengths_are_functions_that_share_their_weights(packaged, scheme
     for length in LENGTHS:
         model = open_function(path, f"length_{length}")
         assert [spec.shape for spec in model.inputs] == [(1, length)] * 3
-    check_agreement(built, mil_runner.load(path, built.outputs), scheme, LENGTHS)
+    check_package(built, path, scheme, LENGTHS)
     _, single, _ = packaged("bert", "qa", scheme)
     # The shorter function has its own part of the position table: 16 rows of 32 values.
     assert weight_bytes(path) - weight_bytes(single) <= 16 * 32 * 4 + 1024
@@ -283,9 +338,7 @@ def test_an_ios_that_will_not_do_is_refused(tmp_path, scheme, lengths, ios, sent
 
 def test_a_missing_converter_is_named_with_the_command(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "coremltools", None)
-    with pytest.raises(
-        MissingPackageError, match=r"'coremltools'.*pip install .*\[coreml\]'"
-    ):
+    with pytest.raises(MissingPackageError, match=r"'coremltools'.*pip install .*\[coreml\]'"):
         COREML.convert(None, ConvertOptions("fp16", (32,), LABELS), tmp_path / "model.mlpackage")
 
 
