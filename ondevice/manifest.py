@@ -140,7 +140,7 @@ class FileInfo(Strict):
 class Manifest(Strict):
     """Everything that a bundle says about itself.
 
-    `checks` is what the build found beside parity, or the last ``ondevice verify`` if there was one.
+    `checks` is what the build found beside parity, or the last ``ondevice verify`` if it ran.
     """
 
     schema_version: SchemaVersion
