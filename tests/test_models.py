@@ -78,7 +78,7 @@ class TestAccepted:
         state = checkpoint.state()
         assert checkpoint.params == sum(tensor.numel() for tensor in state.values())
 
-    @pytest.mark.parametrize(("name", "layers"), [("student", 3), ("teacher", 6)])
+    @pytest.mark.parametrize(("name", "layers"), [("student", 4), ("teacher", 6)])
     def test_question_answering_models_are_embedded(self, name, layers):
         checkpoint = models.load(name)
         assert (checkpoint.task, checkpoint.source) == ("qa", f"embedded:{name}")

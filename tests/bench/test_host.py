@@ -441,7 +441,7 @@ def test_a_target_of_a_newer_version_is_refused(pair, refused, tmp_path):
     manifest = bundle.read_manifest(copy)
     artifact = manifest.artifact.model_copy(update={"target": "holograph"})
     bundle.write_manifest(copy, manifest.model_copy(update={"artifact": artifact}))
-    refused([copy], "does not know the target 'holograph'")
+    refused([copy], "unknown target 'holograph'")
 
 
 def test_other_work_is_noted(monkeypatch):
