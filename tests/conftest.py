@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,11 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # Tiny models gain nothing from a second thread, and threads that wait for each other spin.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+# A shell ignores Ctrl-C for what it runs in the background, and children inherit that: the tests of
+# interruption would wait for one that never comes.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ARCHITECTURE_NAMES = ("bert", "distilbert", "roberta", "electra")
 TASK_NAMES = ("qa", "classify", "tokens", "embed")
