@@ -22,7 +22,6 @@ class Ended:
         code: its exit code; below 0 the signal that ended it.
         seconds: from its start to its end.
         peak_bytes: the most memory that it had resident, itself or a process that it started.
-            Linux lets a child begin with the peak of its parent: keep that one small.
     """
 
     code: int
@@ -48,24 +47,44 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
+# Linux lets a child begin with the peak of its parent, so the parent is this: as small as can be.
+_LAUNCHER = """
+import os, subprocess, sys
+child = subprocess.Popen(sys.argv[2:])
+_, status, usage = os.wait4(child.pid, 0)
+os.write(int(sys.argv[1]), f"{os.waitstatus_to_exitcode(status)} {usage.ru_maxrss}".encode())
+"""
+
+
 def run(command: Sequence[str]) -> Ended:
     """Run a command to its end; what it prints goes through files, of which none can fill up."""
-    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+    with (
+        tempfile.TemporaryFile() as output,
+        tempfile.TemporaryFile() as errors,
+        tempfile.TemporaryFile() as report,
+    ):
         start = time.perf_counter()
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors)
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(report.fileno()), *command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=errors,
+            pass_fds=[report.fileno()],
+            start_new_session=True,
+        )
         try:
-            # wait4 gives this child's own peak memory, in kB on Linux and bytes on macOS.
-            _, status, usage = os.wait4(process.pid, 0)
+            process.wait()
         except BaseException:
             # Interrupted: nothing may go on running behind the next measurement.
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             raise
         seconds = time.perf_counter() - start
-        process.returncode = os.waitstatus_to_exitcode(status)
         texts = []
-        for stream in (output, errors):
+        for stream in (output, errors, report):
             stream.seek(0)
             texts.append(stream.read().decode("utf-8", "replace"))
+    code, peak = map(int, texts[2].split()) if texts[2] else (process.returncode, 0)
+    # In kB on Linux and bytes on macOS.
     unit = 1 if sys.platform == "darwin" else 1024
-    return Ended(process.returncode, seconds, usage.ru_maxrss * unit, texts[0], texts[1])
+    return Ended(code, seconds, peak * unit, texts[0], texts[1])

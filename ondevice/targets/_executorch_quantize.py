@@ -65,8 +65,10 @@ def _quantize(
         config = api.IntxWeightOnlyConfig(weight_dtype=dtype, granularity=embedding(columns))
         api.quantize_(module, config, _having(nn.Embedding, columns))
     for columns in sorted({part.weight.shape[1] for part in _parts(module, nn.Linear)}):
+        # XNNPACK has no kernel for rows of 4-bit weights that are not cut into groups of 32.
+        cut = columns % LINEAR_GROUP == 0
         config = api.Int8DynamicActivationIntxWeightConfig(
-            weight_dtype=dtype, weight_granularity=linear(columns)
+            weight_dtype=dtype if cut else torch.int8, weight_granularity=linear(columns)
         )
         api.quantize_(module, config, _having(nn.Linear, columns))
     # The quantized lookup ends the process when it is given 32-bit indices.

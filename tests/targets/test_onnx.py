@@ -227,7 +227,9 @@ def test_weights_are_stored_as_the_scheme_says(build):
 def test_lengths_share_the_weights(build, scheme):
     one = build(scheme=scheme, lengths=(32,)).path
     two = build(scheme=scheme).path
-    assert two.stat().st_size <= 1.05 * one.stat().st_size
+    # A dynamic length takes some nodes more; a second copy of the weights would be 20 kB and more.
+    size = one.stat().st_size
+    assert two.stat().st_size <= max(1.05 * size, size + 4_000)
 
 
 def test_layer_norm_survives_half_precision(build):
@@ -431,7 +433,7 @@ class TestRefusals:
         graph = build().graph
         monkeypatch.setitem(sys.modules, package, None)
         options = ConvertOptions("fp32", (16, 32), LABELS)
-        with pytest.raises(MissingPackageError, match=rf"{package}.*'ondevice\[onnx\]'"):
+        with pytest.raises(MissingPackageError, match=rf"{package}.*-e '.\[onnx\]'"):
             ONNX.convert(graph, options, tmp_path / "model.onnx")
         assert not list(tmp_path.iterdir())
 

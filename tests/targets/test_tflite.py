@@ -490,7 +490,7 @@ def test_a_file_of_others_is_refused(build, tmp_path):
 def test_a_missing_converter_is_named(build, monkeypatch, tmp_path, package):
     built = build()[0]
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(MissingPackageError, match=rf"'{package}'.*ondevice\[tflite\]"):
+    with pytest.raises(MissingPackageError, match=rf"'{package}'.*-e '.\[tflite\]'"):
         TFLITE.convert(built, ConvertOptions("fp32", (16,), LABELS), tmp_path / "x.tflite")
 
 
