@@ -325,7 +325,9 @@ def test_an_interrupted_build_leaves_nothing(tiny, tmp_path, number):
     assert out.exists(), "the build never began"
     child.send_signal(number)
     _, stderr = child.communicate(timeout=120)
-    assert child.returncode == 130, stderr
+    # An interruption that passed through Python code run by a C library makes the interpreter end
+    # itself by SIGINT after all is cleaned up; a shell sees 130 either way.
+    assert child.returncode in (130, -signal.SIGINT), stderr
     assert "interrupted; nothing was left half-written" in stderr
     assert "Traceback" not in stderr
     assert not out.exists()
