@@ -25,6 +25,7 @@ from ondevice.plan import DEFAULT_OUT, BuildOptions
 from ondevice.targets import TARGETS
 from ondevice.verify import check
 from ondevice.verify.pip_runtimes import RUNTIMES, installed, parse_version
+from ondevice.verify.promises import outcome
 
 RESULTS = Path(__file__).parent / "results" / "evidence.json"
 HEADERS = ("target", "scheme", "MB", "goldens", "F1 drop", "flips", "delegated", "runtimes")
@@ -137,11 +138,6 @@ def older(rows: list[CheckInfo]) -> list[CheckInfo]:
     matrix = [row for row in rows if row.check == "runtime"]
     longest = max((row.length or 0 for row in matrix), default=0)
     return [row for row in matrix if row.length == longest]
-
-
-def outcome(row: CheckInfo) -> str:
-    """Say passed, wrong, refused or not run."""
-    return row.reason.split(":")[0] if row.status == "failed" else row.status.replace("_", " ")
 
 
 def said(row: CheckInfo) -> str:

@@ -4,8 +4,8 @@
 
 Takes the graph as `ondevice build` lowers it, rewrites one thing at a time, lowers each form to
 fp32, holds its outputs against those of the graph as it is, and times them all in turn (A B C A B
-C …), with the same threads. Prints the median time over that of the graph as it is, with the
-interval of the paired ratio, and writes ``benchmarks/results/graph_forms.json``.
+C …) in one process, with the same threads. Prints the median time over that of the graph as it
+is, with the interval of the paired ratio, and writes ``benchmarks/results/graph_forms.json``.
 
 The weights are random (seeded): time does not depend on what they are.
 """
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
 import math
 import shutil
 import sys
@@ -25,6 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import commands
+import figures
 import machine
 import numpy as np
 import torch
@@ -32,14 +33,15 @@ import transformers
 from torch import Tensor, nn
 
 from ondevice import console, graph, models
+from ondevice.bench.protocol import PAUSE_SECONDS
 from ondevice.graph import MobileGraph, SelfAttention
 from ondevice.targets import TARGETS
 from ondevice.targets.base import ConvertOptions, Labels, Runner
 
 RESULTS = Path(__file__).parent / "results" / "graph_forms.json"
 LABELS = Labels("forms", "qa", "ondevice", "apache-2.0", "0")
-# Thread pools spin for a while after a run.
-PAUSE = 0.01
+# Those whose runtimes exist on this system.
+TARGET_NAMES = ("tflite", "executorch", "onnx")
 
 
 class Attention(nn.Module):
@@ -243,25 +245,20 @@ def measure(
         print(f"{target}: {name}", file=sys.stderr)
     for turn in range(arguments.warmup + arguments.iterations):
         for form in forms:
-            time.sleep(PAUSE)
+            time.sleep(PAUSE_SECONDS)
             begin = time.perf_counter_ns()
             form.runner.run(inputs)
             if turn >= arguments.warmup:
                 form.times.append(time.perf_counter_ns() - begin)
     base = forms[0]
     for form in forms:
-        ratios = np.array(form.times) / np.array(base.times)
-        draws = np.random.default_rng(0).integers(0, len(ratios), (2000, len(ratios)))
-        low, high = np.percentile(np.median(ratios[draws], axis=1), [2.5, 97.5])
         seen = {role: value[..., : length * 3 // 4] for role, value in form.outputs.items()}
         records.append(
             {
                 "form": form.name,
                 "target": target,
                 "median_ms": float(np.median(form.times)) / 1e6,
-                "ratio": float(np.median(ratios)),
-                "low": float(low),
-                "high": float(high),
+                "ratio": figures.as_json(figures.paired_ratio(form.times, base.times)),
                 "max_abs": max(
                     float(np.abs(value - base.outputs[role][..., : value.shape[-1]]).max())
                     for role, value in seen.items()
@@ -284,6 +281,7 @@ def main() -> int:
     parser.add_argument("--only", help="names of forms, with semicolons between them")
     parser.add_argument("--results", type=Path, default=RESULTS)
     arguments = parser.parse_args()
+    targets = commands.words(arguments.targets, "target", TARGET_NAMES)
     asked = arguments.only.split(";") if arguments.only else list(FORMS)
     names = list(dict.fromkeys([BASE, *asked]))
     if unknown := set(names) - set(FORMS):
@@ -291,7 +289,7 @@ def main() -> int:
     records = []
     with tempfile.TemporaryDirectory() as directory:
         model = make_graph(arguments.layers, Path(directory))
-        for target in arguments.targets.split(","):
+        for target in targets:
             records += measure(model, target, names, arguments, Path(directory))
     document = {
         "machine": machine.describe(),
@@ -300,8 +298,7 @@ def main() -> int:
         "threads": arguments.threads,
         "forms": records,
     }
-    arguments.results.parent.mkdir(exist_ok=True)
-    arguments.results.write_text(json.dumps(document) + "\n", encoding="utf-8")
+    commands.write(arguments.results, document)
     print(
         console.table(
             ("target", "form", "ms", "ratio", "max abs"), [row_of(one) for one in records]
@@ -314,15 +311,14 @@ def row_of(record: dict[str, Any]) -> tuple[str, ...]:
     """Return a table row."""
     if "failed" in record:
         return record["target"], record["form"], "–", record["failed"][:60], "–"
-    ratio = f"{record['ratio']:.3f} [{record['low']:.3f}, {record['high']:.3f}]"
     return (
         record["target"],
         record["form"],
         f"{record['median_ms']:.1f}",
-        ratio,
+        figures.as_text(record["ratio"]),
         f"{record['max_abs']:.1e}",
     )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(commands.run(main))

@@ -72,7 +72,7 @@ class _Once:
 
 
 def finish(
-    content: Content, description: str, versions: Mapping[str, int], oldest: str
+    content: Content, description: str, versions: Mapping[str, int], oldest: str | None
 ) -> bytearray:
     """Return the file with contract names, shared constants and the versions it really needs.
 
@@ -80,7 +80,7 @@ def finish(
         content: a ``.tflite`` file.
         description: the text for the model's description field.
         versions: the version that an operator needs at least, by the schema's operator names.
-        oldest: the oldest TensorFlow Lite that has those versions.
+        oldest: the oldest TensorFlow Lite that has those versions; None where none is known.
     """
     from ai_edge_litert.tools import flatbuffer_utils
 
@@ -88,7 +88,8 @@ def finish(
     model.description = description
     _name_tensors(model)
     _raise_versions(model, versions)
-    _raise_min_runtime(model, oldest)
+    if oldest is not None:
+        _raise_min_runtime(model, oldest)
     _share_equal(model)
     _share_rows(model)
     _share_scales(model)

@@ -1,19 +1,19 @@
 """What each scheme does to a finished float32 ``.tflite``; all of it by ai-edge-quantizer.
 
 int4: blocks of a row have a scale each. One for the whole row would do on older runtimes too, but
-costs the student more (F1 drop 5.2 against 3.5 points, 29 % against 16 % of the answers changed;
-150 questions of squadshifts-dev.json). Runtimes up to ai-edge-litert 2.0.3 read the blocks
-of FULLY_CONNECTED as one scale, and 1.2.0 and 1.3.0 those of EMBEDDING_LOOKUP too, without an error
-and at the operator versions that the quantizer writes (cosine 0.87 to 0.95 to fp32). The first
-version of FULLY_CONNECTED that none of them has, and that 2.1.0 has, is 14.
+costs more: a student of three layers lost 5.2 points of F1 against 3.5, and 29 % against 16 % of
+its answers changed (150 questions of squadshifts-dev.json). Runtimes up to ai-edge-litert 2.0.3
+read the blocks of FULLY_CONNECTED as one scale, and 1.2.0 and 1.3.0 those of EMBEDDING_LOOKUP too,
+without an error and at the operator versions that the quantizer writes (cosine 0.87 to 0.95 to
+fp32). The first version of FULLY_CONNECTED that none of them has, and that 2.1.0 has, is 14.
 Heads stay in 8 bits: LiteRT's own kernel, which runs where XNNPACK is off or does not take an
 operator, gets blocks of 4 bits wrong for a matrix of two or three rows (cosine 0.64 and 0 in
 ai-edge-litert 2.3.0; right for 32 rows and more).
 
 int8-static: activations of FULLY_CONNECTED alone are int8, with ranges seen in calibration; what
 lies between (layer norms, softmax, GELU) stays in floats. For delegates that multiply integers
-only: it costs the student more than int8, whose ranges follow each input (F1 drop 3.6 points
-against none, 28 % against 3 % of the answers changed; the same questions, 16 calibration texts).
+only: it costs more than int8, whose ranges follow each input (``benchmarks/evidence.py`` measures
+both on the embedded student).
 """
 
 from __future__ import annotations
@@ -52,13 +52,14 @@ class TfliteScheme:
         recipes: what is done to each kind of operator; empty for a float32 file.
         versions: the operator versions that it needs and that the quantizer does not write.
             With those an older runtime refuses the file instead of computing nonsense.
-        oldest: the oldest TensorFlow Lite with them (``runtime_version.cc`` in LiteRT).
+        oldest: the oldest TensorFlow Lite with them (``runtime_version.cc`` in LiteRT); None where
+            none is known to have them, and none is promised.
         ran_on: the oldest version of each package that it was found right on.
     """
 
     recipes: Mapping[str, Recipe]
     versions: Mapping[str, int]
-    oldest: str
+    oldest: str | None
     ran_on: Mapping[str, str]
 
 
@@ -126,8 +127,8 @@ def _blocks_4(quantizer: Any, operator: Any, encoder: Encoder) -> None:
 def block_size(operator: str, encoder: Encoder) -> int:
     """Return how many weights of an operator share a scale under int4; 0 for a whole row.
 
-    Of the sizes that the kernels know, the one that divides all rows and makes the student small
-    enough: with 64 for the table it has 9.9 MB, with 32 10.3 MB, at the same cosine.
+    Of the sizes that the kernels know, one that divides all rows. 64 for the table makes a student
+    of three layers 0.4 MB smaller than 32 does, at the same cosine.
     """
     rows, size = (
         (encoder.embedding_width, 64)
@@ -164,6 +165,6 @@ SCHEMES: dict[str, TfliteScheme] = {
     "int8": TfliteScheme(_both(_rows_8), _SCALES_BY_ROW, "2.18.0", _LITERT),
     "int8-weight": TfliteScheme(_both(_stored_8), {"DEQUANTIZE": 5}, "2.7.0", _EVERYWHERE),
     "int8-static": TfliteScheme({LINEAR: _static_8, TABLE: _rows_8}, {TABLE: 4}, "2.18.0", _LITERT),
-    # No TensorFlow Lite was released with FULLY_CONNECTED 14; 2.20 is the last of that name.
-    "int4": TfliteScheme(_both(_blocks_4), {LINEAR: 14, TABLE: 4}, "2.21.0", _BLOCKS),
+    # LiteRT's table of versions, as far as it was read, ends at FULLY_CONNECTED 13.
+    "int4": TfliteScheme(_both(_blocks_4), {LINEAR: 14, TABLE: 4}, None, _BLOCKS),
 }

@@ -56,7 +56,7 @@ IR_VERSION = 9
 # fp16: the first of those that were run whose half-precision kernels are right; 1.17.0 and 1.18.0
 # read the file and are off by up to 16,861, without an error.
 # int4: the first of those that were run that is right; 1.17.3 ends the process in MatMulNBits.
-MIN_RUNTIME = {"fp32": "1.17", "fp16": "1.19.2", "int8": "1.17", "int4": "1.20"}
+MIN_RUNTIME = {"fp32": "1.17", "fp16": "1.19.2", "int8": "1.17", "int4": "1.19.2"}
 
 # A single protobuf file ends here; more needs external data, which no BERT-class model reaches.
 MAX_BYTES = 2**31 - 1

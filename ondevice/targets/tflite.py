@@ -73,9 +73,8 @@ def _convert(graph: MobileGraph, options: ConvertOptions, path: Path) -> Convers
         quantized, _describe(options.labels), scheme.versions, scheme.oldest
     )
     path.write_bytes(content)
-    return Conversion(
-        min_runtime={"tensorflow-lite": _tflite_file.min_runtime(content), **scheme.ran_on}
-    )
+    known = {} if scheme.oldest is None else {"tensorflow-lite": _tflite_file.min_runtime(content)}
+    return Conversion(min_runtime={**known, **scheme.ran_on})
 
 
 def _describe(labels: Labels) -> str:

@@ -105,8 +105,8 @@ ONNX_IR_VERSIONS = {
 
 # Operators of ONNX Runtime's own domain, com.microsoft, and the oldest release that runs them
 # rightly: MatMulNBits is in 1.17 too, which ends the process on the int4 files of this project
-# (1.17.3 on x86-64); 1.20.0 is right (``ondevice verify --runtime``).
-ONNX_CONTRIB = {"MatMulNBits": "1.20"}
+# (1.17.0 and 1.17.3 on x86-64); 1.19.2 is right (``ondevice verify --runtime``).
+ONNX_CONTRIB = {"MatMulNBits": "1.19.2"}
 
 # A Core ML specification version, and the iOS and macOS that first read it. Source: coremltools
 # 9.0, __init__.py and converters/mil/_deployment_compatibility.py.

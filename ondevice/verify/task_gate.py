@@ -24,6 +24,7 @@ from ondevice.errors import DataError
 from ondevice.inference import Reply, RunFunction, answer
 from ondevice.statistics import difference
 from ondevice.tasks import features, qa, qa_scores
+from ondevice.tasks.texts import read_lines
 from ondevice.verify.gate_rules import (
     Drop,
     Finding,
@@ -303,13 +304,7 @@ def _neighbours(
 
 
 def _read_lines(path: Path) -> list[str]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text (byte {error.start})") from error
-    texts = [line for line in lines if line.strip()]
+    texts = read_lines(path)
     if len(texts) < 2:
         raise DataError(f"{path} must hold two texts at least, one a line")
     return texts

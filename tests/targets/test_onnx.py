@@ -245,7 +245,7 @@ def test_min_runtime_is_stated(build, scheme):
     conversion = build(scheme=scheme).conversion
     # Half precision is wrong on 1.17.0 and 1.18.0, without an error.
     # MatMulNBits ends the process on 1.17.3.
-    oldest = {"fp16": "1.19.2", "int4": "1.20"}.get(scheme, "1.17")
+    oldest = {"fp16": "1.19.2", "int4": "1.19.2"}.get(scheme, "1.17")
     assert conversion.min_runtime == {"onnxruntime": oldest}
     assert conversion.varies is None
 

@@ -412,7 +412,6 @@ def test_integer_weights_ask_for_operators_that_know_their_scales(build, scheme,
         ("int8", "2.18.0"),
         ("int8-weight", "2.9.0"),
         ("int8-static", "2.18.0"),
-        ("int4", "2.21.0"),
     ],
 )
 def test_min_runtime_is_what_the_file_says(build, scheme, oldest):
@@ -424,6 +423,10 @@ def test_min_runtime_is_what_the_file_says(build, scheme, oldest):
     everywhere = {"fp32", "fp16", "int8-weight"}
     assert ("tflite-runtime" in conversion.min_runtime) == (scheme in everywhere)
     assert conversion.varies is None
+
+
+def test_blocks_of_four_bits_promise_no_release_that_nobody_knows(build):
+    assert build(scheme="int4").conversion.min_runtime == {"ai-edge-litert": "2.1.0"}
 
 
 CONVERT = """
