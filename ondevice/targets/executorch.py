@@ -47,10 +47,10 @@ GELU_SATURATES = 8.0
 
 
 def form() -> GraphForm:
-    """Return the form that leaves the fewest nodes outside XNNPACK: plain matmul and softmax."""
+    """Return the form that leaves the fewest nodes outside XNNPACK, and the fastest there."""
     from ondevice.graph import GraphForm
 
-    return GraphForm(attention="matmul")
+    return GraphForm(attention="bmm")
 
 
 @root_logger_restored()
