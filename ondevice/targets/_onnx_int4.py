@@ -12,17 +12,24 @@ file format younger. The other tables (positions, a classifier's dense layer) ar
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ondevice.errors import require
-from ondevice.targets._onnx_int8 import Rewrite, rewrite_tables
+from ondevice.parts import POSITIONS, TABLE
+from ondevice.storage import Storage
+from ondevice.targets._onnx_int8 import Rewrite, rewrite_tables, weights_of
 from ondevice.targets._root_logger import root_logger_restored
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from onnx import ModelProto, NodeProto
+
+    from ondevice.architectures import Encoder
+    from ondevice.targets._onnx_int8 import Tables
 
 # Rows of a matrix that share a step, within a column.
 MATRIX_BLOCK = 32
@@ -35,13 +42,16 @@ ACCURACY_LEVEL = 4
 NIBBLE_ZERO = 8
 
 
-def quantize(model: ModelProto) -> None:
+def quantize(model: ModelProto, kept: Collection[str] = ()) -> None:
     """Store matrices and word embeddings of a float32 encoder in 4 bits, other tables in 8.
 
+    The parts in `kept` are stored, and computed, in 8 bits as under int8.
+
     Raises:
+        UserError: a part in `kept` cannot be told from another.
         MissingPackageError: onnxruntime, whose quantizer this uses, is not installed.
     """
-    rewrite_tables(model, _Rewrite)
+    rewrite_tables(model, functools.partial(_Rewrite, kept=weights_of(model, kept)))
     with root_logger_restored():
         library = require("onnxruntime.quantization.matmul_nbits_quantizer", extra="onnx")
     library.MatMulNBitsQuantizer(
@@ -52,6 +62,17 @@ def quantize(model: ModelProto) -> None:
         accuracy_level=ACCURACY_LEVEL,
         op_types_to_quantize=("MatMul",),
     ).process()
+
+
+def storage(encoder: Encoder, part: str) -> Storage:
+    """Return how a part is stored that is not kept."""
+    if part == TABLE:
+        width = encoder.embedding_width
+        return Storage(4, "signed", 0 if width % ROW_BLOCK else ROW_BLOCK, scale_bits=16)
+    if part in (POSITIONS, "head.dense"):
+        return Storage(8)
+    # The step in float32, and the level that is zero.
+    return Storage(4, "affine", MATRIX_BLOCK, scale_bits=36)
 
 
 def round_to_int4(
@@ -75,8 +96,15 @@ def round_to_int4(
 class _Rewrite(Rewrite):
     """The rewrite to 8 bits, but for what goes to 4."""
 
+    def __init__(self, tables: Tables, kept: Collection[str]) -> None:
+        super().__init__(tables)
+        self.kept = kept
+
     def matmul(self, node: NodeProto) -> None:
         """Keep a product and its float matrix: ONNX Runtime's own quantizer comes for them."""
+        if node.input[1] in self.kept:
+            super().matmul(node)
+            return
         self.constant(node.input[1], self.tables[node.input[1]])
         self.nodes.append(node)
 
@@ -84,7 +112,7 @@ class _Rewrite(Rewrite):
         """Replace a lookup of float rows [W] by one of packed rows, unpacked when looked up."""
         table, ids = node.input
         width = self.tables[table].shape[1]
-        if width % 2:
+        if width % 2 or table in self.kept:
             super().lookup(node)
             return
         block = width if width % ROW_BLOCK else ROW_BLOCK

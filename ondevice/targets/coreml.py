@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from ondevice.errors import BundleError, RuntimeUnavailableError, UserError, choices, require
 from ondevice.targets import _mlpackage
-from ondevice.targets._coreml_weights import SCHEMES
+from ondevice.targets._coreml_weights import SCHEMES, storage
 from ondevice.targets.base import (
     HALF_EPSILON,
     Conversion,
@@ -166,7 +166,7 @@ def _convert_length(
         skip_model_load=True,
     )
     if scheme.compress is not None:
-        model = scheme.compress(model, graph.encoder)
+        model = scheme.compress(model, graph.encoder, options.kept)
     model.save(str(path))
 
 
@@ -336,4 +336,5 @@ COREML = Target(
     load=load,
     check=choose_ios,
     systems=("Darwin",),
+    storage=storage,
 )
