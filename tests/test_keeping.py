@@ -127,7 +127,7 @@ def test_auto_keeps_what_fits(tiny, tmp_path):
 def test_an_artifact_above_its_budget_is_not_published():
     keeping.check_size(None, 10**9, "onnx int4")
     keeping.check_size(10_000_000, 10_000_000, "onnx int4")
-    with pytest.raises(GateError, match="onnx int4 has 10.01 MB, and --keep auto allows it 10;"):
+    with pytest.raises(GateError, match=r"onnx int4 has 10\.01 MB, and --keep auto allows it 10;"):
         keeping.check_size(10_000_000, 10_010_000, "onnx int4")
 
 

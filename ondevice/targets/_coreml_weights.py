@@ -125,8 +125,8 @@ def _constants(model: Any, parts: Collection[str]) -> list[str]:
     for part, name in found.items():
         if name not in names:
             raise UserError(
-                f"Core ML cannot keep '{part}': in this checkpoint it equals another part, and equal"
-                " weights are stored once; leave it out of --keep"
+                f"Core ML cannot keep '{part}': in this checkpoint it equals another part, and"
+                " equal weights are stored once; leave it out of --keep"
             )
     return list(found.values())
 

@@ -36,9 +36,10 @@ MIN_STEP = 1e-12
 def quantize(model: ModelProto, kept: Collection[str] = ()) -> None:
     """Store every table and matrix of a float32 encoder in 8 bits, and compute with them.
 
-    But for the parts in `kept`, which stay as they are. Products of a [1, L, K] activation and a constant [K, N] matrix become integer products. Word
-    embeddings are looked up in 8 bits; what else has two axes (positions, the dense layer of a
-    classifier's head) is unpacked where it is used.
+    But for the parts in `kept`, which stay as they are. Products of a [1, L, K] activation and a
+    constant [K, N] matrix become integer products. Word embeddings are looked up in 8 bits; what
+    else has two axes (positions, the dense layer of a classifier's head) is unpacked where it is
+    used.
 
     Raises:
         UserError: a part in `kept` cannot be told from another.
