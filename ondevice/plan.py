@@ -43,7 +43,7 @@ class BuildOptions:
         schemes: names of schemes; None for each target's own default.
         lengths: the sequence lengths to serve; None for the task's default.
         ios: the oldest iOS that a Core ML artifact must load on; None lets the target choose.
-        calibration: texts for schemes with calibrated activations; None for the project's samples.
+        calibration: texts for schemes that look at some; None for the project's samples.
         keep: parts to store in more bits than the scheme's, as :func:`ondevice.parts.choose` takes
             them; or ``auto`` or ``auto:MB`` alone, see :mod:`ondevice.keeping`.
         trim_vocab: a corpus; word pieces that it never uses are dropped. None keeps all.
@@ -100,9 +100,9 @@ def check_words(options: BuildOptions) -> None:
         for scheme in _schemes(target, options):
             check_offered(scheme, target.name, target.schemes)
         check_installed(target)
-    if options.calibration is not None and not _calibrated(options):
-        able = ", ".join(name for name, scheme in SCHEMES.items() if scheme.calibrated)
-        raise UserError(f"--calibration is for schemes with calibrated activations: {able}")
+    if options.calibration is not None and not _takes_texts(options):
+        able = ", ".join(name for name, scheme in SCHEMES.items() if scheme.takes_texts)
+        raise UserError(f"--calibration is for schemes that look at texts: {able}")
     keeping.check_words(
         options.keep, [s for t in _targets(options.targets) for s in _schemes(t, options)]
     )
@@ -120,7 +120,7 @@ def make_jobs(
         DataError: the calibration texts are unreadable or empty, or not in the model's script.
     """
     lengths = check_lengths(options.lengths, checkpoint)
-    texts = _calibration(checkpoint, options) if _calibrated(options) else None
+    texts = _calibration(checkpoint, options) if _takes_texts(options) else None
     keeper = keeping.Keeper(checkpoint, options.keep, progress=progress)
     jobs = [
         _job(checkpoint, target, get_scheme(scheme), lengths, options, texts, keeper)
@@ -137,10 +137,10 @@ def _schemes(target: Target, options: BuildOptions) -> tuple[str, ...]:
     return tuple(dict.fromkeys(named))
 
 
-def _calibrated(options: BuildOptions) -> bool:
-    """Say whether any scheme that is asked for needs calibration texts."""
+def _takes_texts(options: BuildOptions) -> bool:
+    """Say whether any scheme that is asked for looks at texts."""
     return any(
-        get_scheme(scheme).calibrated
+        get_scheme(scheme).takes_texts
         for target in _targets(options.targets)
         for scheme in _schemes(target, options)
     )
@@ -242,7 +242,7 @@ def _job(
     name = f"{checkpoint.name}-{checkpoint.task}-{target.name}-{scheme.name}{parts.label(kept)}"
     tools = tool_versions(target)
     convert_options = ConvertOptions(
-        scheme.name, lengths, labels, options.ios, texts if scheme.calibrated else None, kept
+        scheme.name, lengths, labels, options.ios, texts if scheme.takes_texts else None, kept
     )
     return Job(
         target=target,

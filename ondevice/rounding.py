@@ -7,6 +7,8 @@ are not exactly these.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -17,6 +19,9 @@ from ondevice.storage import Storage
 # table, as the tables of two halves of a matrix hardly differ.
 TABLE_ROUNDS = 12
 TABLE_SAMPLE = 1 << 18
+# Of a block's range. At 4 bits, normally distributed weights are best cut off at 0.8 (blocks of
+# 384) to 0.95 (blocks of 32) of their largest.
+SHARES = tuple(1.0 - 0.025 * number for number in range(17))
 
 
 def rounded(weight: Tensor, storage: Storage) -> Tensor:
@@ -25,12 +30,45 @@ def rounded(weight: Tensor, storage: Storage) -> Tensor:
         return weight.half().to(weight.dtype) if storage.bits == 16 else weight
     if storage.rounding == "table":
         return _to_table(weight, 2**storage.bits)
+    blocks = _blocks(weight, storage)
+    return _whole(_STEPS[storage.rounding](blocks, storage.bits), weight)
+
+
+def clipped(weight: Tensor, storage: Storage) -> Tensor:
+    """Return a matrix cut off where rounding it then comes nearest to it as it was.
+
+    A library takes a block's step from its largest weight, which may be one of its own kind: a
+    smaller step that misses that one is nearer to all the others. Each block is cut off at that
+    share of its range, of :data:`SHARES`, which leaves the least squared error. Below 8 bits only:
+    above, steps are small beside what is lost.
+    """
+    if storage.rounding in ("none", "table") or storage.bits >= 8:
+        return weight
+    blocks = _blocks(weight, storage)
+    best, least = blocks, torch.full_like(blocks[..., :1], math.inf)
+    low, high = blocks.amin(-1, keepdim=True), blocks.amax(-1, keepdim=True)
+    if storage.rounding != "affine":
+        high = torch.maximum(high, -low)
+        low = -high
+    for share in SHARES:
+        # Zero stays in the range.
+        cut = blocks.clamp((share * low).clamp(max=0), (share * high).clamp(min=0))
+        error = (_STEPS[storage.rounding](cut, storage.bits) - blocks).square().sum(-1, True)
+        better = error < least
+        best, least = torch.where(better, cut, best), torch.where(better, error, least)
+    return _whole(best, weight)
+
+
+def _blocks(weight: Tensor, storage: Storage) -> Tensor:
+    """Return [rows, blocks, block]; a last block that is not full ends with zeros."""
     rows, columns = weight.shape
     block = storage.block or columns
-    padded = functional.pad(weight, (0, -columns % block))
-    blocks = padded.reshape(rows, -1, block)
-    steps = _STEPS[storage.rounding](blocks, storage.bits)
-    return steps.reshape(rows, -1)[:, :columns].contiguous()
+    return functional.pad(weight, (0, -columns % block)).reshape(rows, -1, block)
+
+
+def _whole(blocks: Tensor, weight: Tensor) -> Tensor:
+    rows, columns = weight.shape
+    return blocks.reshape(rows, -1)[:, :columns].contiguous()
 
 
 def _absmax(blocks: Tensor, bits: int) -> Tensor:
@@ -46,6 +84,14 @@ def _signed(blocks: Tensor, bits: int) -> Tensor:
     return (blocks / step).round().clamp(-last, last - 1) * step
 
 
+def _split(blocks: Tensor, bits: int) -> Tensor:
+    last = 2 ** (bits - 1)
+    below = blocks.amin(-1, keepdim=True).clamp(max=0) / -last
+    above = blocks.amax(-1, keepdim=True).clamp(min=0) / (last - 1)
+    step = _nonzero(torch.maximum(below, above))
+    return (blocks / step).round().clamp(-last, last - 1) * step
+
+
 def _affine(blocks: Tensor, bits: int) -> Tensor:
     last = 2**bits - 1
     low = blocks.amin(-1, keepdim=True).clamp(max=0)
@@ -55,7 +101,7 @@ def _affine(blocks: Tensor, bits: int) -> Tensor:
     return ((blocks / step + zero).round().clamp(0, last) - zero) * step
 
 
-_STEPS = {"absmax": _absmax, "signed": _signed, "affine": _affine}
+_STEPS = {"absmax": _absmax, "signed": _signed, "split": _split, "affine": _affine}
 
 
 def _nonzero(step: Tensor) -> Tensor:

@@ -47,6 +47,8 @@ class Scheme:
     Attributes:
         bits: of a stored weight.
         calibrated: whether ranges of activations must be seen on texts first.
+        compensated: whether weights are rounded so that they make up for each other's errors, as
+            texts show them (:mod:`ondevice.compensation`).
     """
 
     name: str
@@ -54,6 +56,12 @@ class Scheme:
     bits: int
     limit: ParityLimit
     calibrated: bool = False
+    compensated: bool = False
+
+    @property
+    def takes_texts(self) -> bool:
+        """Whether it looks at texts."""
+        return self.calibrated or self.compensated
 
 
 SCHEMES: dict[str, Scheme] = {
@@ -74,7 +82,11 @@ SCHEMES: dict[str, Scheme] = {
         calibrated=True,
     ),
     "int4": Scheme(
-        "int4", "4-bit weights, a scale for each block", 4, ParityLimit(min_cosine=0.95)
+        "int4",
+        "4-bit weights, a scale for each block",
+        4,
+        ParityLimit(min_cosine=0.95),
+        compensated=True,
     ),
     "pal6": Scheme("pal6", "weights from tables of 64 values", 6, ParityLimit(min_cosine=0.98)),
     "pal4": Scheme("pal4", "weights from tables of 16 values", 4, ParityLimit(min_cosine=0.95)),

@@ -7,16 +7,21 @@ can be tried in torch (:mod:`ondevice.rounding`) and sizes be known before anyth
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+from ondevice.architectures import Encoder
 
 # How a number becomes one of 2**bits:
 #   none     it stays a float
 #   absmax   whole steps either side of zero, the largest magnitude is the last step
 #   signed   the same, but the largest magnitude is step -2**(bits-1), whichever its sign
+#   split    whole steps, the least number at step -2**(bits-1) or the greatest at 2**(bits-1) - 1,
+#            whichever needs the larger steps
 #   affine   whole steps between the smallest and the largest number, zero among them
 #   table    the nearest of 2**bits values found by k-means
-Rounding = Literal["none", "absmax", "signed", "affine", "table"]
+Rounding = Literal["none", "absmax", "signed", "split", "affine", "table"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,12 @@ class Storage:
         """Return the bytes of a matrix with its scales."""
         bits = rows * columns * self.bits + self.scales(rows, columns) * self.scale_bits
         return math.ceil(bits / 8)
+
+
+def fitting_block(encoder: Encoder, sizes: Sequence[int], default: int) -> int:
+    """Return the first of some block sizes that divides every row of an encoder's matrices."""
+    common = math.gcd(encoder.width, encoder.embedding_width, encoder.intermediate)
+    return next((size for size in sizes if common % size == 0), default)
 
 
 FLOAT16 = Storage(16, "none")

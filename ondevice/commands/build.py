@@ -34,8 +34,8 @@ def _offered_schemes() -> str:
     return "; ".join(f"{t.name}: {', '.join(t.schemes)}" for t in TARGETS.values())
 
 
-def _calibrated_schemes() -> str:
-    return ", ".join(name for name, scheme in SCHEMES.items() if scheme.calibrated)
+def _schemes_with_texts() -> str:
+    return ", ".join(name for name, scheme in SCHEMES.items() if scheme.takes_texts)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,9 +68,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--calibration",
         type=Path,
         metavar="FILE",
-        help=f"with {_calibrated_schemes()}: texts like those the app will see, which show how"
-        " large activations become; SQuAD JSON for qa, else a text a line; no labels needed"
-        " (default: the project's samples)",
+        help=f"with {_schemes_with_texts()}: texts like those the app will see, which show how"
+        " large activations become and what rounding does to them; SQuAD JSON for qa, else a text"
+        " a line; no labels needed (default: the project's samples)",
     )
     parser.add_argument(
         "--keep",

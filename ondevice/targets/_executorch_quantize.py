@@ -22,11 +22,10 @@ if TYPE_CHECKING:
     from ondevice.graph import Embeddings, MobileEncoder
 
 EXTRA = "executorch"
-# Weights of a linear that share a 4-bit scale, a bfloat16 each. XNNPACK takes multiples of 32 only
-# (qd8-f32-qb4w).
-LINEAR_GROUP = 32
-# Columns of an embedding row that share a 4-bit scale, a float32 each.
-EMBEDDING_GROUP = 128
+# Weights of a linear that share a 4-bit scale, a bfloat16 each: the first of these that divides
+# its rows. XNNPACK takes multiples of 32 only (qd8-f32-qb4w). Groups of 32 would bring the embedded
+# student from 9.9 MB to 10.3; a 4-bit embedding row has one scale, a float32.
+LINEAR_GROUPS = (128, 64, 32)
 
 
 def quantize_int8(module: MobileEncoder, kept: Collection[str] = ()) -> None:
@@ -39,7 +38,7 @@ def quantize_int8(module: MobileEncoder, kept: Collection[str] = ()) -> None:
 
 
 def quantize_int4(module: MobileEncoder, kept: Collection[str] = ()) -> None:
-    """Store linears and embeddings in 4 bits, with a scale for each group of a row.
+    """Store linears in 4 bits with a scale for each group of a row, embeddings with one a row.
 
     The parts in `kept` are stored in 8 bits, as under int8.
     """
@@ -50,16 +49,16 @@ def quantize_int4(module: MobileEncoder, kept: Collection[str] = ()) -> None:
     module.embeddings = _positions_looked_up(module.embeddings)
     positions = {"embeddings.position_table"}
     low = {name for name, part in _parts(module) if _fits_4_bits(name, part)} - {*kept, *positions}
-    _quantize(
-        module, dtype, low.__contains__, lambda name, columns: _groups(columns, group_size(name))
-    )
+    _quantize(module, dtype, low.__contains__, _groups)
     _quantize_8(module, lambda name: name not in low)
     _look_up_in_64_bits(module.embeddings.words)
 
 
-def group_size(part: str) -> int:
-    """Return how many columns of a part share a 4-bit scale."""
-    return EMBEDDING_GROUP if part == TABLE else LINEAR_GROUP
+def group_size(part: str, columns: int) -> int:
+    """Return how many columns of a part share a 4-bit scale; 0 for whole rows."""
+    if part == TABLE:
+        return 0
+    return next((size for size in LINEAR_GROUPS if columns % size == 0), 0)
 
 
 def storage(encoder: Encoder, scheme: str, part: str, *, kept: bool) -> Storage:
@@ -69,11 +68,10 @@ def storage(encoder: Encoder, scheme: str, part: str, *, kept: bool) -> Storage:
     if scheme == "fp32" or (scheme == "int8" and kept):
         return FLOAT32
     columns = columns_of(encoder, part)
-    if scheme == "int8" or kept or (part != TABLE and columns % LINEAR_GROUP):
+    size = group_size(part, columns)
+    if scheme == "int8" or kept or (part != TABLE and not size):
         return Storage(8)
-    size = group_size(part)
-    bits = 32 if part == TABLE else 16
-    return Storage(4, block=0 if columns % size else size, scale_bits=bits)
+    return Storage(4, "split", size, scale_bits=16 if size else 32)
 
 
 def _quantize_8(module: MobileEncoder, fits: Callable[[str], bool]) -> None:
@@ -93,27 +91,32 @@ def _quantize(
 
     `granularity` says what shares a scale, given a part's name and columns.
     """
+    import torch
     from torch import nn
 
     api = require("torchao.quantization.quant_api", extra=EXTRA)
+    # With few bits, use also the lowest step, which has no positive counterpart.
+    kinds = require("torchao.quantization.quant_primitives", extra=EXTRA).MappingType
     for name, part in _parts(module):
         if not fits(name):
             continue
         shared = granularity(name, part.weight.shape[1])
+        mapping = kinds.SYMMETRIC if dtype == torch.int8 else kinds.SYMMETRIC_NO_CLIPPING_ERR
         config = (
-            api.IntxWeightOnlyConfig(weight_dtype=dtype, granularity=shared)
+            api.IntxWeightOnlyConfig(weight_dtype=dtype, granularity=shared, mapping_type=mapping)
             if isinstance(part, nn.Embedding)
             else api.Int8DynamicActivationIntxWeightConfig(
-                weight_dtype=dtype, weight_granularity=shared
+                weight_dtype=dtype, weight_granularity=shared, weight_mapping_type=mapping
             )
         )
         api.quantize_(module, config, _named(name))
 
 
-def _groups(columns: int, size: int) -> Any:
-    """Return groups of `size` columns; whole rows where the columns cannot be cut so."""
+def _groups(name: str, columns: int) -> Any:
+    """Return what shares a 4-bit scale."""
     granularity = require("torchao.quantization.granularity", extra=EXTRA)
-    return granularity.PerAxis(0) if columns % size else granularity.PerGroup(size)
+    size = group_size(name, columns)
+    return granularity.PerGroup(size) if size else granularity.PerAxis(0)
 
 
 def _parts(module: Any) -> list[tuple[str, Any]]:
@@ -125,7 +128,7 @@ def _parts(module: Any) -> list[tuple[str, Any]]:
 
 def _fits_4_bits(name: str, part: Any) -> bool:
     """XNNPACK has no kernel for rows of 4-bit weights that are not cut into groups of 32."""
-    return name == TABLE or part.weight.shape[1] % LINEAR_GROUP == 0
+    return name == TABLE or group_size(name, part.weight.shape[1]) > 0
 
 
 def _named(wanted: str) -> Callable[[Any, str], bool]:

@@ -1,4 +1,4 @@
-"""Rewrite an ONNX encoder to 4-bit weights, each block of 32 or 64 with its own step.
+"""Rewrite an ONNX encoder to 4-bit weights, a step for each block of 128 or each embedding row.
 
 Matrices become ``com.microsoft.MatMulNBits``, which has kernels for Arm and x86 and unpacks a few
 columns at a time. The standard's way, DequantizeLinear over blocks of int4, is the same only where
@@ -20,7 +20,7 @@ import numpy as np
 
 from ondevice.errors import require
 from ondevice.parts import POSITIONS, TABLE
-from ondevice.storage import Storage
+from ondevice.storage import Storage, fitting_block
 from ondevice.targets._onnx_int8 import Rewrite, rewrite_tables, weights_of
 from ondevice.targets._root_logger import root_logger_restored
 
@@ -31,21 +31,20 @@ if TYPE_CHECKING:
     from ondevice.architectures import Encoder
     from ondevice.targets._onnx_int8 import Tables
 
-# Rows of a matrix that share a step, within a column.
-MATRIX_BLOCK = 32
-# Columns of an embedding row that share a step. Steps are float16: 0.4 MB for 30,522 rows of width
-# 384; blocks of 32 would bring the embedded student above 10 MB.
-ROW_BLOCK = 64
+# Rows of a matrix that share a step, within a column: the first of these that divides all. Steps
+# are float32; blocks of 32 would bring the embedded student from 10.0 MB to 10.7.
+MATRIX_BLOCKS = (128, 64, 32)
 # Inputs of the product are quantized to 8 bits, block by block, where the processor's kernel can.
 ACCURACY_LEVEL = 4
 # A nibble is the signed value plus this.
 NIBBLE_ZERO = 8
 
 
-def quantize(model: ModelProto, kept: Collection[str] = ()) -> None:
+def quantize(model: ModelProto, kept: Collection[str] = (), block: int = 32) -> None:
     """Store matrices and word embeddings of a float32 encoder in 4 bits, other tables in 8.
 
-    The parts in `kept` are stored, and computed, in 8 bits as under int8.
+    The parts in `kept` are stored, and computed, in 8 bits as under int8. `block` weights of a
+    matrix share a step.
 
     Raises:
         UserError: a part in `kept` cannot be told from another.
@@ -57,7 +56,7 @@ def quantize(model: ModelProto, kept: Collection[str] = ()) -> None:
     library.MatMulNBitsQuantizer(
         model,
         bits=4,
-        block_size=MATRIX_BLOCK,
+        block_size=block,
         is_symmetric=False,
         accuracy_level=ACCURACY_LEVEL,
         op_types_to_quantize=("MatMul",),
@@ -67,12 +66,16 @@ def quantize(model: ModelProto, kept: Collection[str] = ()) -> None:
 def storage(encoder: Encoder, part: str) -> Storage:
     """Return how a part is stored that is not kept."""
     if part == TABLE:
-        width = encoder.embedding_width
-        return Storage(4, "signed", 0 if width % ROW_BLOCK else ROW_BLOCK, scale_bits=16)
+        return Storage(4, "signed", scale_bits=16)
     if part in (POSITIONS, "head.dense"):
         return Storage(8)
     # The step in float32, and the level that is zero.
-    return Storage(4, "affine", MATRIX_BLOCK, scale_bits=36)
+    return Storage(4, "affine", matrix_block(encoder), scale_bits=36)
+
+
+def matrix_block(encoder: Encoder) -> int:
+    """Return how many weights of a matrix share a step; the operator fills up the last block."""
+    return fitting_block(encoder, MATRIX_BLOCKS, MATRIX_BLOCKS[-1])
 
 
 def round_to_int4(
@@ -115,35 +118,27 @@ class _Rewrite(Rewrite):
         if width % 2 or table in self.kept:
             super().lookup(node)
             return
-        block = width if width % ROW_BLOCK else ROW_BLOCK
-        levels, step = round_to_int4(self.tables[table], block)
+        levels, step = round_to_int4(self.tables[table], width)
         # Byte i holds column i and, above it, column W / 2 + i.
         low, high = np.split(levels, 2, axis=1)
         self.constant(f"{table}_4bit", low | high << 4)
         self.constant(f"{table}_step", step)
-        self._unpack_rows(table, ids, width // block, node.output[0])
+        self._unpack_rows(table, ids, node.output[0])
 
-    def _unpack_rows(self, table: str, ids: str, blocks: int, out: str) -> None:
+    def _unpack_rows(self, table: str, ids: str, out: str) -> None:
         """Look up ids [1, L] in a packed table: float32 [1, L, W]."""
         self.constant("low_nibble", np.uint8(15))
         self.constant("nibble_bits", np.uint8(4))
         self.constant("nibble_zero", np.float32(NIBBLE_ZERO))
-        self.constant("last_axis", np.array([-1], np.int64))
-        width = self.tables[table].shape[1]
-        self.constant(f"{table}_blocks", np.array([1, -1, blocks, width // blocks], np.int64))
-        self.constant(f"{table}_shape", np.array([1, -1, width], np.int64))
         packed = self.add("Gather", [f"{table}_4bit", ids], f"{out}_packed")
         low = self.add("BitwiseAnd", [packed, "low_nibble"], f"{out}_low")
         high = self._shift_right(packed, f"{out}_high")
         both = self.add("Concat", [low, high], f"{out}_levels", axis=2)
         levels = self.add("Cast", [both], f"{out}_float", to=1)  # TensorProto.FLOAT
         centred = self.add("Sub", [levels, "nibble_zero"], f"{out}_centred")
-        split = self.add("Reshape", [centred, f"{table}_blocks"], f"{out}_blocks")
         half = self.add("Gather", [f"{table}_step", ids], f"{out}_half_step")
-        step = self.add("Cast", [half], f"{out}_row_step", to=1)
-        step = self.add("Unsqueeze", [step, "last_axis"], f"{out}_step")
-        scaled = self.add("Mul", [split, step], f"{out}_scaled")
-        self.add("Reshape", [scaled, f"{table}_shape"], out)
+        step = self.add("Cast", [half], f"{out}_step", to=1)
+        self.add("Mul", [centred, step], out)
 
     def _shift_right(self, packed: str, out: str) -> str:
         from onnx import helper

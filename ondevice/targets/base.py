@@ -50,7 +50,8 @@ class ConvertOptions:
         labels: written into the artifact.
         ios: the oldest iOS that a Core ML artifact must load on; None for the oldest that its
             form allows, 16 or later. Other targets ignore it.
-        calibration: texts for a scheme whose ranges of activations are calibrated; else None.
+        calibration: texts for a scheme that looks at some; None for another. Without any, weights
+            are rounded each for itself.
         kept: parts (:mod:`ondevice.parts`) that the target stores in more bits than the scheme's.
     """
 

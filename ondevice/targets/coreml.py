@@ -80,6 +80,9 @@ def convert(graph: MobileGraph, options: ConvertOptions, path: Path) -> Conversi
     """
     ios = choose_ios(options)
     require("coremltools", extra="coreml")
+    from ondevice import compensation
+
+    graph = compensation.for_target(graph, options, storage)
     if len(options.lengths) == 1:
         _convert_length(graph, options, options.lengths[0], ios, path)
     else:

@@ -64,8 +64,7 @@ def convert(graph: MobileGraph, options: ConvertOptions, path: Path) -> Conversi
     partitioner = require_package(
         "executorch.backends.xnnpack.partition.xnnpack_partitioner", extra=EXTRA
     )
-    module = _copy_for(graph, max(options.lengths))
-    _PREPARE[options.scheme](module, options.kept)
+    module = _module(graph, options)
     lowered = exir.to_edge_transform_and_lower(
         {
             method_name(length, options.lengths): _export(module, graph.example(length))
@@ -108,6 +107,15 @@ def _description(graph: MobileGraph, options: ConvertOptions) -> dict[str, Any]:
         "get_licence": labels.licence,
         "get_version": labels.version,
     }
+
+
+def _module(graph: MobileGraph, options: ConvertOptions) -> MobileEncoder:
+    """Return a copy of the encoder as the scheme stores and computes it."""
+    from ondevice import compensation
+
+    module = _copy_for(compensation.for_target(graph, options, storage), options.lengths[-1])
+    _PREPARE[options.scheme](module, options.kept)
+    return module
 
 
 def _copy_for(graph: MobileGraph, longest: int) -> MobileEncoder:

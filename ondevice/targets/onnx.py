@@ -89,11 +89,13 @@ def convert(graph: MobileGraph, options: ConvertOptions, path: Path) -> Conversi
     onnx = require("onnx", extra="onnx")
     for package in ("torch", "onnxscript"):
         require(package, extra="onnx")
-    model = _export(graph, options)
+    from ondevice import compensation
+
+    model = _export(compensation.for_target(graph, options, storage), options)
     _tidy(model)
     _name_outputs(model.graph, graph.outputs, half=options.scheme == "fp16")
     _name_weights(model.graph)
-    _quantize(model, options.scheme, options.kept)
+    _quantize(model, graph.encoder, options)
     _label(model, options)
     if model.ByteSize() > MAX_BYTES:
         raise UserError(
@@ -132,15 +134,15 @@ def _export(graph: MobileGraph, options: ConvertOptions) -> ModelProto:
     return model
 
 
-def _quantize(model: ModelProto, scheme: str, kept: Sequence[str]) -> None:
-    if scheme == "int8":
+def _quantize(model: ModelProto, encoder: Encoder, options: ConvertOptions) -> None:
+    if options.scheme == "int8":
         from ondevice.targets import _onnx_int8
 
-        _onnx_int8.quantize(model, kept)
-    elif scheme == "int4":
+        _onnx_int8.quantize(model, options.kept)
+    elif options.scheme == "int4":
         from ondevice.targets import _onnx_int4
 
-        _onnx_int4.quantize(model, kept)
+        _onnx_int4.quantize(model, options.kept, _onnx_int4.matrix_block(encoder))
 
 
 def storage(encoder: Encoder, scheme: str, part: str, *, kept: bool) -> Storage:

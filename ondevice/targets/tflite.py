@@ -68,6 +68,8 @@ def _convert(graph: MobileGraph, options: ConvertOptions, path: Path) -> Convers
     scheme = _tflite_schemes.SCHEMES[options.scheme]
     lowered = _lower(graph, options.lengths)
     batches = _batches(graph, options)
+    if scheme.bits < _tflite_schemes.EIGHT:
+        lowered = _tflite_parts.prepare(lowered, graph, options, _tflite_schemes.storage)
     scope = _tflite_parts.scope_of(lowered, graph, options.kept) if options.kept else None
     quantized = _tflite_schemes.quantize(lowered, scheme, graph.encoder, batches, scope)
     content = _tflite_file.finish(
