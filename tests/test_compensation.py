@@ -1,4 +1,4 @@
-"""Compensated rounding: less error in what a layer computes, on a grid that libraries find again."""
+"""Compensated rounding: a layer's product moves less, on a grid that libraries find again."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import importlib.util
 
 import pytest
@@ -34,8 +33,16 @@ def build(converted):
     from ondevice.targets import tflite
 
     # Lowering is the slow part, and the same for all.
+    lower, made = tflite._lower, {}
+
+    def once(graph, lengths):
+        if (id(graph), lengths) not in made:
+            # With the graph, so that no other gets its id.
+            made[id(graph), lengths] = (lower(graph, lengths), graph)
+        return made[id(graph), lengths][0]
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tflite, "_lower", functools.cache(tflite._lower))
+        patch.setattr(tflite, "_lower", once)
         yield get
 
 
