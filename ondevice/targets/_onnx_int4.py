@@ -79,21 +79,20 @@ def matrix_block(encoder: Encoder) -> int:
 
 
 def round_to_int4(
-    rows: NDArray[np.float32], block: int
+    rows: NDArray[np.float32],
 ) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
-    """Round rows [V, W] to 16 levels, symmetric about zero, with a step for each block of a row.
+    """Round rows [V, W] to 16 levels, symmetric about zero, with a step for each.
 
-    The step has the sign that gives a block's largest value the level -8, of which there is no
+    The step has the sign that gives a row's largest value the level -8, of which there is no
     positive counterpart: no level is wasted.
 
-    Returns the levels plus :data:`NIBBLE_ZERO` [V, W], and the steps [V, W / block].
+    Returns the levels plus :data:`NIBBLE_ZERO` [V, W], and the steps [V, 1].
     """
-    blocks = rows.reshape(len(rows), -1, block)
-    largest = np.abs(blocks).argmax(axis=-1, keepdims=True)
-    step = (np.take_along_axis(blocks, largest, -1) / np.float32(-8)).astype(np.float16)
+    largest = np.abs(rows).argmax(axis=-1, keepdims=True)
+    step = (np.take_along_axis(rows, largest, -1) / np.float32(-8)).astype(np.float16)
     step[step == 0] = 1
-    levels = np.rint(blocks / step.astype(np.float32)).clip(-8, 7)
-    return (levels + NIBBLE_ZERO).astype(np.uint8).reshape(rows.shape), step[..., 0]
+    levels = np.rint(rows / step.astype(np.float32)).clip(-8, 7)
+    return (levels + NIBBLE_ZERO).astype(np.uint8), step
 
 
 class _Rewrite(Rewrite):
@@ -118,7 +117,7 @@ class _Rewrite(Rewrite):
         if width % 2 or table in self.kept:
             super().lookup(node)
             return
-        levels, step = round_to_int4(self.tables[table], width)
+        levels, step = round_to_int4(self.tables[table])
         # Byte i holds column i and, above it, column W / 2 + i.
         low, high = np.split(levels, 2, axis=1)
         self.constant(f"{table}_4bit", low | high << 4)
