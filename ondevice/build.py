@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ondevice import bundle, console, contents, models, plan, vocabulary
+from ondevice import bundle, console, contents, keeping, models, plan, vocabulary
 from ondevice.errors import (
     BundleError,
     CheckpointError,
@@ -61,7 +61,7 @@ def run(options: BuildOptions, progress: console.Progress) -> list[Built]:
     checkpoint = models.load(options.model, options.task)
     if options.trim_vocab is not None:
         checkpoint = trim(checkpoint, options, progress)
-    jobs = plan.make_jobs(checkpoint, options)
+    jobs = plan.make_jobs(checkpoint, options, progress)
     source = Source(checkpoint, jobs[0].lengths)
     return [build_one(job, source, progress, force=options.force) for job in jobs]
 
@@ -96,6 +96,8 @@ def build_one(job: Job, source: Source, progress: console.Progress, *, force: bo
                     cases, graph = source.cases, source.graph(job.target.form())
                 with steps.step(f"{job.label}: converting"):
                     conversion = convert(job, graph, staged)
+                    size = bundle.hash_artifact(staged / job.target.file)[1]
+                    keeping.check_size(job.max_bytes, size, job.label)
                 artifact = OpenedOnce(job.target.name, staged / job.target.file, graph.outputs)
                 with steps.step(f"{job.label}: checking parity"):
                     parity = check_parity(job, graph, cases, artifact)

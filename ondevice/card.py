@@ -34,6 +34,7 @@ def render(manifest: Manifest) -> str:
         f"| outputs | {_tensors(manifest, 'outputs')} |",
         f"| runs on | {runtimes or 'not stated by the format'} |",
         f"| tokenizer | {manifest.tokenizer.kind}, `{manifest.tokenizer.file}` |",
+        *_kept(manifest),
         *_vocabulary(manifest),
         f"| licence | {model.licence} |",
         "",
@@ -62,6 +63,13 @@ def render(manifest: Manifest) -> str:
     if artifact.varies:
         lines += [f"Not reproducible byte for byte: {artifact.varies}", ""]
     return "\n".join(lines)
+
+
+def _kept(manifest: Manifest) -> list[str]:
+    """Name the parts that are stored in more bits than the scheme's."""
+    if "keep" not in manifest.options:
+        return []
+    return [_cells(("in more bits", manifest.options["keep"].replace(",", ", ")))]
 
 
 def _vocabulary(manifest: Manifest) -> list[str]:

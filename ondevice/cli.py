@@ -44,6 +44,9 @@ class Command:
 # Only the module of the verb that was typed is imported.
 COMMANDS: dict[str, Command] = {
     "build": Command("ondevice.commands.build", "lower a checkpoint to bundles for the phone"),
+    "sensitivity": Command(
+        "ondevice.commands.sensitivity", "say which parts of a model a scheme hurts"
+    ),
     "ask": Command("ondevice.commands.ask", "ask a question-answering bundle a question"),
     "distill": Command("ondevice.distill.cli", "fine-tune a teacher, distil a student"),
     "verify": Command("ondevice.commands.verify", "prove that a bundle is right, with evidence"),

@@ -182,6 +182,8 @@ def _options(job: Job) -> dict[str, str]:
         options["calibration"] = texts.source
         options["calibration_texts"] = str(len(texts.examples))
         options["calibration_sha256"] = texts.sha256
+    if job.convert_options.kept:
+        options["keep"] = ",".join(job.convert_options.kept)
     return options
 
 

@@ -140,13 +140,17 @@ class Embeddings(nn.Module):
         )
 
     def forward(self, input_ids: Tensor, token_type_ids: Tensor | None) -> Tensor:
-        hidden = self.words(input_ids) + self.positions[: input_ids.shape[1]]
+        hidden = self.words(input_ids) + self.position_rows(input_ids)
         if self.type_step is not None and token_type_ids is not None:
             hidden = hidden + token_type_ids.unsqueeze(-1).to(hidden.dtype) * self.type_step
         normalized: Tensor = self.norm(hidden)
         if self.project is not None:
             normalized = self.project(normalized)
         return normalized
+
+    def position_rows(self, input_ids: Tensor) -> Tensor:
+        """Return the embeddings of the first L positions, [L, W], for ids [B, L]."""
+        return self.positions[: input_ids.shape[1]]
 
 
 class HeadModule(nn.Module):

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from ondevice.errors import UserError, choices
 from ondevice.schemes import check_offered
+from ondevice.storage import FLOAT32, Storage
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from ondevice.architectures import Encoder
     from ondevice.calibration import Calibration
     from ondevice.graph import GraphForm, MobileGraph
 
@@ -48,7 +50,9 @@ class ConvertOptions:
         labels: written into the artifact.
         ios: the oldest iOS that a Core ML artifact must load on; None for the oldest that its
             form allows, 16 or later. Other targets ignore it.
-        calibration: texts for a scheme whose ranges of activations are calibrated; else None.
+        calibration: texts for a scheme that looks at some; None for another. Without any, weights
+            are rounded each for itself.
+        kept: parts (:mod:`ondevice.parts`) that the target stores in more bits than the scheme's.
     """
 
     scheme: str
@@ -56,6 +60,7 @@ class ConvertOptions:
     labels: Labels
     ios: int | None = None
     calibration: Calibration | None = None
+    kept: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.lengths or list(self.lengths) != sorted(set(self.lengths)):
@@ -74,6 +79,13 @@ class Conversion:
 
     min_runtime: Mapping[str, str] = field(default_factory=dict)
     varies: str | None = None
+
+
+class StorageOf(Protocol):
+    """Say how a target stores one part under a scheme."""
+
+    def __call__(self, encoder: Encoder, scheme: str, part: str, *, kept: bool) -> Storage:
+        """Return it for a part by its name; `kept` if the part is among the kept ones."""
 
 
 class Runner(Protocol):
@@ -180,6 +192,11 @@ def no_objection(options: ConvertOptions) -> None:
     """Accept any options."""
 
 
+def in_floats(encoder: Encoder, scheme: str, part: str, *, kept: bool) -> Storage:
+    """Store every part in float32."""
+    return FLOAT32
+
+
 @dataclass(frozen=True)
 class Target:
     """A format that a graph can be lowered to.
@@ -200,6 +217,7 @@ class Target:
         check: refuse, with a UserError, options that the format cannot serve; called before any
             work is done.
         systems: the systems (``platform.system()``) that its runtimes exist on; empty for all.
+        storage: how it stores one part under a scheme.
     """
 
     name: str
@@ -215,6 +233,7 @@ class Target:
     check: Callable[[ConvertOptions], object] = no_objection
     systems: tuple[str, ...] = ()
     default_scheme: str = "fp16"
+    storage: StorageOf = in_floats
 
     def lower(self, graph: MobileGraph, options: ConvertOptions, path: Path) -> Conversion:
         """Lower a graph and write the artifact to `path`.

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from ondevice.errors import BundleError, RuntimeUnavailableError, UserError, choices, require
 from ondevice.targets import _mlpackage
-from ondevice.targets._coreml_weights import SCHEMES
+from ondevice.targets._coreml_weights import SCHEMES, storage
 from ondevice.targets.base import (
     HALF_EPSILON,
     Conversion,
@@ -80,6 +80,9 @@ def convert(graph: MobileGraph, options: ConvertOptions, path: Path) -> Conversi
     """
     ios = choose_ios(options)
     require("coremltools", extra="coreml")
+    from ondevice import compensation
+
+    graph = compensation.for_target(graph, options, storage)
     if len(options.lengths) == 1:
         _convert_length(graph, options, options.lengths[0], ios, path)
     else:
@@ -166,7 +169,7 @@ def _convert_length(
         skip_model_load=True,
     )
     if scheme.compress is not None:
-        model = scheme.compress(model, graph.encoder)
+        model = scheme.compress(model, graph.encoder, options.kept)
     model.save(str(path))
 
 
@@ -336,4 +339,5 @@ COREML = Target(
     load=load,
     check=choose_ios,
     systems=("Darwin",),
+    storage=storage,
 )

@@ -61,14 +61,21 @@ def _convert(graph: MobileGraph, options: ConvertOptions, path: Path) -> Convers
     """
     for package in ("litert_torch", "ai_edge_quantizer", "ai_edge_litert"):
         require(package, extra=EXTRA)
-    from ondevice.targets import _tflite_file
+    from ondevice.targets import _tflite_file, _tflite_parts
 
     scheme = _tflite_schemes.SCHEMES[options.scheme]
     lowered = _lower(graph, options.lengths)
     batches = _batches(graph, options)
-    quantized = _tflite_schemes.quantize(lowered, scheme, graph.encoder, batches)
+    if scheme.bits < _tflite_schemes.EIGHT:
+        lowered = _tflite_parts.prepare(lowered, graph, options, _tflite_schemes.storage)
+    scope = _tflite_parts.scope_of(lowered, graph, options.kept) if options.kept else None
+    quantized = _tflite_schemes.quantize(lowered, scheme, graph.encoder, batches, scope)
     content = _tflite_file.finish(
-        quantized, _describe(options.labels), scheme.versions, scheme.oldest
+        quantized,
+        _describe(options.labels),
+        (scheme.kept_versions if options.kept else {}) | scheme.versions,
+        scheme.oldest,
+        tables_8=scheme.tables_8,
     )
     path.write_bytes(content)
     known = {} if scheme.oldest is None else {"tensorflow-lite": _tflite_file.min_runtime(content)}
@@ -207,4 +214,5 @@ TFLITE = Target(
     form=_form,
     convert=_convert,
     load=_load,
+    storage=_tflite_schemes.storage,
 )

@@ -61,14 +61,16 @@ def converted(graph_of, tmp_path_factory):
     root = tmp_path_factory.mktemp("converted")
     made = {}
 
-    def get(target, architecture="bert", task="qa", scheme="fp32", lengths=LENGTHS, ios=None):
-        key = (target.name, architecture, task, scheme, lengths, ios)
+    def get(
+        target, architecture="bert", task="qa", scheme="fp32", lengths=LENGTHS, ios=None, kept=()
+    ):
+        key = (target.name, architecture, task, scheme, lengths, ios, kept)
         if key not in made:
             graph = graph_of(architecture, task)
             assert target.form() == type(target.form())(attention="matmul")
             path = root / f"{len(made)}{Path(target.file).suffix}"
             texts = Texts(graph) if SCHEMES[scheme].calibrated else None
-            options = ConvertOptions(scheme, lengths, LABELS, ios, texts)
+            options = ConvertOptions(scheme, lengths, LABELS, ios, texts, kept)
             made[key] = Converted(graph, path, target.lower(graph, options, path))
         return made[key]
 

@@ -180,7 +180,7 @@ def test_every_scheme_covers_the_embedding_table_and_every_matrix(packaged, sche
 
 @pytest.mark.parametrize(
     ("width", "embedding", "intermediate", "block"),
-    [(384, 384, 1536, 32), (312, 312, 1200, 24), (256, 128, 1024, 32), (32, 16, 64, 16)],
+    [(384, 384, 1536, 128), (312, 312, 1200, 24), (256, 128, 1024, 128), (32, 16, 64, 16)],
 )
 def test_blocks_divide_every_row(packaged, width, embedding, intermediate, block):
     """coremltools leaves a matrix that they do not divide as it is, without an error."""

@@ -63,8 +63,7 @@ def test_computes_what_the_graph_computes(build, architecture, task, scheme):
 
 def rounded_twin(built):
     """Return the graph with the weights that a 4-bit program has, for torch to run."""
-    module = executorch._copy_for(built, 32)
-    executorch._PREPARE["int4"](module)
+    module = executorch._module(built, ConvertOptions("int4", (32,), LABELS))
     return dataclasses.replace(built, module=module)
 
 
@@ -113,8 +112,7 @@ def test_one_file_serves_several_lengths_and_stores_each_weight_once(build, sche
 
 def stored_table(built, scheme):
     """Return the bytes of the word embedding, as the scheme stores them."""
-    module = executorch._copy_for(built, 32)
-    executorch._PREPARE[scheme](module)
+    module = executorch._module(built, ConvertOptions(scheme, (32,), LABELS))
     table = module.embeddings.words.weight
     if scheme == "int4":
         from executorch.exir.passes import _quant_patterns_and_replacements as patterns

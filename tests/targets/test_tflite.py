@@ -288,7 +288,7 @@ def test_static_without_texts_is_a_defect(build, tmp_path):
 
 @pytest.mark.parametrize(
     ("width", "embedding", "intermediate", "linear", "table"),
-    [(384, 384, 1536, 32, 64), (312, 312, 1200, 0, 0), (32, 32, 64, 32, 32), (32, 16, 64, 0, 0)],
+    [(384, 384, 1536, 128, 128), (312, 312, 1200, 0, 0), (32, 32, 64, 32, 32), (32, 16, 64, 0, 0)],
 )
 def test_blocks_divide_every_row(build, width, embedding, intermediate, linear, table):
     shape = dataclasses.replace(
