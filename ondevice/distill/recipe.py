@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from ondevice import models
 from ondevice.distill import checkpoints, runs
 from ondevice.distill.options import DataOptions, FinetuneOptions, TaskOptions, numbered
-from ondevice.errors import CheckpointError, UserError
+from ondevice.distill.rounding import check_trainable
+from ondevice.errors import CheckpointError, UserError, require
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -109,6 +110,8 @@ def task(options: TaskOptions) -> dict[str, Any]:
     if student is not None:
         files |= checkpoints.files(student, "student")
         checkpoints.check_vocabulary(teacher.directory, student.directory)
+    if options.quantize is not None:
+        require("torchao.quantization.qat", extra="distill")
     description = runs.describe("task", options, files)
     if (done := runs.claim(options.out, description)) is not None:
         return done
@@ -118,13 +121,16 @@ def task(options: TaskOptions) -> dict[str, Any]:
     engine.prepare(options.training)
     begun = student.directory if student is not None else None
     lesson = _load(options, teacher.directory, begun, _teacher_key(description["sha256"]))
+    end_rounding = _round(lesson.student, options.quantize)
     with engine.main_process_first():
         teacher_scores = _teacher_scores(options.cache, lesson)
         cache = _training_cache(options, lesson)
     with engine.logging_to(options.out):
         trainer = _trainer(options, lesson, cache)
     seconds = engine.run(trainer, options.out)
-    result = _report(lesson, teacher_scores) | {
+    rounded = lesson.evaluation.score(lesson.student) if options.quantize else None
+    end_rounding()
+    result = _report(lesson, teacher_scores, rounded, options.quantize) | {
         "eval": options.data.eval_file.name,
         "steps": trainer.state.global_step,
         "seconds": round(seconds, 1),
@@ -207,12 +213,17 @@ def make_student(
     return student, pairs
 
 
-def score(names: tuple[str, ...], data: DataOptions) -> dict[str, Any]:
+def score(names: tuple[str, ...], data: DataOptions, quantize: str | None = None) -> dict[str, Any]:
     """Score checkpoints on `data.eval_file`; the first is what the others are compared with.
 
     For each of the others: retention in percent, and the difference in points, with paired
-    intervals.
+    intervals. With `quantize`, all are scored with their weights rounded as a scheme rounds them.
+
+    Raises:
+        UserError: there is no training for that scheme, or a name leads nowhere.
     """
+    if quantize is not None:
+        check_trainable(quantize)
     from ondevice.distill import engine
     from ondevice.distill.sources import read_sources, results
     from ondevice.statistics import difference, retention
@@ -224,6 +235,7 @@ def score(names: tuple[str, ...], data: DataOptions) -> dict[str, Any]:
         directory = models.load(name).directory
         sources = read_sources(data, directory)
         model = checkpoints.load(directory, sources.head.auto_class, complete=True)
+        _round(model, quantize)
         scores = sources.evaluation().score(model.to(device))
         found[name] = results(scores)
         if first is None:
@@ -306,10 +318,27 @@ def _trainer(options: TaskOptions, lesson: Lesson, cache: TeacherCache | None) -
     )
 
 
-def _report(lesson: Lesson, teacher_scores: Scores) -> dict[str, Any]:
+def _round(model: PreTrainedModel, scheme: str | None) -> Callable[[], None]:
+    """Let a model compute with rounded weights, if a scheme says so; return what ends that."""
+    if scheme is None:
+        return lambda: None
+    from ondevice.distill import fake_quantized
+
+    return fake_quantized.attach(model, scheme)
+
+
+def _report(
+    lesson: Lesson, teacher_scores: Scores, rounded: Scores | None, scheme: str | None
+) -> dict[str, Any]:
+    """Return the scores of the student's float weights, and those it has `rounded`."""
     from ondevice.distill.sources import results
-    from ondevice.statistics import retention
+    from ondevice.statistics import difference, retention
 
     scores = lesson.evaluation.score(lesson.student)
     kept = retention(scores.statistic, teacher_scores.statistic, len(scores.ids))
-    return results(scores) | {"teacher": results(teacher_scores), "retention": asdict(kept)}
+    found = results(scores) | {"teacher": results(teacher_scores), "retention": asdict(kept)}
+    if rounded is None:
+        return found
+    gap = difference(rounded.statistic, scores.statistic, len(scores.ids))
+    found["quantized"] = {"scheme": scheme, **results(rounded), "difference": asdict(gap)}
+    return found
