@@ -10,10 +10,10 @@ Heads stay in 8 bits: LiteRT's own kernel, which runs where XNNPACK is off or do
 operator, gets blocks of 4 bits wrong for a matrix of two or three rows (cosine 0.64 and 0 in
 ai-edge-litert 2.3.0; right for 32 rows and more).
 
-int8-static: activations of FULLY_CONNECTED alone are int8, with ranges seen in calibration, of which
-a few huge values are cut off (:mod:`ondevice.targets._tflite_ranges`); what
-lies between (layer norms, softmax, GELU) stays in floats. For delegates that multiply integers
-only: it costs more than int8, whose ranges follow each input (``benchmarks/evidence.py`` measures
+int8-static: activations of FULLY_CONNECTED alone are int8, with ranges seen in calibration, from
+which a few huge values are cut off (:mod:`ondevice.targets._tflite_ranges`); what lies between
+(layer norms, softmax, GELU) stays in floats. For delegates that multiply integers only: it costs
+more than int8, whose ranges follow each input (``benchmarks/evidence.py`` measures
 both on the embedded student).
 """
 

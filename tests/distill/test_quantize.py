@@ -30,6 +30,7 @@ from ondevice.distill.rounding import ROUNDINGS
 from ondevice.distill.runs import _without
 from ondevice.distill.sources import read_sources
 from ondevice.tasks.features import QAOptions
+from tests.distill.conftest import run_twice
 from tests.distill.test_processes import wait_for
 
 Squad = Callable[..., Path]
@@ -234,6 +235,31 @@ def test_killed_and_started_again_ends_where_the_undisturbed_run_ends(
     assert cli.main(command(killed)) == 0
     first, second = (load_file(out / "model.safetensors") for out in (straight, killed))
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_two_processes_are_one_with_twice_the_batch(
+    tuned: Path, squad: Squad, tmp_path: Path
+) -> None:
+    def words(out: Path, batch: str) -> list[str]:
+        return [
+            "task", "--teacher", str(tuned), "--student", str(tuned), "--layers", "first-2",
+            "--train", str(squad(64, 1)), "--eval", str(squad(32, 2)), "--out", str(out),
+            "--cache", str(tmp_path / "cache"), "--max-length", "48", "--doc-stride", "8",
+            "--max-query", "12", "--threads", "1", "--max-steps", "4", "--log-every", "1",
+            "--learning-rate", "2e-3", "--batch-size", batch, "--quantize", "int4",
+        ]  # fmt: skip
+
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert cli.main(["distill", *words(one, "8")]) == 0
+    both = run_twice(["-m", "ondevice.distill", *words(two, "4")])
+    assert [process.returncode for process in both] == [0, 0], both[0].stderr[-2000:]
+    assert json.loads(both[0].stdout) == json.loads((two / "scores.json").read_text())
+    curves = [
+        [line["loss"] for line in json.loads((out / "curve.json").read_text()) if "loss" in line]
+        for out in (one, two)
+    ]
+    # A weight on the edge between two levels may fall to either side in the two sums.
+    np.testing.assert_allclose(*curves, rtol=0.02)
 
 
 def test_words_that_cannot_be_are_one_sentence(
