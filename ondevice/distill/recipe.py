@@ -5,25 +5,25 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ondevice import models
 from ondevice.distill import checkpoints, runs
+from ondevice.distill.lesson import load
 from ondevice.distill.options import DataOptions, FinetuneOptions, TaskOptions, numbered
 from ondevice.distill.rounding import check_trainable
-from ondevice.errors import CheckpointError, UserError, require
+from ondevice.errors import require
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from ondevice.distill.cache import TeacherCache
     from ondevice.distill.distiller import TaskDistiller
-    from ondevice.distill.heads.base import Feature, Features, Scores, TaskHead
-    from ondevice.distill.sources import Sources
-    from ondevice.distill.trainer import Evaluation
+    from ondevice.distill.heads.base import Feature, Scores
+    from ondevice.distill.lesson import Lesson
 
 logger = logging.getLogger(__name__)
 
@@ -73,30 +73,6 @@ def finetune(options: FinetuneOptions) -> dict[str, Any]:
     return result
 
 
-@dataclass(frozen=True, eq=False)
-class Lesson:
-    """What one task distillation works with, loaded.
-
-    Attributes:
-        teacher_key: covers the teacher's weights and configuration.
-        pairs: the (student layer, teacher layer) pairs that are compared.
-        evaluation: what teacher and student are scored on at the end.
-    """
-
-    sources: Sources
-    teacher: PreTrainedModel
-    teacher_key: str
-    student: PreTrainedModel
-    pairs: tuple[tuple[int, int], ...]
-    features: Features
-    evaluation: Evaluation
-
-    @property
-    def head(self) -> TaskHead:
-        """Return the task as training sees it."""
-        return self.sources.head
-
-
 def task(options: TaskOptions) -> dict[str, Any]:
     """Distil a teacher into a student for one task; return the scores, retention included.
 
@@ -120,7 +96,7 @@ def task(options: TaskOptions) -> dict[str, Any]:
 
     engine.prepare(options.training)
     begun = student.directory if student is not None else None
-    lesson = _load(options, teacher.directory, begun, _teacher_key(description["sha256"]))
+    lesson = load(options, teacher.directory, begun, _teacher_key(description["sha256"]))
     end_rounding = _round(lesson.student, options.quantize)
     with engine.main_process_first():
         teacher_scores = _teacher_scores(options.cache, lesson)
@@ -137,80 +113,6 @@ def task(options: TaskOptions) -> dict[str, Any]:
     }
     engine.finish(trainer, options.out, teacher.directory, result)
     return result
-
-
-def _load(options: TaskOptions, directory: Path, begun: Path | None, key: str) -> Lesson:
-    """Read the data and both models."""
-    from ondevice.distill import engine
-    from ondevice.distill.sources import read_sources
-
-    sources = read_sources(options.data, directory)
-    head = sources.head
-    # Eager attention alone can return its probabilities.
-    attention = {"attn_implementation": "eager"} if options.weights.attention else {}
-    teacher = checkpoints.load(
-        directory,
-        head.auto_class,
-        dropout=options.training.dropout,
-        complete=True,
-        **head.config,
-        **attention,
-    )
-    student, pairs = make_student(options, teacher, begun, head)
-    if attention:
-        student.set_attn_implementation("eager")
-    engine.freeze(student, options.training)
-    return Lesson(
-        sources=sources,
-        teacher=teacher.to(engine.connect()),
-        teacher_key=key,
-        student=student,
-        pairs=pairs,
-        features=sources.training(options.unlabelled, options.pairs, options.training.seed),
-        evaluation=sources.evaluation(),
-    )
-
-
-def make_student(
-    options: TaskOptions, teacher: PreTrainedModel, begun: Path | None, head: TaskHead
-) -> tuple[PreTrainedModel, tuple[tuple[int, int], ...]]:
-    """Return the student and the (student layer, teacher layer) pairs that are compared.
-
-    Raises:
-        UserError: a given student has another depth than the layer choice, another width, or
-            other classes.
-    """
-    from ondevice.distill.student import initialise, parse_layers
-
-    depth = teacher.config.num_hidden_layers
-    layers = parse_layers(options.layers, depth)
-    if begun is None:
-        student = initialise(teacher, layers, options.kind)
-    else:
-        _check_labels(begun, head)
-        student = checkpoints.load(
-            begun, head.auto_class, dropout=options.training.dropout, **head.config
-        )
-    own = student.config.num_hidden_layers
-    if options.compare == "last":
-        pairs: tuple[tuple[int, int], ...] = ((own - 1, depth - 1),)
-    elif own == len(layers):
-        pairs = tuple(enumerate(layers))
-    else:
-        raise UserError(
-            f"the student has {own} layers and --layers {options.layers} names {len(layers)} of "
-            "the teacher's to compare them with; name as many, or give --compare last"
-        )
-    if options.weights.hidden and student.config.hidden_size != teacher.config.hidden_size:
-        raise UserError(
-            f"student and teacher have different widths ({student.config.hidden_size} and "
-            f"{teacher.config.hidden_size}); give --hidden 0"
-        )
-    if options.weights.attention and (
-        student.config.num_attention_heads != teacher.config.num_attention_heads
-    ):
-        raise UserError("student and teacher have different numbers of heads; give --attention 0")
-    return student, pairs
 
 
 def score(names: tuple[str, ...], data: DataOptions, quantize: str | None = None) -> dict[str, Any]:
@@ -247,18 +149,6 @@ def score(names: tuple[str, ...], data: DataOptions, quantize: str | None = None
             "difference": asdict(difference(*pair)),
         }
     return found
-
-
-def _check_labels(begun: Path, head: TaskHead) -> None:
-    """Refuse a student that numbers the classes in another way than its teacher."""
-    theirs = checkpoints.read_labels(begun, head.auto_class.removeprefix("AutoModel"))
-    if not head.labels or theirs is None or theirs == head.labels:
-        return
-    if theirs != tuple(f"LABEL_{number}" for number in range(len(head.labels))):
-        raise CheckpointError(
-            f"the student in {begun} tells apart {', '.join(theirs)}, its teacher "
-            f"{', '.join(head.labels)}; both need the same classes in the same order"
-        )
 
 
 def _teacher_key(hashes: Mapping[str, str]) -> str:

@@ -13,8 +13,8 @@ ai-edge-litert 2.3.0; right for 32 rows and more).
 int8-static: activations of FULLY_CONNECTED alone are int8, with ranges seen in calibration, from
 which a few huge values are cut off (:mod:`ondevice.targets._tflite_ranges`); what lies between
 (layer norms, softmax, GELU) stays in floats. For delegates that multiply integers only: it costs
-more than int8, whose ranges follow each input (``benchmarks/evidence.py`` measures
-both on the embedded student).
+more than int8, whose ranges follow each input (``benchmarks/evidence.py`` measures both on the
+embedded student).
 """
 
 from __future__ import annotations
