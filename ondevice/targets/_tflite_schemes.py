@@ -10,10 +10,11 @@ Heads stay in 8 bits: LiteRT's own kernel, which runs where XNNPACK is off or do
 operator, gets blocks of 4 bits wrong for a matrix of two or three rows (cosine 0.64 and 0 in
 ai-edge-litert 2.3.0; right for 32 rows and more).
 
-int8-static: activations of FULLY_CONNECTED alone are int8, with ranges seen in calibration; what
-lies between (layer norms, softmax, GELU) stays in floats. For delegates that multiply integers
-only: it costs more than int8, whose ranges follow each input (``benchmarks/evidence.py`` measures
-both on the embedded student).
+int8-static: activations of FULLY_CONNECTED alone are int8, with ranges seen in calibration, from
+which a few huge values are cut off (:mod:`ondevice.targets._tflite_ranges`); what lies between
+(layer norms, softmax, GELU) stays in floats. For delegates that multiply integers only: it costs
+more than int8, whose ranges follow each input (``benchmarks/evidence.py`` measures both on the
+embedded student).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from ondevice.errors import require
 from ondevice.parts import POSITIONS
 from ondevice.parts import TABLE as WORDS
 from ondevice.storage import FLOAT16, FLOAT32, Storage
+from ondevice.targets import _tflite_ranges
 
 if TYPE_CHECKING:
     import numpy as np
@@ -116,6 +118,7 @@ def quantize(
             raise ValueError("a scheme with calibrated activations was given no calibration texts")
         # Equal on every machine: threads do not change what a kernel computes.
         ranges = quantized.calibrate(dict(batches), num_threads=os.cpu_count() or 1)
+        ranges = _tflite_ranges.clip(ranges, content, batches)
     result = quantized.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
     model: bytearray = result.quantized_model
     return model
