@@ -18,6 +18,7 @@ import contextlib
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -243,3 +244,9 @@ def _note(place: Path, text: str) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         mine.write_text(text, encoding="utf-8")
         mine.replace(place)
+
+
+if __name__ == "__main__":
+    from ondevice.cli import main
+
+    sys.exit(main(["sensitivity", *sys.argv[1:]]))

@@ -152,6 +152,7 @@ def test_the_table_says_what_hurts_and_what_to_type(tiny, capsys):
     [
         (["--scheme", "pal4", "--target", "onnx"], "target 'onnx' has no scheme 'pal4'"),
         (["--scheme", "fp16", "--target", "onnx"], "'fp16' stores floats"),
+        (["--target", "onxx"], "unknown target 'onxx'; targets: coreml, tflite"),
         (["--max-mb", "0"], "--max-mb must be above 0"),
         (["--max-mb", "0.01", "--target", "onnx"], "too little"),
     ],
