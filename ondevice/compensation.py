@@ -228,7 +228,9 @@ def _grid(block: Tensor, storage: Storage) -> _Grid:
         below, above = low / -last, high / (last - 1)
         step = _nonzero(torch.maximum(below, above))
         lowest, highest = -last * ones, (last - 1) * ones
-        pins = ((least, lowest, below > above), (greatest, highest, below <= above))
+        # Of a block of zeros none.
+        upper = (above >= below) & (above > 0)
+        pins = ((least, lowest, below > above), (greatest, highest, upper))
         return _Grid(step, lowest, highest, pins)
     if storage.rounding != "absmax":
         raise ValueError(f"there is no compensation for the rounding '{storage.rounding}'")
