@@ -109,7 +109,7 @@ def test_what_cannot_be_kept_is_one_sentence(tiny, tmp_path, capsys, keep, schem
 def test_auto_keeps_what_fits(tiny, tmp_path):
     checkpoint = models.load(str(tiny("bert", "qa")))
     target, scheme = TARGETS["onnx"], get_scheme("int4")
-    measured = Keeper(checkpoint, ("auto",)).measure(target, scheme, 16)
+    measured = Keeper(checkpoint, ("auto",)).measure(target, scheme, (16,))
     added = {part.name: part.added for part in measured.parts}
 
     def kept(keep):

@@ -75,8 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
     texts = None
     if arguments.calibration is not None:
         texts = calibration.from_file(checkpoint, arguments.calibration)
-    (longest,) = plan.check_lengths(None, checkpoint)
-    measured = Keeper(checkpoint, (keeping.AUTO,), texts).measure(target, scheme, longest)
+    lengths = plan.check_lengths(None, checkpoint)
+    measured = Keeper(checkpoint, (keeping.AUTO,), texts).measure(target, scheme, lengths)
     kept = None
     if arguments.max_mb is not None:
         kept = measured.choose(keeping.Budget(int(arguments.max_mb * MB)))
