@@ -30,8 +30,8 @@ AUTO = "auto"
 AUTO_SHARE = 0.05
 # Above it a scheme stores floats, and there is nothing to keep.
 MOST_BITS = 8
-# What an artifact holds beside numbers: its graph, names, alignment. The embedded student's have
-# 21 kB (ONNX) to 73 kB (ExecuTorch) at one length.
+# What an artifact holds beside numbers, for each length: a graph, names, alignment. The embedded
+# student's have 21 kB (ONNX) to 73 kB (ExecuTorch).
 OVERHEAD = 80_000
 MB = 1_000_000
 
@@ -137,22 +137,22 @@ class Keeper:
         names = parts.part_names(checkpoint.encoder, checkpoint.head)
         self._named = parts.choose(words, names) if self._budget is None else ()
 
-    def kept(self, target: Target, scheme: Scheme, longest: int) -> tuple[str, ...]:
+    def kept(self, target: Target, scheme: Scheme, lengths: tuple[int, ...]) -> tuple[str, ...]:
         """Return the parts to keep, in the graph's order."""
         if self._budget is None:
             return self._named
-        return self.measure(target, scheme, longest).choose(self._budget)
+        return self.measure(target, scheme, lengths).choose(self._budget)
 
     def budget(self) -> int | None:
         """Return the bytes that the user allows an artifact."""
         return None if self._budget is None else self._budget.bytes
 
-    def measure(self, target: Target, scheme: Scheme, longest: int) -> Measurement:
+    def measure(self, target: Target, scheme: Scheme, lengths: tuple[int, ...]) -> Measurement:
         """Measure what the scheme does to each part; what was measured before is found again."""
         from ondevice import graph
         from ondevice.verify import _environments
 
-        checkpoint = self._checkpoint
+        checkpoint, longest = self._checkpoint, lengths[-1]
         encoder = replace(checkpoint.encoder, max_length=longest)
         described = _describe(encoder, checkpoint.head, target, scheme.name)
         with self._progress.step(f"{target.name} {scheme.name}: measuring its parts") as tell:
@@ -166,7 +166,8 @@ class Keeper:
                 notes=_environments.cache_directory() / "sensitivity",
                 tell=tell,
             )
-        return Measurement(tuple(described), ranking, _size(encoder, target, scheme, described))
+        size = _size(encoder, target, scheme, described) + len(lengths) * OVERHEAD
+        return Measurement(tuple(described), ranking, size)
 
 
 def check_size(budget: int | None, size: int, label: str) -> None:
@@ -196,12 +197,12 @@ def _describe(encoder: Encoder, head: Head, target: Target, scheme: str) -> list
 
 
 def _size(encoder: Encoder, target: Target, scheme: Scheme, described: Sequence[Part]) -> int:
-    """Estimate an artifact's bytes: its parts, its positions, the rest in float32."""
+    """Return the bytes of an artifact's numbers: parts, positions, the rest in float32."""
     positions = target.storage(encoder, scheme.name, parts.POSITIONS, kept=False)
     rows = positions.size(encoder.max_length, encoder.embedding_width)
     # Biases, and the two vectors of each layer norm.
     vectors = encoder.layers * (9 * encoder.width + encoder.intermediate) + 4 * encoder.width
-    return sum(part.bytes for part in described) + rows + 4 * vectors + OVERHEAD
+    return sum(part.bytes for part in described) + rows + 4 * vectors
 
 
 def _without_padding(inputs: Inputs) -> Inputs:

@@ -121,7 +121,7 @@ def make_jobs(
     """
     lengths = check_lengths(options.lengths, checkpoint)
     texts = _calibration(checkpoint, options) if _takes_texts(options) else None
-    keeper = keeping.Keeper(checkpoint, options.keep, progress=progress)
+    keeper = keeping.Keeper(checkpoint, options.keep, texts, progress)
     jobs = [
         _job(checkpoint, target, get_scheme(scheme), lengths, options, texts, keeper)
         for target in _targets(options.targets)
@@ -238,7 +238,7 @@ def _job(
         licence=checkpoint.licence,
         version=__version__,
     )
-    kept = keeper.kept(target, scheme, lengths[-1])
+    kept = keeper.kept(target, scheme, lengths)
     name = f"{checkpoint.name}-{checkpoint.task}-{target.name}-{scheme.name}{parts.label(kept)}"
     tools = tool_versions(target)
     convert_options = ConvertOptions(

@@ -21,7 +21,7 @@ TABLE_ROUNDS = 12
 TABLE_SAMPLE = 1 << 18
 # Of a block's range. At 4 bits, normally distributed weights are best cut off at 0.8 (blocks of
 # 384) to 0.95 (blocks of 32) of their largest.
-SHARES = tuple(1.0 - 0.025 * number for number in range(17))
+SHARES = tuple(1.0 - 0.05 * number for number in range(9))
 
 
 def rounded(weight: Tensor, storage: Storage) -> Tensor:

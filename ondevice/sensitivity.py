@@ -1,7 +1,8 @@
 """Which parts of an encoder a scheme hurts: each is rounded alone, and the outputs compared.
 
 The error of a part is how far the model's outputs move on sample texts when that part alone is
-stored as the scheme stores it (:mod:`ondevice.rounding`), everything else in float32:
+stored as the scheme stores it, each weight rounded to the nearest (:mod:`ondevice.rounding`), and
+everything else in float32:
 
 - scores (qa, classify, tokens): the Kullback-Leibler divergence of their softmax from the
   unrounded model's, in nats, averaged over texts and outputs; for qa the softmax is over the
@@ -18,6 +19,7 @@ import contextlib
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -37,7 +39,7 @@ Inputs = Mapping[str, "NDArray[np.int32]"]
 Tell = Callable[[int, int], None]
 
 # Raised when what is measured changes, so that what an older version noted is measured anew.
-MEASURE = 1
+MEASURE = 2
 
 
 @dataclass(frozen=True)
@@ -193,13 +195,14 @@ class _Meter:
 @contextlib.contextmanager
 def _rounded(graph: MobileGraph, storages: Mapping[str, Storage]) -> Iterator[None]:
     """Round some parts of a graph while the block runs."""
-    from ondevice.rounding import rounded
+    from ondevice.rounding import clipped, rounded
 
     modules = {name: graph.module.get_submodule(name) for name in storages}
     before = {name: module.weight.data for name, module in modules.items()}
     try:
         for name, module in modules.items():
-            module.weight.data = rounded(before[name], storages[name])
+            how = storages[name]
+            module.weight.data = rounded(clipped(before[name], how), how)
         yield
     finally:
         for name, module in modules.items():
@@ -243,3 +246,9 @@ def _note(place: Path, text: str) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         mine.write_text(text, encoding="utf-8")
         mine.replace(place)
+
+
+if __name__ == "__main__":
+    from ondevice.cli import main
+
+    sys.exit(main(["sensitivity", *sys.argv[1:]]))

@@ -109,7 +109,7 @@ def test_what_cannot_be_kept_is_one_sentence(tiny, tmp_path, capsys, keep, schem
 def test_auto_keeps_what_fits(tiny, tmp_path):
     checkpoint = models.load(str(tiny("bert", "qa")))
     target, scheme = TARGETS["onnx"], get_scheme("int4")
-    measured = Keeper(checkpoint, ("auto",)).measure(target, scheme, 16)
+    measured = Keeper(checkpoint, ("auto",)).measure(target, scheme, (16,))
     added = {part.name: part.added for part in measured.parts}
 
     def kept(keep):
@@ -152,6 +152,7 @@ def test_the_table_says_what_hurts_and_what_to_type(tiny, capsys):
     [
         (["--scheme", "pal4", "--target", "onnx"], "target 'onnx' has no scheme 'pal4'"),
         (["--scheme", "fp16", "--target", "onnx"], "'fp16' stores floats"),
+        (["--target", "onxx"], "unknown target 'onxx'; targets: coreml, tflite"),
         (["--max-mb", "0"], "--max-mb must be above 0"),
         (["--max-mb", "0.01", "--target", "onnx"], "too little"),
     ],

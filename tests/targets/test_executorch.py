@@ -137,6 +137,9 @@ def test_no_matrix_is_left_in_float32(build):
     built, path, _ = build()
     data = path.read_bytes()
     assert built.module.layers[0].expand.weight.detach().numpy().tobytes() in data
+    positions = built.module.embeddings.positions[:32].detach().numpy().tobytes()
+    assert positions in data
+    assert positions not in build(scheme="int4").path.read_bytes()
 
 
 def test_the_program_says_what_it_is(build):

@@ -313,6 +313,29 @@ def test_every_block_of_int4_has_its_own_scale(build):
     assert details == {(schema.QuantizationDetails.BlockwiseQuantization, 32)}
 
 
+@pytest.mark.parametrize("lengths", [(64,), (32, 48, 64)])
+def test_positions_have_8_bits_under_int4(build, lengths):
+    """A scale for each row, and what is computed from them is nearly what the graph has."""
+    built, path, _ = build(scheme="int4", lengths=lengths)
+    model = model_of(path)
+    positions = built.module.embeddings.positions.numpy()
+    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if name[0] != "_"}
+    for part in model.subgraphs:
+        (operator,) = (
+            one
+            for one in part.operators
+            if names[model.operatorCodes[one.opcodeIndex].builtinCode] == "DEQUANTIZE"
+        )
+        tensor = part.tensors[operator.inputs[0]]
+        assert tensor.type == schema.TensorType.INT8
+        rows = tensor.shape[-2]
+        assert len(tensor.quantization.scale) == rows
+        values = np.asarray(model.buffers[tensor.buffer].data, np.uint8).view(np.int8)
+        unpacked = values.reshape(rows, -1) * np.asarray(tensor.quantization.scale)[:, None]
+        np.testing.assert_allclose(unpacked, positions[:rows], atol=0.01)
+    assert schema.TensorType.FLOAT32 not in weights_in(path, (1, max(lengths), 32))
+
+
 @pytest.mark.parametrize("task", ["qa", "tokens", "classify"])
 @pytest.mark.parametrize("scheme", ["int8", "int4"])
 def test_integers_are_right_without_xnnpack(build, task, scheme):
