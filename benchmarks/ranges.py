@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import sys
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def conclusions(found: list[ranges.Range]) -> list[str]:
     """Say how near half precision's end is, for the values and for a layer norm's squares."""
     largest = max(one.largest for one in found)
     # What a layer norm takes is computed right before it.
-    before = zip(found, found[1:], strict=False)
+    before = itertools.pairwise(found)
     taken = max(one.largest for one, norm in before if norm.operation.startswith("layer_norm"))
     return [
         f"the largest value, {largest:.1f}, is {100 * largest / HALF_MAX:.0f} % of what half"
