@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import sys
 from pathlib import Path
 
@@ -56,10 +57,23 @@ def main() -> int:
     commands.write(arguments.results, document)
     headers = ("part", "operation", "least", "greatest", "99.9 % within", "greatest / that")
     print(console.table(headers, [cells(one) for one in found]))
-    most = max(found, key=lambda one: one.largest)
-    share = 100 * most.largest / HALF_MAX
-    print(f"the largest, {most.largest:.1f}, is {share:.2g} % of what half precision holds")
+    for sentence in conclusions(found):
+        print(sentence)
     return 0
+
+
+def conclusions(found: list[ranges.Range]) -> list[str]:
+    """Say how near half precision's end is, for the values and for a layer norm's squares."""
+    largest = max(one.largest for one in found)
+    # What a layer norm takes is computed right before it.
+    before = itertools.pairwise(found)
+    taken = max(one.largest for one, norm in before if norm.operation.startswith("layer_norm"))
+    return [
+        f"the largest value, {largest:.1f}, is {100 * largest / HALF_MAX:.0f} % of what half"
+        " precision holds",
+        f"the largest that a layer norm takes, {taken:.1f}, is {100 * taken**2 / HALF_MAX:.0f} % of"
+        " that once squared, which a kernel must do in float32 or after scaling",
+    ]
 
 
 def cells(one: ranges.Range) -> tuple[str, ...]:

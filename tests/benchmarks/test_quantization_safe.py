@@ -66,6 +66,19 @@ def test_half_precision_without_a_finite_mask_is_no_number(
     assert "not finite" in capsys.readouterr().out
 
 
+def test_a_layer_norm_s_squares_are_held_against_half_precision(load):
+    from ondevice.ranges import Range
+
+    found = [
+        Range("layers.0", "add", -300.0, 2.0, 1.0),
+        Range("layers.0.output_norm", "layer_norm", -1.0, 1.0, 1.0),
+        Range("head.scores", "linear", -400.0, 1.0, 1.0),
+    ]
+    value, square = load("ranges").conclusions(found)
+    assert "400.0, is 1 % of" in value
+    assert "300.0, is 137 % of" in square
+
+
 @pytest.mark.slow
 def test_ranges_of_a_small_model(run, tiny, tmp_path, capsys):
     out = tmp_path / "ranges.json"
@@ -76,4 +89,4 @@ def test_ranges_of_a_small_model(run, tiny, tmp_path, capsys):
     assert {one["place"] for one in found["ranges"]} >= {"embeddings.norm", "layers.1.contract"}
     said = capsys.readouterr().out
     assert "layers.1.contract" in said
-    assert "of what half precision holds" in said
+    assert "precision holds" in said
