@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ondevice.schemes import SCHEMES
-from ondevice.targets.base import ConvertOptions, Labels
+from ondevice.targets.base import ConvertOptions, Labels, LastLowered
 from tests.conftest import ARCHITECTURE_NAMES, TASK_NAMES, random_inputs
 
 LABELS = Labels("tiny", "qa", "An Author", "apache-2.0", "1.2.3")
@@ -60,6 +60,7 @@ def converted(graph_of, tmp_path_factory):
     """Return a function that converts once for each set of arguments."""
     root = tmp_path_factory.mktemp("converted")
     made = {}
+    lowered = EveryLowered()
 
     def get(target, architecture="bert", task="qa", scheme="fp32", lengths=LENGTHS, ios=None):
         key = (target.name, architecture, task, scheme, lengths, ios)
@@ -69,10 +70,24 @@ def converted(graph_of, tmp_path_factory):
             path = root / f"{len(made)}{Path(target.file).suffix}"
             texts = Texts(graph) if SCHEMES[scheme].calibrated else None
             options = ConvertOptions(scheme, lengths, LABELS, ios, texts)
-            made[key] = Converted(graph, path, target.lower(graph, options, path))
+            made[key] = Converted(graph, path, target.convert(graph, options, path, lowered))
         return made[key]
 
     return get
+
+
+class EveryLowered(LastLowered):
+    """Keeps all that was lowered, not the last alone: tests come in any order."""
+
+    def __init__(self):
+        self.made = {}
+
+    def get(self, target, graph, options):
+        key = (target.name, id(graph), options.lengths, target.shares and target.shares(options))
+        if target.shares is None or key not in self.made:
+            # With the graph, so that no other gets its id.
+            self.made[key] = (target.lower(graph, options), graph)
+        return self.made[key][0]
 
 
 class Texts:
