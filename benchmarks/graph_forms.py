@@ -215,7 +215,7 @@ def lower(model: MobileGraph, name: str, target: str, length: int, directory: Pa
         rewrite(written)
     path = directory / str(list(FORMS).index(name)) / TARGETS[target].file
     path.parent.mkdir(parents=True, exist_ok=True)
-    TARGETS[target].lower(written, ConvertOptions("fp32", (length,), LABELS), path)
+    TARGETS[target].convert(written, ConvertOptions("fp32", (length,), LABELS), path)
     return path
 
 

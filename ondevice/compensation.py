@@ -43,6 +43,13 @@ FINE_BITS = 8
 Inputs = tuple[Tensor, ...]
 
 
+def key(options: ConvertOptions) -> tuple[object, ...] | None:
+    """Return what :func:`for_target` makes of a graph depends on; None where it changes nothing."""
+    if get_scheme(options.scheme).bits >= FINE_BITS:
+        return None
+    return options.scheme, options.kept, options.calibration
+
+
 def for_target(
     graph: MobileGraph,
     options: ConvertOptions,
@@ -50,7 +57,7 @@ def for_target(
     gains: Mapping[str, Tensor] | None = None,
 ) -> MobileGraph:
     """Prepare a graph for a target's scheme; as it is where that stores 8 bits or more."""
-    if get_scheme(options.scheme).bits >= FINE_BITS:
+    if key(options) is None:
         return graph
     kept = frozenset(options.kept)
 
@@ -185,7 +192,8 @@ def _upper(gram: Tensor) -> Tensor:
     diagonal[diagonal == 0] = 1.0
     diagonal += DAMPING * diagonal.mean()
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(wide))
-    return torch.linalg.cholesky(inverse, upper=True).float()
+    upper: Tensor = torch.linalg.cholesky(inverse, upper=True)
+    return upper.float()
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,19 @@ if TYPE_CHECKING:
     from ondevice.plan import Job
     from ondevice.targets.base import Conversion
     from ondevice.verify.reference import Case
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What the checkpoint answers.
+
+    Attributes:
+        cases: real texts at each length, with its outputs.
+        replies: the goldens' questions, with its replies; none but for qa.
+    """
+
+    cases: list[Case]
+    replies: list[Replied]
 
 
 def write(
@@ -91,8 +105,7 @@ def write_goldens(
     job: Job,
     checkpoint: Checkpoint,
     graph: MobileGraph,
-    cases: list[Case],
-    replies: list[Replied],
+    truth: Truth,
     directory: Path,
 ) -> None:
     """Write the goldens of the bundle that is being assembled in `directory`."""
@@ -102,8 +115,8 @@ def write_goldens(
         window=window_for(job.lengths),
         limit=job.scheme.limit,
         inputs=graph.inputs,
-        cases=cases,
-        replies=replies,
+        cases=truth.cases,
+        replies=truth.replies,
     )
     goldens.write(directory / bundle.GOLDEN_FILE, goldens.collect(material))
 

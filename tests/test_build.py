@@ -173,12 +173,12 @@ def test_one_wrong_artifact_does_not_keep_the_others_back(tiny, tmp_path, onnx):
 
 
 def test_a_converter_that_breaks_leaves_nothing_but_its_log(tiny, tmp_path, onnx):
-    def broken(graph, options, path):
+    def broken(graph, lowered, options, path):
         print("the converter's last words")
         path.write_bytes(b"half an artifact")
         raise ValueError("no lowering for aten.foo")
 
-    onnx(convert=broken)
+    onnx(finish=broken)
     (built,) = run(tiny("bert", "qa"), tmp_path)
     assert isinstance(built.failure, ConversionError)
     assert "onnx fp32: ValueError: no lowering" in str(built.failure)
@@ -189,14 +189,14 @@ def test_a_converter_that_breaks_leaves_nothing_but_its_log(tiny, tmp_path, onnx
 
 
 def test_a_converter_that_breaks_does_not_keep_the_others_back(tiny, tmp_path, onnx):
-    convert = TARGETS["onnx"].convert
+    finish = TARGETS["onnx"].finish
 
-    def broken(graph, options, path):
+    def broken(graph, lowered, options, path):
         if options.scheme == "fp32":
             raise ValueError("no lowering")
-        return convert(graph, options, path)
+        return finish(graph, lowered, options, path)
 
-    onnx(convert=broken)
+    onnx(finish=broken)
     fp32, fp16 = run(tiny("bert", "qa"), tmp_path, schemes=("fp32", "fp16"))
     assert fp32.failure.exit_code == 1
     assert fp16.failure is None
@@ -242,10 +242,10 @@ def test_a_runtime_that_is_not_here_leaves_parity_not_run(tiny, tmp_path, onnx):
 
 
 def test_a_disk_that_fills_up_during_the_conversion(tiny, tmp_path, onnx):
-    def full(graph, options, path):
+    def full(graph, options):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    onnx(convert=full)
+    onnx(lower=full)
     with pytest.raises(UserError, match="the disk is full"):
         run(tiny("bert", "qa"), tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -341,11 +341,11 @@ def test_a_build_interrupted_in_the_middle_of_the_conversion(tiny, tmp_path, num
 import dataclasses, os, sys, time
 from ondevice import cli
 from ondevice.targets import TARGETS
-def convert(graph, options, path):
+def finish(graph, lowered, options, path):
     path.write_bytes(b"half")
     os.kill(os.getpid(), {int(number)})
     time.sleep(60)
-TARGETS["onnx"] = dataclasses.replace(TARGETS["onnx"], convert=convert)
+TARGETS["onnx"] = dataclasses.replace(TARGETS["onnx"], finish=finish)
 sys.exit(cli.main(sys.argv[1:]))
 """
     out = tmp_path / "out"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ondevice.errors import UserError, choices
 from ondevice.schemes import check_offered
@@ -211,9 +211,13 @@ class Target:
         schemes: the schemes that it offers.
         default_scheme: what to build where the user names no scheme.
         form: how the graph is written for it; called when torch may be imported.
-        convert: lower a graph and write the artifact to a path; :meth:`lower` checks the options
-            first.
+        lower: lower a graph to what `finish` takes: the target's own, of any type. Of the options
+            it reads the lengths and what `shares` is made from; all if that is None.
+        finish: apply the scheme to what was lowered, which stays as it is, and write the artifact
+            to a path.
         load: load an artifact to run it.
+        shares: what else `lower` depends on: schemes for which it is equal are finished from one
+            lowering. None where each scheme is lowered for itself.
         check: refuse, with a UserError, options that the format cannot serve; called before any
             work is done.
         systems: the systems (``platform.system()``) that its runtimes exist on; empty for all.
@@ -228,15 +232,29 @@ class Target:
     runtimes: tuple[str, ...]
     schemes: tuple[str, ...]
     form: Callable[[], GraphForm]
-    convert: Callable[[MobileGraph, ConvertOptions, Path], Conversion]
+    lower: Callable[[MobileGraph, ConvertOptions], Any]
+    finish: Callable[[MobileGraph, Any, ConvertOptions, Path], Conversion]
     load: LoadFunction
+    shares: Callable[[ConvertOptions], object] | None = None
     check: Callable[[ConvertOptions], object] = no_objection
     systems: tuple[str, ...] = ()
     default_scheme: str = "fp16"
     storage: StorageOf = in_floats
 
-    def lower(self, graph: MobileGraph, options: ConvertOptions, path: Path) -> Conversion:
+    def convert(
+        self,
+        graph: MobileGraph,
+        options: ConvertOptions,
+        path: Path,
+        kept: LastLowered | None = None,
+    ) -> Conversion:
         """Lower a graph and write the artifact to `path`.
+
+        Args:
+            graph: in the target's form.
+            options: the scheme among them.
+            path: where nothing is yet.
+            kept: what was lowered last, used again if it fits; None lowers anew.
 
         Raises:
             UserError: the target has no such scheme, or cannot serve the options.
@@ -244,4 +262,26 @@ class Target:
         """
         check_offered(options.scheme, self.name, self.schemes)
         self.check(options)
-        return self.convert(graph, options, path)
+        lowered = (kept or LastLowered()).get(self, graph, options)
+        return self.finish(graph, lowered, options, path)
+
+
+class LastLowered:
+    """What a target lowered last, for the next scheme that is finished from it.
+
+    Only one, and let go before the next is made: it is as large as the weights.
+    """
+
+    def __init__(self) -> None:
+        self._kept: tuple[MobileGraph, object, Any] | None = None
+
+    def get(self, target: Target, graph: MobileGraph, options: ConvertOptions) -> Any:
+        """Return a graph, lowered for the options; made if it is not what is kept."""
+        key = target.shares and (target.name, options.lengths, target.shares(options))
+        if self._kept is not None and self._kept[0] is graph and self._kept[1] == key:
+            return self._kept[2]
+        self._kept = None
+        lowered = target.lower(graph, options)
+        if key is not None:
+            self._kept = (graph, key, lowered)
+        return lowered

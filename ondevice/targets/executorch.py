@@ -27,6 +27,7 @@ from ondevice.errors import (
     install_command,
 )
 from ondevice.errors import require as require_package
+from ondevice.targets._executorch_patterns import without_needless_patterns
 from ondevice.targets._executorch_quantize import quantize_int4, quantize_int8, storage
 from ondevice.targets._executorch_runner import ExecuTorchRunner, method_name, runtime_version
 from ondevice.targets._root_logger import root_logger_restored
@@ -54,8 +55,11 @@ def form() -> GraphForm:
 
 
 @root_logger_restored()
-def convert(graph: MobileGraph, options: ConvertOptions, path: Path) -> Conversion:
-    """Lower a graph to XNNPACK and write the program to `path`.
+def lower(graph: MobileGraph, options: ConvertOptions) -> Any:
+    """Lower a graph to XNNPACK; returns an ``EdgeProgramManager``.
+
+    Each scheme for itself: quantization changes the module that is exported, and XNNPACK packs
+    the weights, in the scheme's own type, into what it delegates.
 
     Raises:
         MissingPackageError: ExecuTorch, or torchao for int8 and int4, is not installed.
@@ -65,14 +69,22 @@ def convert(graph: MobileGraph, options: ConvertOptions, path: Path) -> Conversi
         "executorch.backends.xnnpack.partition.xnnpack_partitioner", extra=EXTRA
     )
     module = _module(graph, options)
-    lowered = exir.to_edge_transform_and_lower(
-        {
-            method_name(length, options.lengths): _export(module, graph.example(length))
-            for length in options.lengths
-        },
-        partitioner=[partitioner.XnnpackPartitioner()],
-        constant_methods=_description(graph, options),
-    )
+    programs = {
+        method_name(length, options.lengths): _export(module, graph.example(length))
+        for length in options.lengths
+    }
+    with without_needless_patterns(programs.values()):
+        return exir.to_edge_transform_and_lower(
+            programs,
+            partitioner=[partitioner.XnnpackPartitioner()],
+            constant_methods=_description(graph, options),
+        )
+
+
+@root_logger_restored()
+def finish(graph: MobileGraph, lowered: Any, options: ConvertOptions, path: Path) -> Conversion:
+    """Plan the memory of a lowered program and write it to `path`."""
+    exir = require_package("executorch.exir", extra=EXTRA)
     # Fusion turns "dequantize the whole table, then look up" into one quantized lookup.
     fuse = options.scheme in QUANTIZED
     config = exir.ExecutorchBackendConfig(do_quant_fusion_and_const_prop=fuse)
@@ -223,7 +235,8 @@ EXECUTORCH = Target(
     runtimes=("executorch",),
     schemes=tuple(_PREPARE),
     form=form,
-    convert=convert,
+    lower=lower,
+    finish=finish,
     load=load,
     # XNNPACK's half kernels add up in half precision: the embedded student's logits differ by 0.11
     # at length 384.

@@ -79,15 +79,13 @@ def form() -> GraphForm:
     return GraphForm(attention="matmul")
 
 
-def convert(graph: MobileGraph, options: ConvertOptions, path: Path) -> Conversion:
-    """Lower a graph to one ``.onnx`` file.
+def lower(graph: MobileGraph, options: ConvertOptions) -> ModelProto:
+    """Lower a graph to a model of float weights, with the contract's names.
 
     Raises:
-        UserError: the artifact would be larger than one file can be.
         MissingPackageError: torch, onnx or onnxscript is not installed.
     """
-    onnx = require("onnx", extra="onnx")
-    for package in ("torch", "onnxscript"):
+    for package in ("onnx", "torch", "onnxscript"):
         require(package, extra="onnx")
     from ondevice import compensation
 
@@ -95,6 +93,28 @@ def convert(graph: MobileGraph, options: ConvertOptions, path: Path) -> Conversi
     _tidy(model)
     _name_outputs(model.graph, graph.outputs, half=options.scheme == "fp16")
     _name_weights(model.graph)
+    return model
+
+
+def precision(options: ConvertOptions) -> tuple[object, ...]:
+    """Return what a scheme's model is exported in; int8 and int4 rewrite the float32 model."""
+    from ondevice import compensation
+
+    return "fp16" if options.scheme == "fp16" else "fp32", compensation.key(options)
+
+
+def finish(
+    graph: MobileGraph, lowered: ModelProto, options: ConvertOptions, path: Path
+) -> Conversion:
+    """Apply the scheme and write one ``.onnx`` file.
+
+    Raises:
+        UserError: the artifact would be larger than one file can be.
+    """
+    import onnx
+
+    model = onnx.ModelProto()
+    model.CopyFrom(lowered)
     _quantize(model, graph.encoder, options)
     _label(model, options)
     if model.ByteSize() > MAX_BYTES:
@@ -279,7 +299,7 @@ class OnnxRunner:
 
 
 def load(path: Path, roles: Sequence[str], *, threads: int | None = None) -> Runner:
-    """Load an ``.onnx`` file that :func:`convert` wrote into ONNX Runtime.
+    """Load an ``.onnx`` file that :func:`finish` wrote into ONNX Runtime.
 
     Raises:
         RuntimeUnavailableError: ONNX Runtime is not installed, or too old for the file.
@@ -336,7 +356,9 @@ ONNX = Target(
     runtimes=("onnxruntime",),
     schemes=("fp32", "fp16", "int8", "int4"),
     form=form,
-    convert=convert,
+    lower=lower,
+    finish=finish,
     load=load,
+    shares=precision,
     storage=storage,
 )

@@ -53,18 +53,11 @@ def _form() -> GraphForm:
     return GraphForm(attention="bmm")
 
 
-def _convert(graph: MobileGraph, options: ConvertOptions, path: Path) -> Conversion:
-    """Lower a graph to a ``.tflite`` file.
-
-    Raises:
-        MissingPackageError: a package of the converter is not installed.
-    """
-    for package in ("litert_torch", "ai_edge_quantizer", "ai_edge_litert"):
-        require(package, extra=EXTRA)
+def _finish(graph: MobileGraph, lowered: bytes, options: ConvertOptions, path: Path) -> Conversion:
+    """Apply the scheme to the float32 model and write the ``.tflite`` file."""
     from ondevice.targets import _tflite_file, _tflite_parts
 
     scheme = _tflite_schemes.SCHEMES[options.scheme]
-    lowered = _lower(graph, options.lengths)
     batches = _batches(graph, options)
     if scheme.bits < _tflite_schemes.EIGHT:
         lowered = _tflite_parts.prepare(lowered, graph, options, _tflite_schemes.storage)
@@ -82,6 +75,11 @@ def _convert(graph: MobileGraph, options: ConvertOptions, path: Path) -> Convers
     return Conversion(min_runtime={**known, **scheme.ran_on})
 
 
+def _one_float_model(options: ConvertOptions) -> str:
+    """Let all schemes be finished from one model: the quantizer edits the float32 file."""
+    return "fp32"
+
+
 def _describe(labels: Labels) -> str:
     return (
         f"{labels.name} {labels.version}, task {labels.task},"
@@ -89,13 +87,19 @@ def _describe(labels: Labels) -> str:
     )
 
 
-def _lower(graph: MobileGraph, lengths: Sequence[int]) -> bytes:
-    """Convert a float32 model with one signature for each length, the longest first."""
+def _lower(graph: MobileGraph, options: ConvertOptions) -> bytes:
+    """Convert a float32 model with one signature for each length, the longest first.
+
+    Raises:
+        MissingPackageError: a package of the converter is not installed.
+    """
+    for package in ("litert_torch", "ai_edge_quantizer", "ai_edge_litert"):
+        require(package, extra=EXTRA)
     import litert_torch
 
     module = _named(graph)
     converter = None
-    for length in sorted(lengths, reverse=True):
+    for length in sorted(options.lengths, reverse=True):
         inputs = dict(zip(graph.inputs, graph.example(length), strict=True))
         add = litert_torch.signature if converter is None else converter.signature
         converter = add(f"length_{length}", module, sample_kwargs=inputs)
@@ -212,7 +216,9 @@ TFLITE = Target(
     runtimes=tuple(RUNTIMES),
     schemes=tuple(_tflite_schemes.SCHEMES),
     form=_form,
-    convert=_convert,
+    lower=_lower,
+    finish=_finish,
     load=_load,
+    shares=_one_float_model,
     storage=_tflite_schemes.storage,
 )

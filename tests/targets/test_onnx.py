@@ -17,7 +17,6 @@ import pytest
 from ondevice import models
 from ondevice.errors import BundleError, MissingPackageError, RuntimeUnavailableError, UserError
 from ondevice.targets import _onnx_int4, _onnx_int8
-from ondevice.targets import onnx as onnx_target
 from ondevice.targets.base import ConvertOptions
 from ondevice.targets.onnx import IR_VERSION, ONNX, OPSET
 from tests.conftest import random_inputs
@@ -29,27 +28,6 @@ need("onnx")
 import onnx  # noqa: E402
 
 from ondevice import graph as graphs  # noqa: E402
-
-
-@pytest.fixture(scope="module", autouse=True)
-def exported_once():
-    """Export each graph once for all schemes that start from the same: that is the slow part."""
-    export = onnx_target._export
-    kept = {}
-
-    @functools.wraps(export)
-    def once(graph, options):
-        key = (id(graph), options.lengths, options.scheme == "fp16")
-        if key not in kept:
-            # With the graph, so that no other gets its id.
-            kept[key] = (export(graph, options), graph)
-        copy = onnx.ModelProto()
-        copy.CopyFrom(kept[key][0])
-        return copy
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(onnx_target, "_export", once)
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -43,25 +43,6 @@ from ondevice.targets import _tflite_schemes, tflite  # noqa: E402
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def lowered_once():
-    """Lower each graph once for all schemes: that is the slow part, and the same for all."""
-    lower = tflite._lower
-    cache = {}
-
-    @functools.wraps(lower)
-    def cached(built, lengths):
-        key = (id(built), tuple(lengths))
-        if key not in cache:
-            # With the graph, so that no other gets its id.
-            cache[key] = (lower(built, lengths), built)
-        return cache[key][0]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tflite, "_lower", cached)
-        yield
-
-
 @pytest.fixture(scope="module")
 def build(converted):
     return functools.partial(converted, TFLITE)
@@ -272,18 +253,18 @@ def test_calibration_texts_decide_the_ranges(build, graph_of, tmp_path):
     built, path, _ = build(scheme="int8-static", lengths=(16,))
     other = tmp_path / "other.tflite"
     options = ConvertOptions("int8-static", (16,), LABELS, calibration=Texts(built, seed=9))
-    TFLITE.lower(built, options, other)
+    TFLITE.convert(built, options, other)
     assert other.read_bytes() != path.read_bytes()
     again = tmp_path / "again.tflite"
     options = ConvertOptions("int8-static", (16,), LABELS, calibration=Texts(built))
-    TFLITE.lower(built, options, again)
+    TFLITE.convert(built, options, again)
     assert again.read_bytes() == path.read_bytes()
 
 
 def test_static_without_texts_is_a_defect(build, tmp_path):
     built = build(lengths=(16,))[0]
     with pytest.raises(ValueError, match="no calibration texts"):
-        TFLITE.lower(built, ConvertOptions("int8-static", (16,), LABELS), tmp_path / "x.tflite")
+        TFLITE.convert(built, ConvertOptions("int8-static", (16,), LABELS), tmp_path / "x.tflite")
 
 
 @pytest.mark.parametrize(
@@ -459,7 +440,8 @@ from ondevice.targets.base import ConvertOptions
 from ondevice.targets.tflite import TFLITE
 from tests.targets.conftest import LABELS, LENGTHS, load_graph
 checkpoint, scheme, out = sys.argv[1:]
-TFLITE.convert(load_graph(checkpoint), ConvertOptions(scheme, LENGTHS, LABELS), Path(out))
+graph = load_graph(checkpoint, TFLITE.form())
+TFLITE.convert(graph, ConvertOptions(scheme, LENGTHS, LABELS), Path(out))
 """
 
 
