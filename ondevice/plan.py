@@ -23,7 +23,7 @@ from ondevice.manifest import Manifest
 from ondevice.models import DEFAULT_MODEL, Checkpoint
 from ondevice.schemes import SCHEMES, Scheme, check_offered, get_scheme
 from ondevice.targets import TARGETS
-from ondevice.targets.base import ConvertOptions, Labels, Target
+from ondevice.targets.base import DEFAULT_LAYOUT, ConvertOptions, Labels, Target
 from ondevice.tasks import TASKS
 
 DEFAULT_OUT = Path("bundles")
@@ -42,6 +42,7 @@ class BuildOptions:
         schemes: names of schemes; None for each target's own default.
         lengths: the sequence lengths to serve; None for the task's default.
         ios: the oldest iOS that a Core ML artifact must load on; None lets the target choose.
+        layout: how the graph arranges its activations, of :data:`ondevice.targets.base.LAYOUTS`.
         calibration: texts for schemes with calibrated activations; None for the project's samples.
         trim_vocab: a corpus; word pieces that it never uses are dropped. None keeps all.
         out: the directory that bundles are published in.
@@ -54,6 +55,7 @@ class BuildOptions:
     schemes: tuple[str, ...] | None = None
     lengths: tuple[int, ...] | None = None
     ios: int | None = None
+    layout: str = DEFAULT_LAYOUT
     calibration: Path | None = None
     trim_vocab: str | None = None
     out: Path = DEFAULT_OUT
@@ -81,7 +83,14 @@ class Job:
     @property
     def label(self) -> str:
         """A short name for progress lines."""
-        return f"{self.target.name} {self.scheme.name}"
+        layout = self.convert_options.layout
+        words = (self.target.name, *_unless_default(layout), self.scheme.name)
+        return " ".join(words)
+
+
+def _unless_default(layout: str) -> tuple[str, ...]:
+    """Return what a layout adds to names: nothing for the default one."""
+    return () if layout == DEFAULT_LAYOUT else (layout,)
 
 
 def check_words(options: BuildOptions) -> None:
@@ -93,6 +102,7 @@ def check_words(options: BuildOptions) -> None:
     for target in _targets(options.targets):
         for scheme in _schemes(target, options):
             check_offered(scheme, target.name, target.schemes)
+        target.check_layout(options.layout)
         check_installed(target)
     if options.calibration is not None and not _calibrated(options):
         able = ", ".join(name for name, scheme in SCHEMES.items() if scheme.calibrated)
@@ -223,10 +233,16 @@ def _job(
         licence=checkpoint.licence,
         version=__version__,
     )
-    name = f"{checkpoint.name}-{checkpoint.task}-{target.name}-{scheme.name}"
+    layout = _unless_default(options.layout)
+    name = "-".join((checkpoint.name, checkpoint.task, target.name, *layout, scheme.name))
     tools = tool_versions(target)
     convert_options = ConvertOptions(
-        scheme.name, lengths, labels, options.ios, texts if scheme.calibrated else None
+        scheme.name,
+        lengths,
+        labels,
+        options.ios,
+        texts if scheme.calibrated else None,
+        layout=options.layout,
     )
     return Job(
         target=target,
@@ -267,6 +283,7 @@ def _content_key(
         # Other targets ignore it: asking for another iOS must not rebuild them.
         "ios": options.ios if target.name == "coreml" else None,
         "calibration": options.calibration.sha256 if options.calibration else None,
+        "layout": options.layout,
         "trim": vocabulary.read_record(checkpoint),
         "tools": tools,
         "code": _code_hash(),

@@ -26,6 +26,11 @@ INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 # embeddings have a variance near 2e-3.
 HALF_EPSILON = 1e-7
 
+# How a graph arranges its activations: sequence by channels, or as the Neural Engine likes it
+# (ondevice/graph_ane.py). A target lists which it has.
+DEFAULT_LAYOUT = "default"
+LAYOUTS = (DEFAULT_LAYOUT, "ane")
+
 
 @dataclass(frozen=True)
 class Labels:
@@ -49,6 +54,7 @@ class ConvertOptions:
         ios: the oldest iOS that a Core ML artifact must load on; None for the oldest that its
             form allows, 16 or later. Other targets ignore it.
         calibration: texts for a scheme whose ranges of activations are calibrated; else None.
+        layout: a name from :data:`LAYOUTS` that the target offers.
     """
 
     scheme: str
@@ -56,6 +62,7 @@ class ConvertOptions:
     labels: Labels
     ios: int | None = None
     calibration: Calibration | None = None
+    layout: str = DEFAULT_LAYOUT
 
     def __post_init__(self) -> None:
         if not self.lengths or list(self.lengths) != sorted(set(self.lengths)):
@@ -200,6 +207,7 @@ class Target:
         check: refuse, with a UserError, options that the format cannot serve; called before any
             work is done.
         systems: the systems (``platform.system()``) that its runtimes exist on; empty for all.
+        layouts: the layouts that it offers.
     """
 
     name: str
@@ -215,14 +223,30 @@ class Target:
     check: Callable[[ConvertOptions], object] = no_objection
     systems: tuple[str, ...] = ()
     default_scheme: str = "fp16"
+    layouts: tuple[str, ...] = (DEFAULT_LAYOUT,)
+
+    def check_layout(self, layout: str) -> None:
+        """Refuse a layout that the target does not have.
+
+        Raises:
+            UserError: it is unknown, or known but not offered.
+        """
+        if layout not in LAYOUTS:
+            raise UserError(choices("layout", layout, LAYOUTS))
+        if layout not in self.layouts:
+            raise UserError(
+                f"target '{self.name}' has no layout '{layout}'; its layouts:"
+                f" {', '.join(self.layouts)}; type: --layout {self.layouts[0]}"
+            )
 
     def lower(self, graph: MobileGraph, options: ConvertOptions, path: Path) -> Conversion:
         """Lower a graph and write the artifact to `path`.
 
         Raises:
-            UserError: the target has no such scheme, or cannot serve the options.
+            UserError: the target has no such scheme or layout, or cannot serve the options.
             MissingPackageError: a package of the converter is not installed.
         """
         check_offered(options.scheme, self.name, self.schemes)
+        self.check_layout(options.layout)
         self.check(options)
         return self.convert(graph, options, path)

@@ -29,6 +29,7 @@ from ondevice.targets import _mlpackage
 from ondevice.targets._coreml_weights import SCHEMES
 from ondevice.targets.base import (
     HALF_EPSILON,
+    LAYOUTS,
     Conversion,
     ConvertOptions,
     Runner,
@@ -80,6 +81,7 @@ def convert(graph: MobileGraph, options: ConvertOptions, path: Path) -> Conversi
     """
     ios = choose_ios(options)
     require("coremltools", extra="coreml")
+    graph = _laid_out(graph, options)
     if len(options.lengths) == 1:
         _convert_length(graph, options, options.lengths[0], ios, path)
     else:
@@ -87,6 +89,15 @@ def convert(graph: MobileGraph, options: ConvertOptions, path: Path) -> Conversi
     specification = _finish(path, graph, options)
     oldest = _oldest_ios(specification)
     return Conversion(min_runtime={"iOS": str(oldest), "macOS": SYSTEMS[oldest][0]})
+
+
+def _laid_out(graph: MobileGraph, options: ConvertOptions) -> MobileGraph:
+    """Return the graph in the layout that is asked for."""
+    if options.layout != "ane":
+        return graph
+    from ondevice.graph_ane import to_channels_first
+
+    return to_channels_first(graph, HALF_EPSILON if SCHEMES[options.scheme].half else 0.0)
 
 
 def choose_ios(options: ConvertOptions) -> int:
@@ -214,6 +225,7 @@ def _label(description: Any, graph: MobileGraph, options: ConvertOptions) -> Non
         {
             "ondevice.task": labels.task,
             "ondevice.scheme": options.scheme,
+            "ondevice.layout": options.layout,
             "ondevice.lengths": ",".join(map(str, options.lengths)),
         }
     )
@@ -336,4 +348,5 @@ COREML = Target(
     load=load,
     check=choose_ios,
     systems=("Darwin",),
+    layouts=LAYOUTS,
 )

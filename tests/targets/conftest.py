@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ondevice.schemes import SCHEMES
-from ondevice.targets.base import ConvertOptions, Labels
+from ondevice.targets.base import DEFAULT_LAYOUT, ConvertOptions, Labels
 from tests.conftest import ARCHITECTURE_NAMES, TASK_NAMES, random_inputs
 
 LABELS = Labels("tiny", "qa", "An Author", "apache-2.0", "1.2.3")
@@ -61,14 +61,22 @@ def converted(graph_of, tmp_path_factory):
     root = tmp_path_factory.mktemp("converted")
     made = {}
 
-    def get(target, architecture="bert", task="qa", scheme="fp32", lengths=LENGTHS, ios=None):
-        key = (target.name, architecture, task, scheme, lengths, ios)
+    def get(
+        target,
+        architecture="bert",
+        task="qa",
+        scheme="fp32",
+        lengths=LENGTHS,
+        ios=None,
+        layout=DEFAULT_LAYOUT,
+    ):
+        key = (target.name, architecture, task, scheme, lengths, ios, layout)
         if key not in made:
             graph = graph_of(architecture, task)
             assert target.form() == type(target.form())(attention="matmul")
             path = root / f"{len(made)}{Path(target.file).suffix}"
             texts = Texts(graph) if SCHEMES[scheme].calibrated else None
-            options = ConvertOptions(scheme, lengths, LABELS, ios, texts)
+            options = ConvertOptions(scheme, lengths, LABELS, ios, texts, layout=layout)
             made[key] = Converted(graph, path, target.lower(graph, options, path))
         return made[key]
 
