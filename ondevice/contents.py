@@ -22,6 +22,7 @@ from ondevice.manifest import (
     TokenizerInfo,
     WindowInfo,
 )
+from ondevice.targets.base import DEFAULT_LAYOUT
 from ondevice.tasks.qa import QAOptions
 from ondevice.tokenizer import TOKENIZER_FILE, VOCAB_FILE, TextTokenizer
 
@@ -191,6 +192,8 @@ def _options(job: Job) -> dict[str, str]:
     ios, texts = job.convert_options.ios, job.convert_options.calibration
     if job.target.name == "coreml" and ios is not None:
         options["ios"] = str(ios)
+    if job.convert_options.layout != DEFAULT_LAYOUT:
+        options["layout"] = job.convert_options.layout
     if texts is not None:
         options["calibration"] = texts.source
         options["calibration_texts"] = str(len(texts.examples))

@@ -23,6 +23,7 @@ from torch.nn import functional
 
 from ondevice.architectures import Encoder, Head
 from ondevice.errors import CheckpointError
+from ondevice.graph_heads import HeadModule, activate, make_head
 from ondevice.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -105,19 +106,9 @@ class Layer(nn.Module):
 
     def forward(self, hidden: Tensor, mask_bias: Tensor) -> Tensor:
         hidden = self.attention_norm(hidden + self.attention(hidden, mask_bias))
-        inner = _activate(self.expand(hidden), self.activation)
+        inner = activate(self.expand(hidden), self.activation)
         out: Tensor = self.output_norm(hidden + self.contract(inner))
         return out
-
-
-def _activate(x: Tensor, name: str) -> Tensor:
-    if name == "gelu":
-        return functional.gelu(x)
-    if name == "gelu_tanh":
-        return functional.gelu(x, approximate="tanh")
-    if name == "tanh":
-        return torch.tanh(x)
-    return torch.relu(x)
 
 
 class Embeddings(nn.Module):
@@ -132,84 +123,26 @@ class Embeddings(nn.Module):
         self.type_step = (
             nn.Parameter(torch.empty(encoder.embedding_width)) if encoder.token_types else None
         )
-        self.norm = nn.LayerNorm(encoder.embedding_width, eps=encoder.layer_norm_eps)
-        self.project = (
-            nn.Linear(encoder.embedding_width, encoder.width)
-            if encoder.embedding_width != encoder.width
-            else None
+        self.norm: nn.Module = nn.LayerNorm(encoder.embedding_width, eps=encoder.layer_norm_eps)
+        projected = encoder.embedding_width != encoder.width
+        self.project: nn.Module | None = (
+            nn.Linear(encoder.embedding_width, encoder.width) if projected else None
         )
-
-    def forward(self, input_ids: Tensor, token_type_ids: Tensor | None) -> Tensor:
-        hidden = self.words(input_ids) + self.position_rows(input_ids)
-        if self.type_step is not None and token_type_ids is not None:
-            hidden = hidden + token_type_ids.unsqueeze(-1).to(hidden.dtype) * self.type_step
-        normalized: Tensor = self.norm(hidden)
-        if self.project is not None:
-            normalized = self.project(normalized)
-        return normalized
 
     def position_rows(self, input_ids: Tensor) -> Tensor:
         """Return the embeddings of the first L positions, [L, W], for ids [B, L]."""
         return self.positions[: input_ids.shape[1]]
 
+    def total(self, input_ids: Tensor, token_type_ids: Tensor | None) -> Tensor:
+        """Return the sum of the three embeddings, not yet normalized."""
+        hidden: Tensor = self.words(input_ids) + self.position_rows(input_ids)
+        if self.type_step is not None and token_type_ids is not None:
+            hidden = hidden + token_type_ids.unsqueeze(-1).to(hidden.dtype) * self.type_step
+        return hidden
 
-class HeadModule(nn.Module):
-    """The task's head. Subclasses return one tensor for each role of the task, in order."""
-
-    def forward(self, hidden: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
-        raise NotImplementedError
-
-
-class SpanHead(HeadModule):
-    """Start and end scores, each [B, L], from one small matmul."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.scores = nn.Linear(width, 2)
-
-    def forward(self, hidden: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
-        scores = self.scores(hidden)
-        return scores[..., 0], scores[..., 1]
-
-
-class ClassifyHead(HeadModule):
-    """Class scores [B, C] from the first token."""
-
-    def __init__(self, width: int, labels: int, activation: str) -> None:
-        super().__init__()
-        self.dense = nn.Linear(width, width)
-        self.scores = nn.Linear(width, labels)
-        self.activation = activation
-
-    def forward(self, hidden: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
-        return (self.scores(_activate(self.dense(hidden[:, 0]), self.activation)),)
-
-
-class TokensHead(HeadModule):
-    """Label scores [B, L, C] for each token."""
-
-    def __init__(self, width: int, labels: int) -> None:
-        super().__init__()
-        self.scores = nn.Linear(width, labels)
-
-    def forward(self, hidden: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
-        return (self.scores(hidden),)
-
-
-class EmbedHead(HeadModule):
-    """A sentence embedding [B, W] of length 1: the mean over tokens that are not padding.
-
-    As sentence-transformers pools (Reimers and Gurevych 2019, section 3).
-    """
-
-    def forward(self, hidden: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
-        # The mean as a [B, 1, L] x [B, L, W] product with weights that sum to one: no sum over
-        # L large values, which would lose precision in fp16.
-        mask = attention_mask.to(hidden.dtype)
-        weights = mask / mask.sum(dim=1, keepdim=True).clamp(min=1.0)
-        pooled = torch.matmul(weights.unsqueeze(1), hidden).squeeze(1)
-        norm = (pooled * pooled).sum(dim=-1, keepdim=True).clamp(min=1e-6).sqrt()
-        return (pooled / norm,)
+    def forward(self, input_ids: Tensor, token_type_ids: Tensor | None) -> Tensor:
+        normalized: Tensor = self.norm(self.total(input_ids, token_type_ids))
+        return normalized if self.project is None else self.project(normalized)
 
 
 class MobileEncoder(nn.Module):
@@ -310,25 +243,13 @@ def from_state(
     """
     # On the meta device first: no time and memory for random weights that would be replaced.
     with torch.device("meta"):
-        module = MobileEncoder(encoder, _head_module(task, encoder, head), form or GraphForm())
+        module = MobileEncoder(encoder, make_head(task, encoder, head), form or GraphForm())
     weights = _gather(encoder, head, state)
     for name, parameter in module.named_parameters():
         _check(name, weights[name], tuple(parameter.shape))
     module.load_state_dict(weights, strict=True, assign=True)
     module.eval().requires_grad_(False)
     return MobileGraph(module, encoder, task, head.labels)
-
-
-def _head_module(task: str, encoder: Encoder, head: Head) -> HeadModule:
-    if task == "qa":
-        return SpanHead(encoder.width)
-    if task == "classify":
-        return ClassifyHead(encoder.width, head.labels, head.activation)
-    if task == "tokens":
-        return TokensHead(encoder.width, head.labels)
-    if task == "embed":
-        return EmbedHead()
-    raise ValueError(f"task '{task}' has no head in the graph")
 
 
 def _gather(encoder: Encoder, head: Head, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

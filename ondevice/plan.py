@@ -24,7 +24,7 @@ from ondevice.manifest import Manifest
 from ondevice.models import DEFAULT_MODEL, Checkpoint
 from ondevice.schemes import SCHEMES, Scheme, check_offered, get_scheme
 from ondevice.targets import TARGETS
-from ondevice.targets.base import ConvertOptions, Labels, Target
+from ondevice.targets.base import DEFAULT_LAYOUT, ConvertOptions, Labels, Target
 from ondevice.tasks import TASKS
 
 DEFAULT_OUT = Path("bundles")
@@ -43,6 +43,7 @@ class BuildOptions:
         schemes: names of schemes; None for each target's own default.
         lengths: the sequence lengths to serve; None for the task's default.
         ios: the oldest iOS that a Core ML artifact must load on; None lets the target choose.
+        layout: how the graph arranges its activations, of :data:`ondevice.targets.base.LAYOUTS`.
         calibration: texts for schemes that look at some; None for the project's samples.
         keep: parts to store in more bits than the scheme's, as :func:`ondevice.parts.choose` takes
             them; or ``auto`` or ``auto:MB`` alone, see :mod:`ondevice.keeping`.
@@ -57,6 +58,7 @@ class BuildOptions:
     schemes: tuple[str, ...] | None = None
     lengths: tuple[int, ...] | None = None
     ios: int | None = None
+    layout: str = DEFAULT_LAYOUT
     calibration: Path | None = None
     keep: tuple[str, ...] = ()
     trim_vocab: str | None = None
@@ -87,7 +89,14 @@ class Job:
     @property
     def label(self) -> str:
         """A short name for progress lines."""
-        return f"{self.target.name} {self.scheme.name}{parts.label(self.convert_options.kept)}"
+        layout = self.convert_options.layout
+        words = (self.target.name, *_unless_default(layout), self.scheme.name)
+        return " ".join(words) + parts.label(self.convert_options.kept)
+
+
+def _unless_default(layout: str) -> tuple[str, ...]:
+    """Return what a layout adds to names: nothing for the default one."""
+    return () if layout == DEFAULT_LAYOUT else (layout,)
 
 
 def check_words(options: BuildOptions) -> None:
@@ -99,6 +108,7 @@ def check_words(options: BuildOptions) -> None:
     for target in _targets(options.targets):
         for scheme in _schemes(target, options):
             check_offered(scheme, target.name, target.schemes)
+        target.check_layout(options.layout)
         check_installed(target)
     if options.calibration is not None and not _takes_texts(options):
         able = ", ".join(name for name, scheme in SCHEMES.items() if scheme.takes_texts)
@@ -239,10 +249,18 @@ def _job(
         version=__version__,
     )
     kept = keeper.kept(target, scheme, lengths)
-    name = f"{checkpoint.name}-{checkpoint.task}-{target.name}-{scheme.name}{parts.label(kept)}"
+    layout = _unless_default(options.layout)
+    name = "-".join((checkpoint.name, checkpoint.task, target.name, *layout, scheme.name))
+    name += parts.label(kept)
     tools = tool_versions(target)
     convert_options = ConvertOptions(
-        scheme.name, lengths, labels, options.ios, texts if scheme.takes_texts else None, kept
+        scheme.name,
+        lengths,
+        labels,
+        options.ios,
+        texts if scheme.takes_texts else None,
+        kept,
+        options.layout,
     )
     return Job(
         target=target,
@@ -285,6 +303,7 @@ def _content_key(
         "ios": options.ios if target.name == "coreml" else None,
         "calibration": options.calibration.sha256 if options.calibration else None,
         "kept": options.kept,
+        "layout": options.layout,
         "trim": vocabulary.read_record(checkpoint),
         "tools": tools,
         "code": _code_hash(),

@@ -106,6 +106,23 @@ def test_a_repeated_build_returns_the_bundle_and_says_so(tiny, tmp_path):
     assert forced.manifest.artifact.sha256 == first.manifest.artifact.sha256
 
 
+def test_a_layout_is_a_bundle_of_its_own_that_says_so(tiny, tmp_path):
+    need("coreml")
+    options = {"targets": ("coreml",), "schemes": ("fp16",), "lengths": (16,)}
+    (usual,) = run(tiny("bert", "qa"), tmp_path, **options)
+    (ane,) = run(tiny("bert", "qa"), tmp_path, **options, layout="ane")
+    assert usual.job.place.name == "tiny-bert-qa-qa-coreml-fp16"
+    assert ane.job.place.name == "tiny-bert-qa-qa-coreml-ane-fp16"
+    assert usual.job.key != ane.job.key
+    assert "layout" not in usual.manifest.options
+    assert bundle.open_bundle(ane.job.place).options["layout"] == "ane"
+    assert "Neural Engine" not in (usual.job.place / "README.md").read_text(encoding="utf-8")
+    card = (ane.job.place / "README.md").read_text(encoding="utf-8")
+    assert "| its speed | not run: only a device with a Neural Engine can tell |" in card
+    (again,) = run(tiny("bert", "qa"), tmp_path, **options, layout="ane")
+    assert again.cached
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [({"lengths": (16,)}, "replaces the bundle of lengths 16,32"), ({"schemes": ("int8",)}, "")],
@@ -283,6 +300,9 @@ def test_a_missing_converter_is_refused_before_anything_is_written(tiny, tmp_pat
         ({"lengths": ()}, "lengths must ascend"),
         ({"lengths": (16, 65)}, "length 65 is above the checkpoint's position table.* 64"),
         ({"targets": ("coreml",), "ios": 12}, "unknown iOS version '12'; iOS versions: 15"),
+        ({"layout": "nhwc"}, "unknown layout 'nhwc'; layouts: default, ane"),
+        ({"layout": "ane"}, "target 'onnx' has no layout 'ane'; its layouts: default; type: --lay"),
+        ({"targets": ("all",), "layout": "ane"}, "target 'tflite' has no layout 'ane'"),
     ],
 )
 def test_bad_options_are_one_sentence_and_nothing_is_written(tiny, tmp_path, options, words):

@@ -14,6 +14,7 @@ from ondevice.errors import UserError
 from ondevice.models import DEFAULT_MODEL, EMBEDDED
 from ondevice.schemes import SCHEMES
 from ondevice.targets import TARGETS
+from ondevice.targets.base import DEFAULT_LAYOUT, LAYOUTS
 from ondevice.tasks import TASKS
 from ondevice.verify.promises import binding_failures
 
@@ -36,6 +37,11 @@ def _offered_schemes() -> str:
 
 def _schemes_with_texts() -> str:
     return ", ".join(name for name, scheme in SCHEMES.items() if scheme.takes_texts)
+
+
+def _layout_targets() -> str:
+    """Name the targets that have another layout than the default one."""
+    return ", ".join(name for name, target in TARGETS.items() if len(target.layouts) > 1)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -111,6 +117,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="oldest iOS for Core ML, 15 to 18 (default: 16; 18 for several lengths)",
     )
     parser.add_argument(
+        "--layout",
+        default=DEFAULT_LAYOUT,
+        metavar="NAME",
+        help=f"{', '.join(LAYOUTS)}: how activations are arranged; ane is Apple's advice for the"
+        f" Neural Engine, for {_layout_targets()} (default: %(default)s)",
+    )
+    parser.add_argument(
         "--out",
         type=Path,
         default=plan.DEFAULT_OUT,
@@ -130,6 +143,7 @@ def run(arguments: argparse.Namespace) -> int:
         schemes=None if arguments.scheme is None else _words(arguments.scheme),
         lengths=_lengths(arguments),
         ios=arguments.ios,
+        layout=arguments.layout,
         calibration=arguments.calibration,
         keep=() if arguments.keep is None else _words(arguments.keep),
         trim_vocab=arguments.trim_vocab,
@@ -246,6 +260,7 @@ def _record(result: Built) -> dict[str, Any]:
         "target": result.job.target.name,
         "scheme": result.job.scheme.name,
         "keep": list(result.job.convert_options.kept),
+        "layout": result.job.convert_options.layout,
         "published": manifest is not None,
         "path": str(result.job.place) if manifest is not None else None,
         "cached": result.cached,

@@ -28,6 +28,11 @@ INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 # embeddings have a variance near 2e-3.
 HALF_EPSILON = 1e-7
 
+# How a graph arranges its activations: sequence by channels, or as the Neural Engine likes it
+# (ondevice/graph_ane.py). A target lists which it has.
+DEFAULT_LAYOUT = "default"
+LAYOUTS = (DEFAULT_LAYOUT, "ane")
+
 
 @dataclass(frozen=True)
 class Labels:
@@ -53,6 +58,7 @@ class ConvertOptions:
         calibration: texts for a scheme that looks at some; None for another. Without any, weights
             are rounded each for itself.
         kept: parts (:mod:`ondevice.parts`) that the target stores in more bits than the scheme's.
+        layout: a name from :data:`LAYOUTS` that the target offers.
     """
 
     scheme: str
@@ -61,6 +67,7 @@ class ConvertOptions:
     ios: int | None = None
     calibration: Calibration | None = None
     kept: tuple[str, ...] = ()
+    layout: str = DEFAULT_LAYOUT
 
     def __post_init__(self) -> None:
         if not self.lengths or list(self.lengths) != sorted(set(self.lengths)):
@@ -222,6 +229,7 @@ class Target:
             work is done.
         systems: the systems (``platform.system()``) that its runtimes exist on; empty for all.
         storage: how it stores one part under a scheme.
+        layouts: the layouts that it offers.
     """
 
     name: str
@@ -240,6 +248,21 @@ class Target:
     systems: tuple[str, ...] = ()
     default_scheme: str = "fp16"
     storage: StorageOf = in_floats
+    layouts: tuple[str, ...] = (DEFAULT_LAYOUT,)
+
+    def check_layout(self, layout: str) -> None:
+        """Refuse a layout that the target does not have.
+
+        Raises:
+            UserError: it is unknown, or known but not offered.
+        """
+        if layout not in LAYOUTS:
+            raise UserError(choices("layout", layout, LAYOUTS))
+        if layout not in self.layouts:
+            raise UserError(
+                f"target '{self.name}' has no layout '{layout}'; its layouts:"
+                f" {', '.join(self.layouts)}; type: --layout {self.layouts[0]}"
+            )
 
     def convert(
         self,
@@ -257,10 +280,11 @@ class Target:
             kept: what was lowered last, used again if it fits; None lowers anew.
 
         Raises:
-            UserError: the target has no such scheme, or cannot serve the options.
+            UserError: the target has no such scheme or layout, or cannot serve the options.
             MissingPackageError: a package of the converter is not installed.
         """
         check_offered(options.scheme, self.name, self.schemes)
+        self.check_layout(options.layout)
         self.check(options)
         lowered = (kept or LastLowered()).get(self, graph, options)
         return self.finish(graph, lowered, options, path)

@@ -31,6 +31,7 @@ from ondevice.targets._coreml_weights import SCHEMES, storage
 from ondevice.targets._hidden import hidden
 from ondevice.targets.base import (
     HALF_EPSILON,
+    LAYOUTS,
     Conversion,
     ConvertOptions,
     Runner,
@@ -87,7 +88,7 @@ def lower(graph: MobileGraph, options: ConvertOptions) -> Lowered:
         require("coremltools", extra="coreml")
     from ondevice import compensation
 
-    graph = compensation.for_target(graph, options, storage)
+    graph = _laid_out(compensation.for_target(graph, options, storage), options)
     lowered = Lowered()
     for length in options.lengths:
         _convert_length(graph, options, length, ios, lowered.package(length))
@@ -95,10 +96,11 @@ def lower(graph: MobileGraph, options: ConvertOptions) -> Lowered:
 
 
 def precision(options: ConvertOptions) -> tuple[object, ...]:
-    """Return what else a program depends on: its iOS, half precision, weights made for a scheme."""
+    """Return what else a program depends on: iOS, layout, precision, weights made for a scheme."""
     from ondevice import compensation
 
-    return choose_ios(options), SCHEMES[options.scheme].half, compensation.key(options)
+    half = SCHEMES[options.scheme].half
+    return choose_ios(options), options.layout, half, compensation.key(options)
 
 
 def finish(graph: MobileGraph, lowered: Lowered, options: ConvertOptions, path: Path) -> Conversion:
@@ -127,6 +129,15 @@ class Lowered:
     def package(self, length: int) -> Path:
         """Return the place of the package for a length."""
         return Path(self._directory.name) / f"{length}.mlpackage"
+
+
+def _laid_out(graph: MobileGraph, options: ConvertOptions) -> MobileGraph:
+    """Return the graph in the layout that is asked for."""
+    if options.layout != "ane":
+        return graph
+    from ondevice.graph_ane import to_channels_first
+
+    return to_channels_first(graph, HALF_EPSILON if SCHEMES[options.scheme].half else 0.0)
 
 
 def choose_ios(options: ConvertOptions) -> int:
@@ -267,6 +278,7 @@ def _label(description: Any, graph: MobileGraph, options: ConvertOptions) -> Non
         {
             "ondevice.task": labels.task,
             "ondevice.scheme": options.scheme,
+            "ondevice.layout": options.layout,
             "ondevice.lengths": ",".join(map(str, options.lengths)),
         }
     )
@@ -392,4 +404,5 @@ COREML = Target(
     check=choose_ios,
     systems=("Darwin",),
     storage=storage,
+    layouts=LAYOUTS,
 )

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ondevice.schemes import SCHEMES
-from ondevice.targets.base import ConvertOptions, Labels, LastLowered
+from ondevice.targets.base import DEFAULT_LAYOUT, ConvertOptions, Labels, LastLowered
 from tests.conftest import ARCHITECTURE_NAMES, TASK_NAMES, random_inputs
 
 LABELS = Labels("tiny", "qa", "An Author", "apache-2.0", "1.2.3")
@@ -64,14 +64,21 @@ def converted(graph_of, tmp_path_factory):
     lowered = EveryLowered()
 
     def get(
-        target, architecture="bert", task="qa", scheme="fp32", lengths=LENGTHS, ios=None, kept=()
+        target,
+        architecture="bert",
+        task="qa",
+        scheme="fp32",
+        lengths=LENGTHS,
+        ios=None,
+        kept=(),
+        layout=DEFAULT_LAYOUT,
     ):
-        key = (target.name, architecture, task, scheme, lengths, ios, kept)
+        key = (target.name, architecture, task, scheme, lengths, ios, kept, layout)
         if key not in made:
             graph = graph_of(architecture, task, target.form())
             path = root / f"{len(made)}{Path(target.file).suffix}"
             texts = Texts(graph) if SCHEMES[scheme].calibrated else None
-            options = ConvertOptions(scheme, lengths, LABELS, ios, texts, kept)
+            options = ConvertOptions(scheme, lengths, LABELS, ios, texts, kept, layout)
             made[key] = Converted(graph, path, target.convert(graph, options, path, lowered))
         return made[key]
 

@@ -64,6 +64,7 @@ FEW_BITS = ("int4", "pal6", "pal4")
 
 
 def check_package(built, path, scheme, lengths):
+    """Compare a package with `built`; where bits are few, `built` must be in its layout."""
     runner = mil_runner.load(path, built.outputs)
     if scheme not in FEW_BITS:
         check_agreement(built, runner, scheme, lengths)
@@ -80,7 +81,11 @@ def rounded_twin(graph, stored, length):
     import torch
 
     twin = dataclasses.replace(graph, module=copy.deepcopy(graph.module))
-    left = {name: weight for name, weight in twin.module.named_parameters() if weight.dim() == 2}
+    left = {
+        name: weight
+        for name, weight in twin.module.named_parameters()
+        if weight.numel() > max(weight.shape)
+    }
     left["embeddings.positions"] = twin.module.embeddings.positions[:length]
     for matrix in stored:
         name = nearest(left, matrix)
