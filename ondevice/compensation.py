@@ -157,24 +157,25 @@ def compensated(weight: Tensor, gram: Tensor, storage: Storage) -> Tensor:
 
     Rounding the result again, by the same storage, changes nothing.
     """
-    weight = weight.clone()
     upper = _upper(gram)
-    columns = weight.shape[1]
+    # Transposed, so that the column at hand lies in one piece.
+    weight = weight.T.contiguous()
     result = torch.empty_like(weight)
+    columns = len(weight)
     size = storage.block or columns
     for start in range(0, columns, size):
-        block = weight[:, start : start + size]
+        block = weight[start : start + size]
         corner = upper[start : start + size, start : start + size]
-        grid = _grid(block, storage)
+        grid = _grid(block.T, storage)
         errors = torch.empty_like(block)
-        for column in range(block.shape[1]):
-            rounded = grid.nearest(block[:, column], column)
-            result[:, start + column] = rounded
-            error = (block[:, column] - rounded) / corner[column, column]
-            errors[:, column] = error
-            block[:, column:] -= torch.outer(error, corner[column, column:])
-        weight[:, start + size :] -= errors @ upper[start : start + size, start + size :]
-    return result
+        for column in range(len(block)):
+            rounded = grid.nearest(block[column], column)
+            result[start + column] = rounded
+            errors[column] = (block[column] - rounded) / corner[column, column]
+            block[column:].addr_(corner[column, column:], errors[column], alpha=-1.0)
+        rest = upper[start : start + size, start + size :]
+        weight[start + size :].addmm_(rest.T, errors, alpha=-1.0)
+    return result.T.contiguous()
 
 
 def _upper(gram: Tensor) -> Tensor:
