@@ -94,7 +94,7 @@ def test_the_command_publishes_beside_the_plain_bundle(tiny, tmp_path, capsys):
     [
         ("layer.0", "int8", "no part 'layer.0'; parts: embeddings.words, layers.(0…1).attention"),
         ("layers.0", "fp16", "'fp16' stores floats"),
-        ("auto:0.01", "int8", "too little: with nothing kept the artifact has about 0.2 MB"),
+        ("auto:0.01", "int8", "too little: with nothing kept the artifact has about 0.1 MB"),
     ],
 )
 def test_what_cannot_be_kept_is_one_sentence(tiny, tmp_path, capsys, keep, scheme, sentence):
