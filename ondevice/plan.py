@@ -79,6 +79,11 @@ class Job:
     key: str
 
     @property
+    def lowering(self) -> object | None:
+        """What is equal for jobs that are finished from one lowering; None if there is none."""
+        return self.target.lowering(self.convert_options)
+
+    @property
     def label(self) -> str:
         """A short name for progress lines."""
         return f"{self.target.name} {self.scheme.name}"
