@@ -10,10 +10,20 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ondevice import bundle, console, contents, keeping, models, plan, vocabulary
+from ondevice import (
+    bundle,
+    console,
+    contents,
+    garbage,
+    keeping,
+    models,
+    plan,
+    vocabulary,
+)
 from ondevice.errors import (
     BundleError,
     CheckpointError,
@@ -63,7 +73,13 @@ def run(options: BuildOptions, progress: console.Progress) -> list[Built]:
         checkpoint = trim(checkpoint, options, progress)
     jobs = plan.make_jobs(checkpoint, options, progress)
     source = Source(checkpoint, jobs[0].lengths)
-    return [build_one(job, source, progress, force=options.force) for job in jobs]
+    built = []
+    for job, following in zip_longest(jobs, jobs[1:]):
+        built.append(build_one(job, source, progress, force=options.force))
+        if following is None or following.lowering != job.lowering:
+            source.lowered.forget()
+        garbage.trim()
+    return built
 
 
 def trim(checkpoint: Checkpoint, options: BuildOptions, progress: console.Progress) -> Checkpoint:
@@ -92,9 +108,9 @@ def build_one(job: Job, source: Source, progress: console.Progress, *, force: bo
     try:
         with bundle.staging(job.place) as staged:
             with _logged(staged / bundle.LOG_FILE, progress) as steps:
-                with steps.step(f"{job.label}: reading the checkpoint"):
+                with steps.step(f"{job.label}: reading the checkpoint"), garbage.collected_after():
                     truth, graph = source.truth, source.graph(job.target.form())
-                with steps.step(f"{job.label}: converting"):
+                with steps.step(f"{job.label}: converting"), garbage.collected_after():
                     conversion = convert(job, graph, staged, source.lowered)
                     size = bundle.hash_artifact(staged / job.target.file)[1]
                     keeping.check_size(job.max_bytes, size, job.label)

@@ -87,6 +87,11 @@ class Job:
     max_bytes: int | None = None
 
     @property
+    def lowering(self) -> object | None:
+        """What is equal for jobs that are finished from one lowering; None if there is none."""
+        return self.target.lowering(self.convert_options)
+
+    @property
     def label(self) -> str:
         """A short name for progress lines."""
         layout = self.convert_options.layout

@@ -157,6 +157,39 @@ def test_other_weights_are_built_anew(tiny, tmp_path):
     assert not built.cached
 
 
+def test_schemes_share_a_lowering_and_all_share_the_checkpoint(tiny, tmp_path, onnx, monkeypatch):
+    from ondevice.verify import reference
+
+    lower, load, calls = TARGETS["onnx"].lower, reference.load_model, []
+
+    def count(name, function):
+        return lambda *a, **k: (calls.append(name), function(*a, **k))[1]
+
+    onnx(lower=count("lower", lower))
+    monkeypatch.setattr(reference, "load_model", count("load", load))
+    built = run(tiny("distilbert", "qa"), tmp_path, schemes=("fp32", "int8"), lengths=(16,))
+    assert [one.failure for one in built] == [None, None]
+    assert sorted(calls) == ["load", "lower"]
+
+
+def test_a_lowering_is_let_go_when_no_later_scheme_needs_it(tiny, tmp_path, onnx, monkeypatch):
+    asked = []
+
+    def build_one(job, source, progress, *, force):
+        asked.append((job.label, source.lowered._kept))
+        source.lowered._kept = job.label
+
+    onnx(shares=lambda options: options.scheme == "fp16")
+    monkeypatch.setattr(build, "build_one", build_one)
+    run(tiny("bert", "qa"), tmp_path, schemes=("fp32", "int8", "fp16", "int4"))
+    assert asked == [
+        ("onnx fp32", None),
+        ("onnx int8", "onnx fp32"),
+        ("onnx fp16", None),
+        ("onnx int4", None),
+    ]
+
+
 class Wrong:
     """A runner whose outputs are off by a little."""
 

@@ -264,6 +264,13 @@ class Target:
                 f" {', '.join(self.layouts)}; type: --layout {self.layouts[0]}"
             )
 
+    def lowering(self, options: ConvertOptions) -> object | None:
+        """Return what is equal where two artifacts of a graph are finished from one lowering.
+
+        None where there is none to share.
+        """
+        return self.shares and (self.name, options.lengths, self.shares(options))
+
     def convert(
         self,
         graph: MobileGraph,
@@ -299,12 +306,16 @@ class LastLowered:
     def __init__(self) -> None:
         self._kept: tuple[MobileGraph, object, Any] | None = None
 
+    def forget(self) -> None:
+        """Let go of it."""
+        self._kept = None
+
     def get(self, target: Target, graph: MobileGraph, options: ConvertOptions) -> Any:
         """Return a graph, lowered for the options; made if it is not what is kept."""
-        key = target.shares and (target.name, options.lengths, target.shares(options))
+        key = target.lowering(options)
         if self._kept is not None and self._kept[0] is graph and self._kept[1] == key:
             return self._kept[2]
-        self._kept = None
+        self.forget()
         lowered = target.lower(graph, options)
         if key is not None:
             self._kept = (graph, key, lowered)

@@ -58,10 +58,13 @@ def test_the_limit_is_four_times_the_weights_and_a_gib(load):
 
 def test_the_table_has_medians_of_seconds_and_the_greatest_memory(load):
     build_time, processes = load("build_time"), load("processes")
-    cold = [processes.Ended(0, s, m * 1_000_000, "", "") for s, m in ((9, 700), (4, 600), (5, 500))]
+    cold = [
+        processes.Ended(0, s, m * 1_000_000, "", "", s + 1)
+        for s, m in ((9, 700), (4, 600), (5, 500))
+    ]
     row = build_time.Row("onnx", "fp32", cold)
     assert build_time.cells(row, 1_400_000_000) == (
-        *("onnx", "fp32", "5.0", "700", "0.50", "–", "–", "yes"),
+        *("onnx", "fp32", "5.0", "6.0", "700", "0.50", "–", "–", "yes"),
     )
 
 
