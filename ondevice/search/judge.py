@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from ondevice import bundle, console, plan
 from ondevice.errors import CheckpointError, UserError
+from ondevice.models import Checkpoint
 from ondevice.search.candidates import Model
 from ondevice.search.contender import Contender, compare
 from ondevice.search.replies import Replies, key_of
@@ -28,7 +29,7 @@ class Judge:
         workshop: Workshop,
         models: Sequence[Model],
         teacher: Model | None,
-        longest: int,
+        longest: Mapping[str, int],
         kept: Path,
         progress: console.Progress,
     ) -> None:
@@ -38,22 +39,24 @@ class Judge:
             workshop: runs what answers.
             models: the checkpoints of the candidates.
             teacher: None without one.
-            longest: of the lengths of all candidates; checkpoints and teacher answer with it.
+            longest: by model, of the lengths of its candidates: what its checkpoint answers with;
+                the teacher answers with the longest of all.
             kept: the directory of answers.
             progress: says who is asked.
 
         Raises:
             UserError: the teacher does not take so long an input.
         """
-        if teacher is not None and teacher.checkpoint.encoder.max_length < longest:
+        served = max(longest.values())
+        if teacher is not None and teacher.checkpoint.encoder.max_length < served:
             raise UserError(
                 f"the teacher '{teacher.given}' takes {teacher.checkpoint.encoder.max_length}"
-                f" tokens at most, the candidates {longest}"
+                f" tokens at most, the candidates {served}"
             )
         self._workshop = workshop
         self._models = {model.label: model for model in models}
-        self.teacher = teacher
-        self._window = QAOptions.for_length(longest)
+        self._teacher = teacher
+        self._longest = longest
         self._kept = kept
         self._progress = progress
 
@@ -85,41 +88,48 @@ class Judge:
         assert replies.source is not None
         one.evidence = replies.source.evidence
         one.runtime = f"{replies.source.runtime} {replies.source.version}"
+        name = one.candidate.model
         one.figures = compare(
             replies.answers(examples),
-            self.answers_of(self._models[one.candidate.model], examples),
-            None if self.teacher is None else self.answers_of(self.teacher, examples),
+            self._answers_of(self._models[name], self._longest[name], examples),
+            None
+            if self._teacher is None
+            else self._answers_of(self._teacher, max(self._longest.values()), examples),
             examples,
         )
 
-    def answers_of(self, model: Model, examples: Sequence[QAExample]) -> dict[str, Answered]:
-        """Return what a checkpoint answers in PyTorch, in float32.
+    def _answers_of(
+        self, model: Model, longest: int, examples: Sequence[QAExample]
+    ) -> dict[str, Answered]:
+        """Return what a checkpoint answers in PyTorch, in float32, with windows of `longest`.
 
         Raises:
             CheckpointError: it cannot be run.
         """
         checkpoint = model.checkpoint
-        replies = Replies(self._kept, self._checkpoint_key(model))
+        window = QAOptions.for_length(longest)
+        replies = Replies(self._kept, _checkpoint_key(checkpoint, window))
         opening = {"kind": "torch", "model": model.given, "task": checkpoint.task}
-        lengths = [*range(STEP, self._window.max_length, STEP), self._window.max_length]
+        lengths = [*range(STEP, longest, STEP), longest]
         try:
             with self._progress.step(f"{model.label} in PyTorch: questions") as tell:
-                self._workshop.ask(opening, self._window, lengths, examples, replies, tell)
+                self._workshop.ask(opening, window, lengths, examples, replies, tell)
         except (AbsentError, BrokenError) as error:
             raise CheckpointError(f"PyTorch cannot run '{model.given}': {error}") from error
         return replies.answers(examples)
 
-    def _checkpoint_key(self, model: Model) -> str:
-        checkpoint = model.checkpoint
-        tokenizer = hashlib.sha256(checkpoint.tokenizer.json().encode()).hexdigest()
-        packages = ("torch", "transformers", "tokenizers", "numpy")
-        return key_of(
-            {
-                "weights": checkpoint.sha256,
-                "config": bundle.hash_file(checkpoint.directory / "config.json"),
-                "tokenizer": tokenizer,
-                "window": asdict(self._window),
-                "tools": {name: plan.installed_version(name) for name in packages},
-                "code": plan.code_hash(),
-            }
-        )
+
+def _checkpoint_key(checkpoint: Checkpoint, window: QAOptions) -> str:
+    """Return the hash of what decides a checkpoint's answers."""
+    tokenizer = hashlib.sha256(checkpoint.tokenizer.json().encode()).hexdigest()
+    packages = ("torch", "transformers", "tokenizers", "numpy")
+    return key_of(
+        {
+            "weights": checkpoint.sha256,
+            "config": bundle.hash_file(checkpoint.directory / "config.json"),
+            "tokenizer": tokenizer,
+            "window": asdict(window),
+            "tools": {name: plan.installed_version(name) for name in packages},
+            "code": plan.code_hash(),
+        }
+    )

@@ -90,7 +90,7 @@ def run(
             )
             for target in targets
         }
-    notes = [*_notes(options, contenders, examples)]
+    notes = _notes(options, contenders, examples)
     return Found(
         options,
         data,
@@ -111,12 +111,15 @@ def make_judge(
     workshop: Workshop,
     progress: console.Progress,
 ) -> Judge:
-    """Return what asks the candidates; checkpoints answer with the longest of all lengths.
+    """Return what asks the candidates; a checkpoint answers with its candidates' longest length.
 
     Raises:
         UserError: the teacher does not take inputs of that length.
     """
-    longest = max(one.candidate.lengths[-1] for one in contenders)
+    longest: dict[str, int] = {}
+    for one in contenders:
+        name, length = one.candidate.model, one.candidate.lengths[-1]
+        longest[name] = max(longest.get(name, 0), length)
     return Judge(workshop, found, teacher, longest, options.out / ANSWERS, progress)
 
 
