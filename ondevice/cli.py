@@ -53,6 +53,7 @@ COMMANDS: dict[str, Command] = {
     "bench": Command("ondevice.commands.bench", "measure latency, memory and score of bundles"),
     "report": Command("ondevice.commands.report", "turn results into tables and pictures"),
     "embed": Command("ondevice.commands.embed", "put bundles into the demo apps"),
+    "search": Command("ondevice.commands.search", "find the best bundle that an app can afford"),
     "doctor": Command("ondevice.commands.doctor", "say what is installed and what can run here"),
 }
 

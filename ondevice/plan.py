@@ -311,17 +311,17 @@ def _content_key(
         "layout": options.layout,
         "trim": vocabulary.read_record(checkpoint),
         "tools": tools,
-        "code": _code_hash(),
+        "code": code_hash(),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 # What comes before a build or after it, and cannot change what is in a bundle.
-_APART = {"bench", "commands", "distill", "embed", "report", "zoo"}
+_APART = {"bench", "commands", "distill", "embed", "report", "search", "zoo"}
 
 
 @cache
-def _code_hash() -> str:
+def code_hash() -> str:
     """Hash this package's own sources: a change to the graph is a change to the artifact."""
     digest = hashlib.sha256()
     root = Path(__file__).parent
