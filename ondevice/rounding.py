@@ -46,7 +46,7 @@ def clipped(weight: Tensor, storage: Storage) -> Tensor:
     if storage.rounding in ("none", "table") or storage.bits >= 8:
         return weight
     # A few rows at a time, which stay in the processor's cache.
-    return torch.cat([_clipped(rows, storage) for rows in weight.split(ROWS_AT_A_TIME)])
+    return torch.cat([_clipped(rows, storage) for rows in torch.split(weight, ROWS_AT_A_TIME)])
 
 
 def _clipped(weight: Tensor, storage: Storage) -> Tensor:
