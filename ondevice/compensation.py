@@ -193,7 +193,8 @@ def _upper(gram: Tensor) -> Tensor:
     # With rows and columns in reverse, the lower factor of H is an upper one: H = V Vᵀ, so that
     # H⁻¹ = UᵀU with U = V⁻¹, without H⁻¹ itself.
     factor = torch.linalg.cholesky(damped.flip(0, 1)).flip(0, 1)
-    return torch.linalg.solve_triangular(factor, torch.eye(len(gram)), upper=True)
+    upper: Tensor = torch.linalg.solve_triangular(factor, torch.eye(len(gram)), upper=True)
+    return upper
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,8 @@ def clipped(weight: Tensor, storage: Storage) -> Tensor:
         return weight
     # A few rows at a time, which stay in the processor's cache.
     with one_thread():
-        return torch.cat([_clipped(rows, storage) for rows in weight.split(ROWS_AT_A_TIME)])
+        starts = range(0, len(weight), ROWS_AT_A_TIME)
+        return torch.cat([_clipped(weight[at : at + ROWS_AT_A_TIME], storage) for at in starts])
 
 
 @contextlib.contextmanager

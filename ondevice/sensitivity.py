@@ -197,16 +197,18 @@ def _rounded(graph: MobileGraph, storages: Mapping[str, Storage]) -> Iterator[No
     """Round some parts of a graph while the block runs."""
     from ondevice.rounding import clipped, rounded
 
-    modules = {name: graph.module.get_submodule(name) for name in storages}
-    before = {name: module.weight.data for name, module in modules.items()}
+    weights: dict[str, Tensor] = {
+        name: graph.module.get_parameter(f"{name}.weight") for name in storages
+    }
+    before = {name: weight.data for name, weight in weights.items()}
     try:
-        for name, module in modules.items():
+        for name, weight in weights.items():
             how = storages[name]
-            module.weight.data = rounded(clipped(before[name], how), how)
+            weight.data = rounded(clipped(before[name], how), how)
         yield
     finally:
-        for name, module in modules.items():
-            module.weight.data = before[name]
+        for name, weight in weights.items():
+            weight.data = before[name]
 
 
 def _distance(task: str, before: Sequence[Tensor], after: Sequence[Tensor]) -> float:

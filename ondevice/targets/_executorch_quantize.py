@@ -159,7 +159,8 @@ def _positions_looked_up(plain: Embeddings) -> Embeddings:
             nn.Module.__init__(self)
             self.words, self.norm, self.project = plain.words, plain.norm, plain.project
             self.type_step = plain.type_step
-            self.position_table = nn.Embedding.from_pretrained(plain.positions.detach())
+            table = plain.positions.detach()
+            self.position_table = nn.Embedding(*table.shape, _weight=table, _freeze=True)
 
         def position_rows(self, input_ids: Tensor) -> Tensor:
             # Numbers that hang on an input: ExecuTorch would look constant ones up beforehand and
