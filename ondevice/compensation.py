@@ -87,7 +87,7 @@ def prepared(
         gains: what a converter multiplies the columns of a part by, before it is rounded.
     """
     work = _Work(copy.deepcopy(graph.module), storage_of, gains or {}, list(texts))
-    with torch.no_grad():
+    with torch.no_grad(), one_thread():
         work.round()
     return replace(graph, module=work.module)
 
@@ -158,11 +158,6 @@ def compensated(weight: Tensor, gram: Tensor, storage: Storage) -> Tensor:
     Rounding the result again, by the same storage, changes nothing.
     """
     upper = _upper(gram)
-    with one_thread():
-        return _compensated(weight, upper, storage)
-
-
-def _compensated(weight: Tensor, upper: Tensor, storage: Storage) -> Tensor:
     # Transposed, so that the column at hand lies in one piece.
     weight = weight.T.contiguous()
     result = torch.empty_like(weight)
