@@ -17,17 +17,16 @@ The embedded student with 4 bits in blocks of 128 keeps 99.0 % of its F1 on 612 
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from ondevice.rounding import clipped
+from ondevice.rounding import clipped, one_thread
 from ondevice.schemes import get_scheme
 
 if TYPE_CHECKING:
@@ -95,7 +94,7 @@ def prepared(
         gains: what a converter multiplies the columns of a part by, before it is rounded.
     """
     work = _Work(copy.deepcopy(graph.module), storage_of, gains or {}, list(texts))
-    with torch.no_grad():
+    with torch.no_grad(), one_thread():
         work.round()
     return replace(graph, module=work.module)
 
@@ -166,22 +165,6 @@ def compensated(weight: Tensor, gram: Tensor, storage: Storage) -> Tensor:
     Rounding the result again, by the same storage, changes nothing.
     """
     upper = _upper(gram)
-    with _one_thread():
-        return _compensated(weight, upper, storage)
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Keep torch from sharing out work that is done sooner than a second thread is awake."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _compensated(weight: Tensor, upper: Tensor, storage: Storage) -> Tensor:
     # Transposed, so that the column at hand lies in one piece.
     weight = weight.T.contiguous()
     result = torch.empty_like(weight)

@@ -197,7 +197,9 @@ def _rounded(graph: MobileGraph, storages: Mapping[str, Storage]) -> Iterator[No
     """Round some parts of a graph while the block runs."""
     from ondevice.rounding import clipped, rounded
 
-    weights = {name: graph.module.get_parameter(f"{name}.weight") for name in storages}
+    weights: dict[str, Tensor] = {
+        name: graph.module.get_parameter(f"{name}.weight") for name in storages
+    }
     before = {name: weight.data for name, weight in weights.items()}
     try:
         for name, weight in weights.items():

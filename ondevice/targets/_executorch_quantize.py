@@ -159,9 +159,8 @@ def _positions_looked_up(plain: Embeddings) -> Embeddings:
             nn.Module.__init__(self)
             self.words, self.norm, self.project = plain.words, plain.norm, plain.project
             self.type_step = plain.type_step
-            rows, width = plain.positions.shape
-            self.position_table = nn.Embedding(rows, width, _weight=plain.positions.detach())
-            self.position_table.requires_grad_(False)
+            table = plain.positions.detach()
+            self.position_table = nn.Embedding(*table.shape, _weight=table, _freeze=True)
 
         def position_rows(self, input_ids: Tensor) -> Tensor:
             # Numbers that hang on an input: ExecuTorch would look constant ones up beforehand and
