@@ -134,7 +134,7 @@ def make(checkpoint: Checkpoint, scheme: str, length: int, path: Path) -> None:
             model = prune(model, int(sparse[1]) / 100, int(sparse[2]))
         else:
             model = round_activations(model, observe(half, checkpoint, length))
-            model = _coreml_weights.SCHEMES["int8"].compress(model, checkpoint.encoder)
+            model = _coreml_weights.SCHEMES["int8"].compress(model, checkpoint.encoder, ())
         model.save(str(path))
     else:
         raise UserError(f"unknown scheme '{scheme}'; available: {', '.join((*OFFERED, *SCHEMES))}")

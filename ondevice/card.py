@@ -35,6 +35,7 @@ def render(manifest: Manifest) -> str:
         f"| runs on | {runtimes or 'not stated by the format'} |",
         f"| tokenizer | {manifest.tokenizer.kind}, `{manifest.tokenizer.file}` |",
         *_layout(manifest),
+        *_kept(manifest),
         *_vocabulary(manifest),
         f"| licence | {model.licence} |",
         "",
@@ -63,6 +64,13 @@ def render(manifest: Manifest) -> str:
     if artifact.varies:
         lines += [f"Not reproducible byte for byte: {artifact.varies}", ""]
     return "\n".join(lines)
+
+
+def _kept(manifest: Manifest) -> list[str]:
+    """Name the parts that are stored in more bits than the scheme's."""
+    if "keep" not in manifest.options:
+        return []
+    return [_cells(("in more bits", manifest.options["keep"].replace(",", ", ")))]
 
 
 def _layout(manifest: Manifest) -> list[str]:

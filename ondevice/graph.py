@@ -6,8 +6,8 @@ plumbing and the dynamic shapes of general-purpose model code; this encoder has 
 - position embeddings are one table; where token types are not an input, row 0 of their table is
   folded into the positions;
 - one additive mask bias is computed once and shared by all layers; it is finite in fp16;
-- attention is written as plain matmul and softmax, or as ``scaled_dot_product_attention``, as
-  the target's runtime prefers (:class:`GraphForm`).
+- attention is written as the target's runtime prefers (:class:`GraphForm`), its scale folded into
+  the query's weights.
 """
 
 from __future__ import annotations
@@ -36,13 +36,24 @@ MASK_BIAS = -1e4
 
 @dataclass(frozen=True)
 class GraphForm:
-    """How the same mathematics is written down, where runtimes differ in what they run fast."""
+    """How the same mathematics is written down, where runtimes differ in what they run fast.
 
-    attention: Literal["matmul", "sdpa"] = "matmul"
+    Attributes:
+        attention: ``matmul`` is products of rank 4 and a softmax; ``bmm`` is the same of rank 3,
+            for a batch of one, which leaves no copies between XNNPACK's parts (0.87 of the time on
+            ExecuTorch, 0.90 on TFLite: ``benchmarks/graph_forms.py``); ``sdpa`` is PyTorch's one
+            operator, which each converter takes apart in its own way.
+    """
+
+    attention: Literal["matmul", "bmm", "sdpa"] = "matmul"
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention (Vaswani et al. 2017, section 3.2.2), [B, L, W] to [B, L, W]."""
+    """Multi-head self-attention (Vaswani et al. 2017, section 3.2.2), [B, L, W] to [B, L, W].
+
+    The scale 1/√d of the scores is part of the query's weights: one product less over the largest
+    array of the network.
+    """
 
     def __init__(self, encoder: Encoder, form: GraphForm) -> None:
         super().__init__()
@@ -55,21 +66,29 @@ class SelfAttention(nn.Module):
         self.output = nn.Linear(encoder.width, encoder.width)
 
     def forward(self, hidden: Tensor, mask_bias: Tensor) -> Tensor:
+        """Attend over `hidden` [B, L, W] with a mask bias [B, 1, 1, L]; B is 1 in form ``bmm``."""
         batch, length, width = hidden.shape
-        split = (batch, length, self.heads, self.head_width)
-        query = self.query(hidden).view(split).transpose(1, 2)
-        value = self.value(hidden).view(split).transpose(1, 2)
-        if self.form.attention == "sdpa":
-            key = self.key(hidden).view(split).transpose(1, 2)
-            context = functional.scaled_dot_product_attention(
-                query, key, value, attn_mask=mask_bias
-            )
+        query, key, value = self.query(hidden), self.key(hidden), self.value(hidden)
+        if self.form.attention == "bmm":
+            # [heads, L, D], and the key straight to [heads, D, L].
+            split = (length, self.heads, self.head_width)
+            query, value = (part.view(split).transpose(0, 1) for part in (query, value))
+            scores = torch.bmm(query, key.view(split).permute(1, 2, 0)) + mask_bias[0]
+            context = torch.bmm(torch.softmax(scores, dim=-1), value).transpose(0, 1)
         else:
-            # The key goes straight to [B, H, D, L]: one transpose instead of two.
-            key = self.key(hidden).view(split).permute(0, 2, 3, 1)
-            scores = torch.matmul(query, key) * (1.0 / math.sqrt(self.head_width)) + mask_bias
-            context = torch.matmul(torch.softmax(scores, dim=-1), value)
-        merged: Tensor = self.output(context.transpose(1, 2).reshape(batch, length, width))
+            # [B, heads, L, D]
+            shape = (batch, length, self.heads, self.head_width)
+            query, value = (part.view(shape).transpose(1, 2) for part in (query, value))
+            if self.form.attention == "sdpa":
+                context = functional.scaled_dot_product_attention(
+                    query, key.view(shape).transpose(1, 2), value, mask_bias, scale=1.0
+                )
+            else:
+                # The key straight to [B, heads, D, L]: one transpose instead of two.
+                scores = torch.matmul(query, key.view(shape).permute(0, 2, 3, 1)) + mask_bias
+                context = torch.matmul(torch.softmax(scores, dim=-1), value)
+            context = context.transpose(1, 2)
+        merged: Tensor = self.output(context.reshape(batch, length, width))
         return merged
 
 
@@ -110,9 +129,13 @@ class Embeddings(nn.Module):
             nn.Linear(encoder.embedding_width, encoder.width) if projected else None
         )
 
+    def position_rows(self, input_ids: Tensor) -> Tensor:
+        """Return the embeddings of the first L positions, [L, W], for ids [B, L]."""
+        return self.positions[: input_ids.shape[1]]
+
     def total(self, input_ids: Tensor, token_type_ids: Tensor | None) -> Tensor:
         """Return the sum of the three embeddings, not yet normalized."""
-        hidden: Tensor = self.words(input_ids) + self.positions[: input_ids.shape[1]]
+        hidden: Tensor = self.words(input_ids) + self.position_rows(input_ids)
         if self.type_step is not None and token_type_ids is not None:
             hidden = hidden + token_type_ids.unsqueeze(-1).to(hidden.dtype) * self.type_step
         return hidden
@@ -149,12 +172,9 @@ class MobileEncoder(nn.Module):
 
 @dataclass(frozen=True)
 class MobileGraph:
-    """An encoder ready to be lowered, and the names of what goes in and comes out.
+    """An encoder ready to be lowered, and the names of what goes in and comes out."""
 
-    ``module`` is called as :class:`MobileEncoder` is.
-    """
-
-    module: nn.Module
+    module: MobileEncoder
     encoder: Encoder
     task: str
     labels: int
@@ -244,6 +264,10 @@ def _gather(encoder: Encoder, head: Head, state: Mapping[str, Tensor]) -> dict[s
         if encoder.token_types:
             weights["embeddings.type_step"] = types[1] - types[0]
     weights["embeddings.positions"] = positions.contiguous()
+    scale = 1.0 / math.sqrt(encoder.width // encoder.heads)
+    for name, weight in weights.items():
+        if ".attention.query." in name:
+            weights[name] = weight * scale
     return weights
 
 

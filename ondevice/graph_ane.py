@@ -17,14 +17,13 @@ It computes what the graph computes but for rounding. What it gains only a phone
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from ondevice.architectures import Encoder
-from ondevice.graph import MASK_BIAS, Embeddings, MobileGraph
+from ondevice.graph import MASK_BIAS, Embeddings, MobileEncoder, MobileGraph
 from ondevice.graph_heads import (
     ClassifyHead,
     EmbedHead,
@@ -57,17 +56,13 @@ def to_channels_first(graph: MobileGraph, least_epsilon: float = 0.0) -> MobileG
 
 
 def _arranged(graph: MobileGraph, module: nn.Module) -> dict[str, Tensor]:
-    """Return the graph's weights in the shapes, scales and order of operations of `module`."""
+    """Return the graph's weights in the shapes and order of operations of `module`."""
     given = graph.module.state_dict()
-    scale = 1.0 / math.sqrt(graph.encoder.width // graph.encoder.heads)
     weights: dict[str, Tensor] = {}
     for name, parameter in module.named_parameters():
         weight = given[name]
         owner, _, part = name.rpartition(".")
-        if owner.endswith("attention.query"):
-            # The scores' factor, applied once to the weights instead of to each head's scores.
-            weight = weight * scale
-        elif owner.endswith("norm"):
+        if owner.endswith("norm"):
             divisor = _away_from_zero(given[f"{owner}.weight"])
             weight = weight / divisor if part == "bias" else divisor
         weights[name] = weight.reshape(parameter.shape)
@@ -223,11 +218,11 @@ def channels_first_head(head: nn.Module, width: int, labels: int) -> HeadModule:
     raise ValueError(f"{type(head).__name__} has no counterpart with the channels first")
 
 
-class ChannelsFirstEncoder(nn.Module):
-    """The encoder, called as :class:`ondevice.graph.MobileEncoder` is; parameters named alike."""
+class ChannelsFirstEncoder(MobileEncoder):
+    """The encoder, called as its base is; parameters have the same names."""
 
     def __init__(self, encoder: Encoder, head: HeadModule) -> None:
-        super().__init__()
+        nn.Module.__init__(self)
         self.embeddings = ChannelsFirstEmbeddings(encoder)
         self.layers = nn.ModuleList(Layer(encoder) for _ in range(encoder.layers))
         self.head = head

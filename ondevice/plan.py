@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from ondevice import __version__, bundle, calibration, vocabulary
+from ondevice import __version__, bundle, calibration, keeping, parts, vocabulary
 from ondevice.calibration import Calibration
+from ondevice.console import Progress
 from ondevice.errors import (
     BundleError,
     MissingPackageError,
@@ -43,7 +44,9 @@ class BuildOptions:
         lengths: the sequence lengths to serve; None for the task's default.
         ios: the oldest iOS that a Core ML artifact must load on; None lets the target choose.
         layout: how the graph arranges its activations, of :data:`ondevice.targets.base.LAYOUTS`.
-        calibration: texts for schemes with calibrated activations; None for the project's samples.
+        calibration: texts for schemes that look at some; None for the project's samples.
+        keep: parts to store in more bits than the scheme's, as :func:`ondevice.parts.choose` takes
+            them; or ``auto`` or ``auto:MB`` alone, see :mod:`ondevice.keeping`.
         trim_vocab: a corpus; word pieces that it never uses are dropped. None keeps all.
         out: the directory that bundles are published in.
         force: build even what is there already.
@@ -57,6 +60,7 @@ class BuildOptions:
     ios: int | None = None
     layout: str = DEFAULT_LAYOUT
     calibration: Path | None = None
+    keep: tuple[str, ...] = ()
     trim_vocab: str | None = None
     out: Path = DEFAULT_OUT
     force: bool = False
@@ -69,6 +73,7 @@ class Job:
     Attributes:
         place: the bundle's directory.
         key: the content key; a bundle that carries it need not be built again.
+        max_bytes: what the user allows the artifact; None for any size.
     """
 
     target: Target
@@ -79,13 +84,19 @@ class Job:
     place: Path
     tools: dict[str, str]
     key: str
+    max_bytes: int | None = None
+
+    @property
+    def lowering(self) -> object | None:
+        """What is equal for jobs that are finished from one lowering; None if there is none."""
+        return self.target.lowering(self.convert_options)
 
     @property
     def label(self) -> str:
         """A short name for progress lines."""
         layout = self.convert_options.layout
         words = (self.target.name, *_unless_default(layout), self.scheme.name)
-        return " ".join(words)
+        return " ".join(words) + parts.label(self.convert_options.kept)
 
 
 def _unless_default(layout: str) -> tuple[str, ...]:
@@ -104,22 +115,30 @@ def check_words(options: BuildOptions) -> None:
             check_offered(scheme, target.name, target.schemes)
         target.check_layout(options.layout)
         check_installed(target)
-    if options.calibration is not None and not _calibrated(options):
-        able = ", ".join(name for name, scheme in SCHEMES.items() if scheme.calibrated)
-        raise UserError(f"--calibration is for schemes with calibrated activations: {able}")
+    if options.calibration is not None and not _takes_texts(options):
+        able = ", ".join(name for name, scheme in SCHEMES.items() if scheme.takes_texts)
+        raise UserError(f"--calibration is for schemes that look at texts: {able}")
+    keeping.check_words(
+        options.keep, [s for t in _targets(options.targets) for s in _schemes(t, options)]
+    )
 
 
-def make_jobs(checkpoint: Checkpoint, options: BuildOptions) -> list[Job]:
+def make_jobs(
+    checkpoint: Checkpoint, options: BuildOptions, progress: Progress | None = None
+) -> list[Job]:
     """Return the jobs of a build, having checked that each can be done.
 
+    `progress` tells of the measuring that ``keep="auto"`` takes.
+
     Raises:
-        UserError: an impossible length, or an option that a target cannot serve.
+        UserError: an impossible length, an unknown part, or an option that a target cannot serve.
         DataError: the calibration texts are unreadable or empty, or not in the model's script.
     """
     lengths = check_lengths(options.lengths, checkpoint)
-    texts = _calibration(checkpoint, options) if _calibrated(options) else None
+    texts = _calibration(checkpoint, options) if _takes_texts(options) else None
+    keeper = keeping.Keeper(checkpoint, options.keep, texts, progress)
     jobs = [
-        _job(checkpoint, target, get_scheme(scheme), lengths, options, texts)
+        _job(checkpoint, target, get_scheme(scheme), lengths, options, texts, keeper)
         for target in _targets(options.targets)
         for scheme in _schemes(target, options)
     ]
@@ -133,10 +152,10 @@ def _schemes(target: Target, options: BuildOptions) -> tuple[str, ...]:
     return tuple(dict.fromkeys(named))
 
 
-def _calibrated(options: BuildOptions) -> bool:
-    """Say whether any scheme that is asked for needs calibration texts."""
+def _takes_texts(options: BuildOptions) -> bool:
+    """Say whether any scheme that is asked for looks at texts."""
     return any(
-        get_scheme(scheme).calibrated
+        get_scheme(scheme).takes_texts
         for target in _targets(options.targets)
         for scheme in _schemes(target, options)
     )
@@ -225,6 +244,7 @@ def _job(
     lengths: tuple[int, ...],
     options: BuildOptions,
     texts: Calibration | None,
+    keeper: keeping.Keeper,
 ) -> Job:
     labels = Labels(
         name=checkpoint.name,
@@ -233,16 +253,19 @@ def _job(
         licence=checkpoint.licence,
         version=__version__,
     )
+    kept = keeper.kept(target, scheme, lengths)
     layout = _unless_default(options.layout)
     name = "-".join((checkpoint.name, checkpoint.task, target.name, *layout, scheme.name))
+    name += parts.label(kept)
     tools = tool_versions(target)
     convert_options = ConvertOptions(
         scheme.name,
         lengths,
         labels,
         options.ios,
-        texts if scheme.calibrated else None,
-        layout=options.layout,
+        texts if scheme.takes_texts else None,
+        kept,
+        options.layout,
     )
     return Job(
         target=target,
@@ -252,6 +275,7 @@ def _job(
         convert_options=convert_options,
         place=options.out / name,
         tools=tools,
+        max_bytes=keeper.budget(),
         key=_content_key(checkpoint, target, convert_options, tools),
     )
 
@@ -283,20 +307,21 @@ def _content_key(
         # Other targets ignore it: asking for another iOS must not rebuild them.
         "ios": options.ios if target.name == "coreml" else None,
         "calibration": options.calibration.sha256 if options.calibration else None,
+        "kept": options.kept,
         "layout": options.layout,
         "trim": vocabulary.read_record(checkpoint),
         "tools": tools,
-        "code": _code_hash(),
+        "code": code_hash(),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 # What comes before a build or after it, and cannot change what is in a bundle.
-_APART = {"bench", "commands", "distill", "embed", "report", "zoo"}
+_APART = {"bench", "commands", "distill", "embed", "report", "search", "zoo"}
 
 
 @cache
-def _code_hash() -> str:
+def code_hash() -> str:
     """Hash this package's own sources: a change to the graph is a change to the artifact."""
     digest = hashlib.sha256()
     root = Path(__file__).parent

@@ -157,6 +157,39 @@ def test_other_weights_are_built_anew(tiny, tmp_path):
     assert not built.cached
 
 
+def test_schemes_share_a_lowering_and_all_share_the_checkpoint(tiny, tmp_path, onnx, monkeypatch):
+    from ondevice.verify import reference
+
+    lower, load, calls = TARGETS["onnx"].lower, reference.load_model, []
+
+    def count(name, function):
+        return lambda *a, **k: (calls.append(name), function(*a, **k))[1]
+
+    onnx(lower=count("lower", lower))
+    monkeypatch.setattr(reference, "load_model", count("load", load))
+    built = run(tiny("distilbert", "qa"), tmp_path, schemes=("fp32", "int8"), lengths=(16,))
+    assert [one.failure for one in built] == [None, None]
+    assert sorted(calls) == ["load", "lower"]
+
+
+def test_a_lowering_is_let_go_when_no_later_scheme_needs_it(tiny, tmp_path, onnx, monkeypatch):
+    asked = []
+
+    def build_one(job, source, progress, *, force):
+        asked.append((job.label, source.lowered._kept))
+        source.lowered._kept = job.label
+
+    onnx(shares=lambda options: options.scheme == "fp16")
+    monkeypatch.setattr(build, "build_one", build_one)
+    run(tiny("bert", "qa"), tmp_path, schemes=("fp32", "int8", "fp16", "int4"))
+    assert asked == [
+        ("onnx fp32", None),
+        ("onnx int8", "onnx fp32"),
+        ("onnx fp16", None),
+        ("onnx int4", None),
+    ]
+
+
 class Wrong:
     """A runner whose outputs are off by a little."""
 
@@ -190,12 +223,12 @@ def test_one_wrong_artifact_does_not_keep_the_others_back(tiny, tmp_path, onnx):
 
 
 def test_a_converter_that_breaks_leaves_nothing_but_its_log(tiny, tmp_path, onnx):
-    def broken(graph, options, path):
+    def broken(graph, lowered, options, path):
         print("the converter's last words")
         path.write_bytes(b"half an artifact")
         raise ValueError("no lowering for aten.foo")
 
-    onnx(convert=broken)
+    onnx(finish=broken)
     (built,) = run(tiny("bert", "qa"), tmp_path)
     assert isinstance(built.failure, ConversionError)
     assert "onnx fp32: ValueError: no lowering" in str(built.failure)
@@ -206,14 +239,14 @@ def test_a_converter_that_breaks_leaves_nothing_but_its_log(tiny, tmp_path, onnx
 
 
 def test_a_converter_that_breaks_does_not_keep_the_others_back(tiny, tmp_path, onnx):
-    convert = TARGETS["onnx"].convert
+    finish = TARGETS["onnx"].finish
 
-    def broken(graph, options, path):
+    def broken(graph, lowered, options, path):
         if options.scheme == "fp32":
             raise ValueError("no lowering")
-        return convert(graph, options, path)
+        return finish(graph, lowered, options, path)
 
-    onnx(convert=broken)
+    onnx(finish=broken)
     fp32, fp16 = run(tiny("bert", "qa"), tmp_path, schemes=("fp32", "fp16"))
     assert fp32.failure.exit_code == 1
     assert fp16.failure is None
@@ -259,10 +292,10 @@ def test_a_runtime_that_is_not_here_leaves_parity_not_run(tiny, tmp_path, onnx):
 
 
 def test_a_disk_that_fills_up_during_the_conversion(tiny, tmp_path, onnx):
-    def full(graph, options, path):
+    def full(graph, options):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    onnx(convert=full)
+    onnx(lower=full)
     with pytest.raises(UserError, match="the disk is full"):
         run(tiny("bert", "qa"), tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -361,11 +394,11 @@ def test_a_build_interrupted_in_the_middle_of_the_conversion(tiny, tmp_path, num
 import dataclasses, os, sys, time
 from ondevice import cli
 from ondevice.targets import TARGETS
-def convert(graph, options, path):
+def finish(graph, lowered, options, path):
     path.write_bytes(b"half")
     os.kill(os.getpid(), {int(number)})
     time.sleep(60)
-TARGETS["onnx"] = dataclasses.replace(TARGETS["onnx"], convert=convert)
+TARGETS["onnx"] = dataclasses.replace(TARGETS["onnx"], finish=finish)
 sys.exit(cli.main(sys.argv[1:]))
 """
     out = tmp_path / "out"

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ondevice import build, card, console, lengths, models, plan
+from ondevice import build, card, console, lengths, models, parts, plan
 from ondevice.build import Built
 from ondevice.errors import UserError
 from ondevice.models import DEFAULT_MODEL, EMBEDDED
@@ -35,8 +35,8 @@ def _offered_schemes() -> str:
     return "; ".join(f"{t.name}: {', '.join(t.schemes)}" for t in TARGETS.values())
 
 
-def _calibrated_schemes() -> str:
-    return ", ".join(name for name, scheme in SCHEMES.items() if scheme.calibrated)
+def _schemes_with_texts() -> str:
+    return ", ".join(name for name, scheme in SCHEMES.items() if scheme.takes_texts)
 
 
 def _layout_targets() -> str:
@@ -74,9 +74,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--calibration",
         type=Path,
         metavar="FILE",
-        help=f"with {_calibrated_schemes()}: texts like those the app will see, which show how"
-        " large activations become; SQuAD JSON for qa, else a text a line; no labels needed"
-        " (default: the project's samples)",
+        help=f"with {_schemes_with_texts()}: texts like those the app will see, which show how"
+        " large activations become and what rounding does to them; SQuAD JSON for qa, else a text"
+        " a line; no labels needed (default: the project's samples)",
+    )
+    parser.add_argument(
+        "--keep",
+        metavar="PART,PART,…",
+        help="parts of the encoder to store in 8 bits under a scheme below that, and in floats"
+        " under an 8-bit one: embeddings.words, layers.0, 'layers.*.contract', …; or auto:MB, which"
+        " keeps those that the scheme hurts most while the artifact stays within MB (auto: a"
+        " twentieth more than without); 'ondevice sensitivity' shows them",
     )
     parser.add_argument(
         "--lengths",
@@ -137,6 +145,7 @@ def run(arguments: argparse.Namespace) -> int:
         ios=arguments.ios,
         layout=arguments.layout,
         calibration=arguments.calibration,
+        keep=() if arguments.keep is None else _words(arguments.keep),
         trim_vocab=arguments.trim_vocab,
         out=arguments.out,
         force=arguments.force,
@@ -199,7 +208,7 @@ def _row(result: Built) -> tuple[str, ...]:
     size = "–" if result.manifest is None else f"{result.manifest.artifact.bytes / card.MB:.1f}"
     return (
         result.job.target.name,
-        result.job.scheme.name,
+        f"{result.job.scheme.name}{parts.label(result.job.convert_options.kept)}",
         size,
         ",".join(map(str, result.job.lengths)),
         _needs(result),
@@ -250,6 +259,7 @@ def _record(result: Built) -> dict[str, Any]:
     return {
         "target": result.job.target.name,
         "scheme": result.job.scheme.name,
+        "keep": list(result.job.convert_options.kept),
         "layout": result.job.convert_options.layout,
         "published": manifest is not None,
         "path": str(result.job.place) if manifest is not None else None,

@@ -20,6 +20,7 @@ from ondevice.distill.options import (
     TaskOptions,
     TrainOptions,
 )
+from ondevice.distill.rounding import ROUNDINGS
 from ondevice.tasks.features import QAOptions
 
 _HELP = {
@@ -118,6 +119,9 @@ def _add_distil(parser: argparse.ArgumentParser) -> None:
         _add(group, LossWeights, name, text)
     _add(group, TaskOptions, "temperature", "of the soft targets")
     _add(group, TaskOptions, "compare", "layers in hidden and attention losses", ("last", "all"))
+    _add_quantize(
+        parser, "train (and score while training) --student with weights rounded as a scheme does"
+    )
     _add_training(parser, TrainOptions())
     parser.set_defaults(verb_function=_task)
 
@@ -142,6 +146,7 @@ def _add_score(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("models", nargs="+", metavar="CHECKPOINT")
     parser.add_argument("--eval", type=Path, required=True, help="labelled data")
     _add_task(parser)
+    _add_quantize(parser, "score with weights rounded as a scheme does")
     parser.set_defaults(verb_function=_score)
 
 
@@ -178,6 +183,10 @@ def _add_student(parser: argparse.ArgumentParser, owner: Any) -> None:
     _add(parser, owner, "layers", "the teacher layers to copy: every-other, first-K, last-K, 0,2,4")
     text = "the student's architecture: the teacher's, or DistilBERT's"
     _add(parser, owner, "kind", text, ("same", "distilbert"))
+
+
+def _add_quantize(parser: argparse.ArgumentParser, text: str) -> None:
+    parser.add_argument("--quantize", metavar="SCHEME", help=f"{text}: {', '.join(ROUNDINGS)}")
 
 
 def _add_task(parser: argparse.ArgumentParser) -> None:
@@ -246,6 +255,7 @@ def _task(arguments: argparse.Namespace) -> dict[str, Any]:
         unlabelled=tuple(arguments.unlabelled),
         pairs=arguments.pairs,
         cache=arguments.cache,
+        quantize=arguments.quantize,
         training=_training(arguments, TrainOptions()),
     )
     from ondevice.distill.recipe import task
@@ -274,7 +284,7 @@ def _score(arguments: argparse.Namespace) -> dict[str, Any]:
     data = _data(arguments, ())
     from ondevice.distill.recipe import score
 
-    return score(tuple(arguments.models), data)
+    return score(tuple(arguments.models), data, arguments.quantize)
 
 
 def _publish(arguments: argparse.Namespace) -> dict[str, Any]:

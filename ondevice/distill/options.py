@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from ondevice.distill.rounding import check_trainable
 from ondevice.errors import UserError, choices
 from ondevice.tasks.features import QAOptions
 
@@ -140,7 +141,9 @@ class TaskOptions:
     student layer against the teacher layer it was copied from (or the layers of `layers`, for a
     `student`). `pairs` adds so many unlabelled pairs of a question with another passage;
     `unlabelled` adds files whose labels, if any, are not read. `cache` keeps the teacher's outputs;
-    None runs the teacher beside the student.
+    None runs the teacher beside the student. `quantize` names a scheme: the student, a trained one,
+    goes on with its weights rounded as that scheme rounds them, the word embeddings too, whether
+    they are frozen or not; it is also scored so until the end. The result's weights are floats.
     """
 
     teacher: str
@@ -155,10 +158,17 @@ class TaskOptions:
     unlabelled: tuple[Path, ...] = ()
     pairs: int = 0
     cache: Path | None = None
+    quantize: str | None = None
     training: TrainOptions = field(default_factory=TrainOptions)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be distilled."""
+        if self.quantize is not None:
+            check_trainable(self.quantize)
+            if self.student is None:
+                raise UserError(
+                    "--quantize goes on from a trained student; give its directory with --student"
+                )
         if self.temperature <= 0:
             raise UserError(f"temperature must be above 0, not {self.temperature}")
         if self.pairs < 0:

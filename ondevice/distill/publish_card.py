@@ -88,6 +88,9 @@ def _scores(scores: Mapping[str, Any]) -> list[str]:
     if stored is not None:
         lines += _rows("as published", stored)
     lines += _rows("at the end of the training (float32)", scores)
+    if "quantized" in scores:
+        rounded = scores["quantized"]
+        lines += _rows(f"the same, weights rounded to {rounded['scheme']}", rounded)
     if "teacher" in scores:
         lines += _rows("its teacher", scores["teacher"])
     if "retention" in scores:
@@ -134,6 +137,18 @@ def _distillation(options: Mapping[str, Any]) -> list[str]:
         f"| loss weights | {weights}; temperature {options['temperature']} |",
         f"| hidden states compared | {options['compare']} |",
         f"| unlabelled pairs | {options['pairs']} |",
+        *_rounding(options),
+    ]
+
+
+def _rounding(options: Mapping[str, Any]) -> list[str]:
+    scheme = options.get("quantize")
+    if scheme is None:
+        return []
+    begun = Path(options["student"]).name
+    return [
+        f"| quantization-aware | weights rounded to {scheme} in each forward pass, going on from"
+        f" `{begun}`; stored unrounded |"
     ]
 
 

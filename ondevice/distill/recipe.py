@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ondevice import models
 from ondevice.distill import checkpoints, runs
+from ondevice.distill.lesson import load
 from ondevice.distill.options import DataOptions, FinetuneOptions, TaskOptions, numbered
-from ondevice.errors import CheckpointError, UserError
+from ondevice.distill.rounding import check_trainable
+from ondevice.errors import require
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from ondevice.distill.cache import TeacherCache
     from ondevice.distill.distiller import TaskDistiller
-    from ondevice.distill.heads.base import Feature, Features, Scores, TaskHead
-    from ondevice.distill.sources import Sources
-    from ondevice.distill.trainer import Evaluation
+    from ondevice.distill.heads.base import Feature, Scores
+    from ondevice.distill.lesson import Lesson
 
 logger = logging.getLogger(__name__)
 
@@ -72,30 +73,6 @@ def finetune(options: FinetuneOptions) -> dict[str, Any]:
     return result
 
 
-@dataclass(frozen=True, eq=False)
-class Lesson:
-    """What one task distillation works with, loaded.
-
-    Attributes:
-        teacher_key: covers the teacher's weights and configuration.
-        pairs: the (student layer, teacher layer) pairs that are compared.
-        evaluation: what teacher and student are scored on at the end.
-    """
-
-    sources: Sources
-    teacher: PreTrainedModel
-    teacher_key: str
-    student: PreTrainedModel
-    pairs: tuple[tuple[int, int], ...]
-    features: Features
-    evaluation: Evaluation
-
-    @property
-    def head(self) -> TaskHead:
-        """Return the task as training sees it."""
-        return self.sources.head
-
-
 def task(options: TaskOptions) -> dict[str, Any]:
     """Distil a teacher into a student for one task; return the scores, retention included.
 
@@ -109,6 +86,8 @@ def task(options: TaskOptions) -> dict[str, Any]:
     if student is not None:
         files |= checkpoints.files(student, "student")
         checkpoints.check_vocabulary(teacher.directory, student.directory)
+    if options.quantize is not None:
+        require("torchao.quantization.qat", extra="distill")
     description = runs.describe("task", options, files)
     if (done := runs.claim(options.out, description)) is not None:
         return done
@@ -117,14 +96,17 @@ def task(options: TaskOptions) -> dict[str, Any]:
 
     engine.prepare(options.training)
     begun = student.directory if student is not None else None
-    lesson = _load(options, teacher.directory, begun, _teacher_key(description["sha256"]))
+    lesson = load(options, teacher.directory, begun, _teacher_key(description["sha256"]))
+    end_rounding = _round(lesson.student, options.quantize)
     with engine.main_process_first():
         teacher_scores = _teacher_scores(options.cache, lesson)
         cache = _training_cache(options, lesson)
     with engine.logging_to(options.out):
         trainer = _trainer(options, lesson, cache)
     seconds = engine.run(trainer, options.out)
-    result = _report(lesson, teacher_scores) | {
+    rounded = lesson.evaluation.score(lesson.student) if options.quantize else None
+    end_rounding()
+    result = _report(lesson, teacher_scores, rounded, options.quantize) | {
         "eval": options.data.eval_file.name,
         "steps": trainer.state.global_step,
         "seconds": round(seconds, 1),
@@ -133,86 +115,17 @@ def task(options: TaskOptions) -> dict[str, Any]:
     return result
 
 
-def _load(options: TaskOptions, directory: Path, begun: Path | None, key: str) -> Lesson:
-    """Read the data and both models."""
-    from ondevice.distill import engine
-    from ondevice.distill.sources import read_sources
-
-    sources = read_sources(options.data, directory)
-    head = sources.head
-    # Eager attention alone can return its probabilities.
-    attention = {"attn_implementation": "eager"} if options.weights.attention else {}
-    teacher = checkpoints.load(
-        directory,
-        head.auto_class,
-        dropout=options.training.dropout,
-        complete=True,
-        **head.config,
-        **attention,
-    )
-    student, pairs = make_student(options, teacher, begun, head)
-    if attention:
-        student.set_attn_implementation("eager")
-    engine.freeze(student, options.training)
-    return Lesson(
-        sources=sources,
-        teacher=teacher.to(engine.connect()),
-        teacher_key=key,
-        student=student,
-        pairs=pairs,
-        features=sources.training(options.unlabelled, options.pairs, options.training.seed),
-        evaluation=sources.evaluation(),
-    )
-
-
-def make_student(
-    options: TaskOptions, teacher: PreTrainedModel, begun: Path | None, head: TaskHead
-) -> tuple[PreTrainedModel, tuple[tuple[int, int], ...]]:
-    """Return the student and the (student layer, teacher layer) pairs that are compared.
-
-    Raises:
-        UserError: a given student has another depth than the layer choice, another width, or
-            other classes.
-    """
-    from ondevice.distill.student import initialise, parse_layers
-
-    depth = teacher.config.num_hidden_layers
-    layers = parse_layers(options.layers, depth)
-    if begun is None:
-        student = initialise(teacher, layers, options.kind)
-    else:
-        _check_labels(begun, head)
-        student = checkpoints.load(
-            begun, head.auto_class, dropout=options.training.dropout, **head.config
-        )
-    own = student.config.num_hidden_layers
-    if options.compare == "last":
-        pairs: tuple[tuple[int, int], ...] = ((own - 1, depth - 1),)
-    elif own == len(layers):
-        pairs = tuple(enumerate(layers))
-    else:
-        raise UserError(
-            f"the student has {own} layers and --layers {options.layers} names {len(layers)} of "
-            "the teacher's to compare them with; name as many, or give --compare last"
-        )
-    if options.weights.hidden and student.config.hidden_size != teacher.config.hidden_size:
-        raise UserError(
-            f"student and teacher have different widths ({student.config.hidden_size} and "
-            f"{teacher.config.hidden_size}); give --hidden 0"
-        )
-    if options.weights.attention and (
-        student.config.num_attention_heads != teacher.config.num_attention_heads
-    ):
-        raise UserError("student and teacher have different numbers of heads; give --attention 0")
-    return student, pairs
-
-
-def score(names: tuple[str, ...], data: DataOptions) -> dict[str, Any]:
+def score(names: tuple[str, ...], data: DataOptions, quantize: str | None = None) -> dict[str, Any]:
     """Score checkpoints on `data.eval_file`; the first is what the others are compared with.
 
     For each of the others: retention in percent, and the difference in points, with paired
-    intervals.
+    intervals. With `quantize`, all are scored with their weights rounded as a scheme rounds them.
+
+    Raises:
+        UserError: there is no training for that scheme, or a name leads nowhere.
     """
+    if quantize is not None:
+        check_trainable(quantize)
     from ondevice.distill import engine
     from ondevice.distill.sources import read_sources, results
     from ondevice.statistics import difference, retention
@@ -224,6 +137,7 @@ def score(names: tuple[str, ...], data: DataOptions) -> dict[str, Any]:
         directory = models.load(name).directory
         sources = read_sources(data, directory)
         model = checkpoints.load(directory, sources.head.auto_class, complete=True)
+        _round(model, quantize)
         scores = sources.evaluation().score(model.to(device))
         found[name] = results(scores)
         if first is None:
@@ -235,18 +149,6 @@ def score(names: tuple[str, ...], data: DataOptions) -> dict[str, Any]:
             "difference": asdict(difference(*pair)),
         }
     return found
-
-
-def _check_labels(begun: Path, head: TaskHead) -> None:
-    """Refuse a student that numbers the classes in another way than its teacher."""
-    theirs = checkpoints.read_labels(begun, head.auto_class.removeprefix("AutoModel"))
-    if not head.labels or theirs is None or theirs == head.labels:
-        return
-    if theirs != tuple(f"LABEL_{number}" for number in range(len(head.labels))):
-        raise CheckpointError(
-            f"the student in {begun} tells apart {', '.join(theirs)}, its teacher "
-            f"{', '.join(head.labels)}; both need the same classes in the same order"
-        )
 
 
 def _teacher_key(hashes: Mapping[str, str]) -> str:
@@ -306,10 +208,27 @@ def _trainer(options: TaskOptions, lesson: Lesson, cache: TeacherCache | None) -
     )
 
 
-def _report(lesson: Lesson, teacher_scores: Scores) -> dict[str, Any]:
+def _round(model: PreTrainedModel, scheme: str | None) -> Callable[[], None]:
+    """Let a model compute with rounded weights, if a scheme says so; return what ends that."""
+    if scheme is None:
+        return lambda: None
+    from ondevice.distill import fake_quantized
+
+    return fake_quantized.attach(model, scheme)
+
+
+def _report(
+    lesson: Lesson, teacher_scores: Scores, rounded: Scores | None, scheme: str | None
+) -> dict[str, Any]:
+    """Return the scores of the student's float weights, and those it has `rounded`."""
     from ondevice.distill.sources import results
-    from ondevice.statistics import retention
+    from ondevice.statistics import difference, retention
 
     scores = lesson.evaluation.score(lesson.student)
     kept = retention(scores.statistic, teacher_scores.statistic, len(scores.ids))
-    return results(scores) | {"teacher": results(teacher_scores), "retention": asdict(kept)}
+    found = results(scores) | {"teacher": results(teacher_scores), "retention": asdict(kept)}
+    if rounded is None:
+        return found
+    gap = difference(rounded.statistic, scores.statistic, len(scores.ids))
+    found["quantized"] = {"scheme": scheme, **results(rounded), "difference": asdict(gap)}
+    return found

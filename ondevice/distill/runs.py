@@ -31,7 +31,16 @@ from ondevice.errors import DataError, UserError
 
 logger = logging.getLogger(__name__)
 
-PACKAGES = ("torch", "transformers", "accelerate", "tokenizers", "safetensors", "numpy", "datasets")
+PACKAGES = (
+    "torch",
+    "torchao",
+    "transformers",
+    "accelerate",
+    "tokenizers",
+    "safetensors",
+    "numpy",
+    "datasets",
+)
 
 # These change what is printed and kept, not what is learned.
 _KEEPING = ("out", "cache", "log_every", "save_every", "keep", "threads")
@@ -182,8 +191,13 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _without(value: Any, names: tuple[str, ...]) -> Any:
+    """Leave out names, and options that are None: one that came later is None in older runs."""
     if isinstance(value, dict):
-        return {key: _without(item, names) for key, item in value.items() if key not in names}
+        return {
+            key: _without(item, names)
+            for key, item in value.items()
+            if key not in names and item is not None
+        }
     return value
 
 

@@ -13,7 +13,7 @@ import pytest
 import sklearn.metrics as sklearn_metrics
 from scipy import stats
 
-from ondevice.distill import metrics, recipe
+from ondevice.distill import lesson, metrics, recipe
 from ondevice.distill.data import TEXT_TASKS, TextExample, read_conll, read_text
 from ondevice.distill.heads.classify import ClassifyHead, TextFeature, class_order
 from ondevice.distill.options import DataOptions, FinetuneOptions, TaskOptions, TrainOptions
@@ -278,6 +278,6 @@ def test_a_student_of_another_order_is_refused(tmp_path: Path) -> None:
     head = ClassifyHead(TEXT_TASKS["rte"])
     student = classifier(tmp_path, "not_entailment", "entailment")
     with pytest.raises(CheckpointError, match="same classes in the same order"):
-        recipe._check_labels(student, head)
-    recipe._check_labels(classifier(tmp_path, "LABEL_0", "LABEL_1"), head)
-    recipe._check_labels(classifier(tmp_path, *head.labels), head)
+        lesson.check_labels(student, head)
+    lesson.check_labels(classifier(tmp_path, "LABEL_0", "LABEL_1"), head)
+    lesson.check_labels(classifier(tmp_path, *head.labels), head)

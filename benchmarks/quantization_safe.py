@@ -1,0 +1,236 @@
+"""What the graph's guards against few bits are worth: each artifact with one and without it.
+
+    python benchmarks/quantization_safe.py [--parts mask,clip] [--questions 60]
+
+`mask`: the bias that hides padding is -1e4, or float32's lowest number, as general-purpose model
+code has it; half precision on Core ML (in the reference interpreter) and on ONNX Runtime.
+`clip`: calibrated ranges end at 16 times what 99.9 % of the values lie within, or where the
+calibration saw the greatest value; int8-static on LiteRT.
+
+Each artifact answers the sample questions, padded to --length, and is held against the same graph
+in float32: the largest error of a logit, cosine, F1 with the drop's 95 % interval, answers that
+changed. Nothing is timed. Writes ``benchmarks/results/quantization_safe.json``; a part that is not
+asked for keeps the rows of its last run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import commands
+import machine
+import numpy as np
+
+from ondevice import calibration, console, graph, models, samples
+from ondevice.errors import DataError
+from ondevice.inference import RunFunction, answer
+from ondevice.models import Checkpoint
+from ondevice.schemes import get_scheme
+from ondevice.targets import TARGETS, _tflite_ranges
+from ondevice.targets.base import ConvertOptions, Labels
+from ondevice.tasks import qa, qa_scores
+from ondevice.verify.runners import open_runner
+from ondevice.verify.task_gate import spread
+
+RESULTS = Path(__file__).parent / "results" / "quantization_safe.json"
+FLOAT32_LOWEST = -3.4028234663852886e38
+
+# Takes a guard away while an artifact is made.
+Without = Callable[[], contextlib.AbstractContextManager[Any]]
+
+
+def lowest_mask() -> contextlib.AbstractContextManager[Any]:
+    """Hide padding by float32's lowest number."""
+    return mock.patch.object(graph, "MASK_BIAS", FLOAT32_LOWEST)
+
+
+def whole_ranges() -> contextlib.AbstractContextManager[Any]:
+    """Leave calibrated ranges as they are."""
+    return mock.patch.object(_tflite_ranges, "clip", lambda ranges, *_: ranges)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """An artifact of one target and scheme, made with a guard or without it."""
+
+    part: str
+    target: str
+    scheme: str
+    guard: str
+    without: Without = contextlib.nullcontext
+
+
+VARIANTS = (
+    Variant("mask", "coreml", "fp16", "mask bias -1e4"),
+    Variant("mask", "coreml", "fp16", "mask bias of float32's lowest", lowest_mask),
+    Variant("mask", "onnx", "fp16", "mask bias -1e4"),
+    Variant("mask", "onnx", "fp16", "mask bias of float32's lowest", lowest_mask),
+    Variant("clip", "tflite", "int8-static", "ranges clipped"),
+    Variant("clip", "tflite", "int8-static", "ranges as calibrated", whole_ranges),
+)
+PARTS = tuple(dict.fromkeys(variant.part for variant in VARIANTS))
+
+
+class Questions:
+    """The sample questions, and what the graph in float32 says to each."""
+
+    def __init__(self, checkpoint: Checkpoint, length: int, count: int) -> None:
+        self.checkpoint, self.length = checkpoint, length
+        self.examples = spread(qa.read_squad(samples.qa_path()), count)
+        made = graph.from_checkpoint(checkpoint, max_length=length)
+        self.logits: list[np.ndarray] = []
+        self.scores = self.ask(lambda inputs: _run_graph(made, inputs), self.logits)
+
+    def ask(self, run: RunFunction, logits: list[np.ndarray]) -> qa_scores.AnswerScores:
+        """Score a model's answers; keep its logits of tokens that are not padding.
+
+        Raises:
+            DataError: the logits are not finite.
+        """
+
+        def keeping(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+            outputs = run(inputs)
+            valid = int(inputs["attention_mask"].sum())
+            logits.append(np.concatenate([outputs[role][0, :valid] for role in qa.QA.roles]))
+            return outputs
+
+        options = qa.QAOptions.for_length(self.length)
+        answers = {}
+        for example in self.examples:
+            reply = answer(
+                keeping,
+                self.checkpoint.tokenizer,
+                example.question,
+                example.context,
+                options=options,
+                lengths=(self.length,),
+            )
+            best = reply.answers[0]
+            answers[example.id] = best.text, (best.start, best.end)
+        return qa_scores.score_answers(answers, self.examples)
+
+
+def measure(variant: Variant, questions: Questions, directory: Path) -> dict[str, Any]:
+    """Make an artifact, ask it, and return its row."""
+    row: dict[str, Any] = {
+        "part": variant.part,
+        "target": variant.target,
+        "scheme": variant.scheme,
+        "guard": variant.guard,
+        "questions": len(questions.examples),
+    }
+    target = TARGETS[variant.target]
+    checkpoint, length = questions.checkpoint, questions.length
+    made = graph.from_checkpoint(checkpoint, target.form(), length)
+    calibrated = get_scheme(variant.scheme).calibrated
+    options = ConvertOptions(
+        scheme=variant.scheme,
+        lengths=(length,),
+        labels=Labels(checkpoint.name, checkpoint.task, "ondevice", checkpoint.licence, "1"),
+        calibration=calibration.from_samples(checkpoint) if calibrated else None,
+    )
+    path = directory / target.file
+    with console.quiet(directory / "log"), variant.without():
+        target.convert(made, options, path)
+    runner, evidence = open_runner(variant.target, path, made.outputs)
+    row |= {"runtime": f"{runner.runtime} {runner.version}", "evidence": evidence}
+    logits: list[np.ndarray] = []
+    try:
+        taken = made.inputs
+        scores = questions.ask(lambda given: runner.run({n: given[n] for n in taken}), logits)
+    except DataError as error:
+        return row | {"failure": str(error)}
+    ours, theirs = np.concatenate(logits), np.concatenate(questions.logits)
+    drop = qa_scores.drop(scores.f1, questions.scores.f1)
+    flipped = qa_scores.flipped(scores.places, questions.scores.places)
+    return row | {
+        "max_abs": float(np.abs(ours - theirs).max()),
+        "cosine": float(ours @ theirs / np.linalg.norm(ours) / np.linalg.norm(theirs)),
+        "f1": 100 * float(scores.f1.mean()),
+        "f1_drop": {"value": drop.value, "low": drop.low, "high": drop.high},
+        "flips_percent": qa_scores.percent(flipped),
+    }
+
+
+def _run_graph(made: graph.MobileGraph, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    import torch
+
+    tensors = (torch.from_numpy(np.asarray(inputs[name])) for name in made.inputs)
+    return {
+        role: output.numpy()
+        for role, output in zip(made.outputs, made.module(*tensors), strict=True)
+    }
+
+
+def run(arguments: argparse.Namespace, parts: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of the parts."""
+    questions = Questions(models.load(arguments.model, "qa"), arguments.length, arguments.questions)
+    for variant in VARIANTS:
+        if variant.part in parts:
+            sys.stderr.write(f"{variant.target} {variant.scheme}, {variant.guard}\n")
+            with tempfile.TemporaryDirectory() as directory:
+                yield measure(variant, questions, Path(directory))
+
+
+def main() -> int:
+    """Measure, print the table, write the results; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--model", default="student")
+    parser.add_argument("--parts", default=",".join(PARTS), help="(default: %(default)s)")
+    parser.add_argument("--questions", type=int, default=60, help="0 for all 312 (default: 60)")
+    parser.add_argument("--length", type=int, default=384)
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    arguments = parser.parse_args()
+    parts = commands.words(arguments.parts, "part", PARTS)
+    rows = list(run(arguments, parts))
+    rows += [row for row in kept(arguments) if row["part"] not in parts]
+    rows.sort(key=lambda row: PARTS.index(row["part"]))
+    document = {
+        "machine": machine.describe(),
+        "model": arguments.model,
+        "length": arguments.length,
+        "rows": rows,
+    }
+    commands.write(arguments.results, document)
+    headers = ("target", "scheme", "guard", "max abs", "cosine", "F1", "F1 drop", "flips", "asked")
+    print(console.table(headers, [cells(row) for row in rows]))
+    return 0
+
+
+def kept(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """Return the rows of an earlier run with the same model and length, if there was one."""
+    if not arguments.results.is_file():
+        return []
+    found = json.loads(arguments.results.read_text(encoding="utf-8"))
+    same = all(found[name] == getattr(arguments, name) for name in ("model", "length"))
+    return found["rows"] if same else []
+
+
+def cells(row: dict[str, Any]) -> tuple[str, ...]:
+    """Return a table row."""
+    head = row["target"], row["scheme"], row["guard"]
+    if "failure" in row:
+        return (*head, row["failure"], "–", "–", "–", "–", str(row["questions"]))
+    drop = row["f1_drop"]
+    return (
+        *head,
+        f"{row['max_abs']:.3f}",
+        f"{row['cosine']:.5f}",
+        f"{row['f1']:.2f}",
+        f"{drop['value']:.2f} [{drop['low']:.2f}, {drop['high']:.2f}]",
+        f"{row['flips_percent']:.1f} %",
+        str(row["questions"]),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(commands.run(main))

@@ -1,0 +1,128 @@
+"""What one task distillation works with: the data, the teacher, and the student that begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ondevice.distill import checkpoints
+from ondevice.distill.options import TaskOptions
+from ondevice.errors import CheckpointError, UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from ondevice.distill.heads.base import Features, TaskHead
+    from ondevice.distill.sources import Sources
+    from ondevice.distill.trainer import Evaluation
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """What one task distillation works with, loaded.
+
+    Attributes:
+        teacher_key: covers the teacher's weights and configuration.
+        pairs: the (student layer, teacher layer) pairs that are compared.
+        evaluation: what teacher and student are scored on at the end.
+    """
+
+    sources: Sources
+    teacher: PreTrainedModel
+    teacher_key: str
+    student: PreTrainedModel
+    pairs: tuple[tuple[int, int], ...]
+    features: Features
+    evaluation: Evaluation
+
+    @property
+    def head(self) -> TaskHead:
+        """Return the task as training sees it."""
+        return self.sources.head
+
+
+def load(options: TaskOptions, directory: Path, begun: Path | None, key: str) -> Lesson:
+    """Read the data and both models."""
+    from ondevice.distill import engine
+    from ondevice.distill.sources import read_sources
+
+    sources = read_sources(options.data, directory)
+    head = sources.head
+    # Eager attention alone can return its probabilities.
+    attention = {"attn_implementation": "eager"} if options.weights.attention else {}
+    teacher = checkpoints.load(
+        directory,
+        head.auto_class,
+        dropout=options.training.dropout,
+        complete=True,
+        **head.config,
+        **attention,
+    )
+    student, pairs = make_student(options, teacher, begun, head)
+    if attention:
+        student.set_attn_implementation("eager")
+    engine.freeze(student, options.training)
+    return Lesson(
+        sources=sources,
+        teacher=teacher.to(engine.connect()),
+        teacher_key=key,
+        student=student,
+        pairs=pairs,
+        features=sources.training(options.unlabelled, options.pairs, options.training.seed),
+        evaluation=sources.evaluation(),
+    )
+
+
+def make_student(
+    options: TaskOptions, teacher: PreTrainedModel, begun: Path | None, head: TaskHead
+) -> tuple[PreTrainedModel, tuple[tuple[int, int], ...]]:
+    """Return the student and the (student layer, teacher layer) pairs that are compared.
+
+    Raises:
+        UserError: a given student has another depth than the layer choice, another width, or
+            other classes.
+    """
+    from ondevice.distill.student import initialise, parse_layers
+
+    depth = teacher.config.num_hidden_layers
+    layers = parse_layers(options.layers, depth)
+    if begun is None:
+        student = initialise(teacher, layers, options.kind)
+    else:
+        check_labels(begun, head)
+        student = checkpoints.load(
+            begun, head.auto_class, dropout=options.training.dropout, **head.config
+        )
+    own = student.config.num_hidden_layers
+    if options.compare == "last":
+        pairs: tuple[tuple[int, int], ...] = ((own - 1, depth - 1),)
+    elif own == len(layers):
+        pairs = tuple(enumerate(layers))
+    else:
+        raise UserError(
+            f"the student has {own} layers and --layers {options.layers} names {len(layers)} of "
+            "the teacher's to compare them with; name as many, or give --compare last"
+        )
+    if options.weights.hidden and student.config.hidden_size != teacher.config.hidden_size:
+        raise UserError(
+            f"student and teacher have different widths ({student.config.hidden_size} and "
+            f"{teacher.config.hidden_size}); give --hidden 0"
+        )
+    if options.weights.attention and (
+        student.config.num_attention_heads != teacher.config.num_attention_heads
+    ):
+        raise UserError("student and teacher have different numbers of heads; give --attention 0")
+    return student, pairs
+
+
+def check_labels(begun: Path, head: TaskHead) -> None:
+    """Refuse a student that numbers the classes in another way than its teacher."""
+    theirs = checkpoints.read_labels(begun, head.auto_class.removeprefix("AutoModel"))
+    if not head.labels or theirs is None or theirs == head.labels:
+        return
+    if theirs != tuple(f"LABEL_{number}" for number in range(len(head.labels))):
+        raise CheckpointError(
+            f"the student in {begun} tells apart {', '.join(theirs)}, its teacher "
+            f"{', '.join(head.labels)}; both need the same classes in the same order"
+        )
