@@ -146,7 +146,7 @@ def convert(
     """Convert as a build does."""
     labels = Labels(checkpoint.name, "qa", "ondevice", checkpoint.licence, "0")
     built = graph.from_checkpoint(checkpoint, COREML.form(), length)
-    COREML.lower(built, ConvertOptions(scheme, (length,), labels, ios), path)
+    COREML.convert(built, ConvertOptions(scheme, (length,), labels, ios), path)
 
 
 def open_model(path: Path) -> Any:

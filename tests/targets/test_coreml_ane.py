@@ -110,11 +110,11 @@ def test_core_ml_gets_the_layout_as_it_was_written(packaged, scheme):
 
 @pytest.mark.parametrize("scheme", UNPACKS)
 def test_every_scheme_covers_the_embedding_table_and_every_kernel(packaged, scheme):
-    built, path, _ = packaged("electra", "qa", scheme)
+    built, path, _ = packaged("bert", "qa", scheme)
     unpackers = [op for op in operations(path) if op.type.startswith("constexpr_")]
     assert {op.type for op in unpackers} == {UNPACKS[scheme]}
-    # Words, positions, the projection, six kernels a layer; the head's 64 values stay.
-    assert len(unpackers) == 3 + 6 * built.encoder.layers
+    # Words, positions, six kernels a layer; the head's 64 values stay.
+    assert len(unpackers) == 2 + 6 * built.encoder.layers
 
 
 def test_the_package_names_its_layout(packaged, converted):
@@ -175,7 +175,7 @@ def test_a_wrong_layout_is_noticed(packaged):
 def test_no_other_target_has_it(target, tmp_path):
     options = ConvertOptions("fp32", (32,), LABELS, layout="ane")
     with pytest.raises(UserError, match=f"target '{target}' has no layout 'ane'; its layouts: def"):
-        TARGETS[target].lower(None, options, tmp_path / "artifact")
+        TARGETS[target].convert(None, options, tmp_path / "artifact")
     assert not list(tmp_path.iterdir())
 
 
