@@ -73,13 +73,14 @@ def run(options: BuildOptions, progress: console.Progress) -> list[Built]:
         checkpoint = trim(checkpoint, options, progress)
     jobs = plan.make_jobs(checkpoint, options, progress)
     source = Source(checkpoint, jobs[0].lengths)
-    built = []
-    for job, following in zip_longest(jobs, jobs[1:]):
-        built.append(build_one(job, source, progress, force=options.force))
+    built = {}
+    order = plan.grouped(jobs)
+    for job, following in zip_longest(order, order[1:]):
+        built[job.label] = build_one(job, source, progress, force=options.force)
         if following is None or following.lowering != job.lowering:
             source.lowered.forget()
         garbage.trim()
-    return built
+    return [built[job.label] for job in jobs]
 
 
 def trim(checkpoint: Checkpoint, options: BuildOptions, progress: console.Progress) -> Checkpoint:

@@ -147,6 +147,16 @@ def make_jobs(
     return jobs
 
 
+def grouped(jobs: list[Job]) -> list[Job]:
+    """Return jobs so that those of one lowering come one after the other, else as they were."""
+
+    def first(job: Job) -> int:
+        alike = (other for other in jobs if other.lowering == job.lowering is not None)
+        return jobs.index(next(alike, job))
+
+    return sorted(jobs, key=first)
+
+
 def _schemes(target: Target, options: BuildOptions) -> tuple[str, ...]:
     named = (target.default_scheme,) if options.schemes is None else options.schemes
     return tuple(dict.fromkeys(named))

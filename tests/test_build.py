@@ -178,15 +178,25 @@ def test_a_lowering_is_let_go_when_no_later_scheme_needs_it(tiny, tmp_path, onnx
     def build_one(job, source, progress, *, force):
         asked.append((job.label, source.lowered._kept))
         source.lowered._kept = job.label
+        return job.label
 
     onnx(shares=lambda options: options.scheme == "fp16")
     monkeypatch.setattr(build, "build_one", build_one)
-    run(tiny("bert", "qa"), tmp_path, schemes=("fp32", "int8", "fp16", "int4"))
-    assert asked == [
-        ("onnx fp32", None),
-        ("onnx int8", "onnx fp32"),
-        ("onnx fp16", None),
-        ("onnx int4", None),
+    built = run(tiny("bert", "qa"), tmp_path, schemes=("fp32", "fp16", "int8"))
+    # Built group by group, returned as they were asked for.
+    assert asked == [("onnx fp32", None), ("onnx int8", "onnx fp32"), ("onnx fp16", None)]
+    assert built == ["onnx fp32", "onnx fp16", "onnx int8"]
+
+
+def test_jobs_without_a_lowering_to_share_stay_in_their_order(tiny, onnx):
+    from ondevice import models
+
+    need("executorch")
+    options = BuildOptions(targets=("executorch", "onnx"), schemes=("fp32", "fp16", "int8"))
+    jobs = plan.make_jobs(models.load(str(tiny("bert", "qa"))), options)
+    assert [job.label for job in plan.grouped(jobs)] == [
+        *("executorch fp32", "executorch fp16", "executorch int8"),
+        *("onnx fp32", "onnx int8", "onnx fp16"),
     ]
 
 

@@ -97,7 +97,11 @@ def lower(graph: MobileGraph, options: ConvertOptions) -> ModelProto:
 
 
 def precision(options: ConvertOptions) -> tuple[object, ...]:
-    """Return what a scheme's model is exported in; int8 and int4 rewrite the float32 model."""
+    """Return what a scheme's model is exported in; int8 and int4 rewrite the float32 model.
+
+    fp16 does not: where torch would compute in float32 (the norm of an embedding), its export of
+    the halved module has casts that the float32 model knows nothing of.
+    """
     from ondevice import compensation
 
     return "fp16" if options.scheme == "fp16" else "fp32", compensation.key(options)
