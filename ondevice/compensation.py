@@ -11,8 +11,11 @@ So that it finds these again, a weight of each block that decides its step (the 
 ``affine`` also the smallest) is pinned to the end of the range; others make up for that too. The
 step itself is that of a block cut off as :func:`ondevice.rounding.clipped` says.
 
-The embedded student with 4 bits in blocks of 128 keeps 99.0 % of its F1 on 612 questions so, with
-4 bits rounded to the nearest in blocks of 32 it keeps 95.6 %.
+In torch, on 612 questions, the embedded student kept 99.0 % of its F1 with 4 bits in blocks of 128
+so, on 62 texts (drop 0.70, 95 % interval -0.80 to 2.06), and 95.6 % with 4 bits in blocks of 32
+rounded to the nearest (3.19, 1.61 to 4.80). Its embedding table, a lookup without inputs to make up
+on, is only cut off: with one scale a row, that took the divergence of the answers from 0.035 to
+0.016.
 """
 
 from __future__ import annotations
