@@ -160,8 +160,8 @@ def _positions_looked_up(plain: Embeddings) -> Embeddings:
             self.words, self.norm, self.project = plain.words, plain.norm, plain.project
             self.type_step = plain.type_step
             table = plain.positions.detach()
-            rows, width = table.shape
-            self.position_table = nn.Embedding(rows, width, _weight=table, _freeze=True)
+            rows, columns = table.shape
+            self.position_table = nn.Embedding(rows, columns, _weight=table, _freeze=True)
 
         def position_rows(self, input_ids: Tensor) -> Tensor:
             # Numbers that hang on an input: ExecuTorch would look constant ones up beforehand and

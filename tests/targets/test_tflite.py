@@ -88,7 +88,14 @@ def rounded_twin(built, path, plain, place):
 
     twin, packed = model_of(plain), model_of(path)
     for graph, other in zip(twin.subgraphs, packed.subgraphs, strict=True):
-        for operator, rounded in zip(graph.operators, other.operators, strict=True):
+        # Positions are unpacked first; everything else stands where it stood.
+        operators = [
+            one
+            for one in other.operators
+            if packed.operatorCodes[one.opcodeIndex].builtinCode
+            != schema.BuiltinOperator.DEQUANTIZE
+        ]
+        for operator, rounded in zip(graph.operators, operators, strict=True):
             builtin = twin.operatorCodes[operator.opcodeIndex].builtinCode
             if builtin in MATRIX_OPERATORS:
                 buffer = twin.buffers[graph.tensors[operator.inputs[1]].buffer]
