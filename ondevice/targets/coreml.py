@@ -20,6 +20,7 @@ import importlib
 import platform
 import shutil
 import tempfile
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -124,11 +125,13 @@ class Lowered:
     """
 
     def __init__(self) -> None:
-        self._directory = tempfile.TemporaryDirectory(prefix="ondevice-")
+        self._directory = Path(tempfile.mkdtemp(prefix="ondevice-"))
+        # Not TemporaryDirectory, which warns when it is let go instead of closed.
+        weakref.finalize(self, shutil.rmtree, self._directory, ignore_errors=True)
 
     def package(self, length: int) -> Path:
         """Return the place of the package for a length."""
-        return Path(self._directory.name) / f"{length}.mlpackage"
+        return self._directory / f"{length}.mlpackage"
 
 
 def _laid_out(graph: MobileGraph, options: ConvertOptions) -> MobileGraph:
