@@ -1,16 +1,18 @@
 """How long a build takes and how much memory it needs, cold and cached.
 
     python benchmarks/build_time.py [--model student] [--targets coreml,tflite,executorch,onnx]
-        [--schemes fp32,fp16,int8] [--rounds 3]
+        [--schemes fp32,fp16,int8,int4] [--rounds 3] [--only alone,together,all] [--add]
 
 Each build is the command that a person types, in a fresh process: cold into an empty directory,
-then once more, where it finds what it made. Then ``--target all``, cold. "Cold" says nothing about
+then once more, where it finds what it made. First each scheme alone, then all schemes of a target
+in one build, which share what they have in common, then ``--target all``. "Cold" says nothing about
 the system's page cache, which holds the packages from the second build on; the rounds go through
 everything in turn, so that the first of each shows in the raw figures. An artifact that misses its
 parity limit was built all the same, and is marked.
 
-Prints a table and writes ``benchmarks/results/build_time.json``. Nothing here imports torch: on
-Linux a process begins with its parent's peak memory.
+Prints a table and writes ``benchmarks/results/build_time.json``; `--add` keeps the rows there that
+this run does not measure again, so that a long measurement can be made in parts. Nothing here
+imports torch: on Linux a process begins with its parent's peak memory.
 """
 
 from __future__ import annotations
@@ -37,14 +39,19 @@ RESULTS = Path(__file__).parent / "results" / "build_time.json"
 # A missed parity limit is a finding: exit code 3, nothing published.
 FINDINGS = (0, 3)
 GIB = 2**30
-HEADERS = ("target", "scheme", "cold s", "peak MB", "of limit", "cached s", "peak MB", "published")
+HEADERS = (
+    *("target", "scheme", "cold s", "CPU s", "peak MB", "of limit"),
+    *("cached s", "peak MB", "published"),
+)
+KINDS = ("alone", "together", "all")
 
 
 @dataclass
 class Row:
-    """One target under one scheme, or all targets under their own.
+    """One target under one scheme or several, or all targets under their own.
 
     Attributes:
+        scheme: what --scheme is given; None for each target's own.
         cold: each round's build into an empty directory.
         cached: each round's build of what is there already; empty where it was not published.
         published: whether every artifact met its parity limit.
@@ -89,15 +96,20 @@ def limit_bytes(params: int) -> int:
     return 4 * 4 * params + GIB
 
 
-def plan(targets: Sequence[str], schemes: Sequence[str], *, everything: bool) -> list[Row]:
-    """Return a row for each target and scheme that it offers, and one for all targets."""
-    rows = [
-        Row(target, scheme)
+def plan(targets: Sequence[str], schemes: Sequence[str], kinds: Sequence[str]) -> list[Row]:
+    """Return the rows of each kind; targets without any of the schemes have none."""
+    offered = {
+        target: [scheme for scheme in schemes if scheme in TARGETS[target].schemes]
         for target in targets
-        for scheme in schemes
-        if scheme in TARGETS[target].schemes
-    ]
-    return [*rows, Row("all", None)] if everything else rows
+    }
+    rows = {
+        "alone": [Row(target, scheme) for target in targets for scheme in offered[target]],
+        "together": [
+            Row(target, ",".join(found)) for target, found in offered.items() if len(found) > 1
+        ],
+        "all": [Row("all", None)],
+    }
+    return [row for kind in KINDS if kind in kinds for row in rows[kind]]
 
 
 def cells(row: Row, limit: int) -> tuple[str, ...]:
@@ -111,6 +123,7 @@ def cells(row: Row, limit: int) -> tuple[str, ...]:
         row.target,
         row.scheme or "default",
         f"{statistics.median(one.seconds for one in row.cold):.1f}",
+        f"{statistics.median(one.cpu_seconds for one in row.cold):.1f}",
         f"{peak / 1e6:.0f}",
         f"{peak / limit:.2f}",
         *cached,
@@ -126,11 +139,33 @@ def record(row: Row) -> dict[str, Any]:
         "published": row.published,
         **{
             name: [
-                {"seconds": round(one.seconds, 3), "peak_bytes": one.peak_bytes} for one in rounds
+                {
+                    "seconds": round(one.seconds, 3),
+                    "cpu_seconds": round(one.cpu_seconds, 3),
+                    "peak_bytes": one.peak_bytes,
+                }
+                for one in rounds
             ]
             for name, rounds in (("cold", row.cold), ("cached", row.cached))
         },
     }
+
+
+def added(earlier: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
+    """Return a document with the rows of an earlier one that it does not have itself.
+
+    Raises:
+        UserError: the earlier one is of another model or machine, or of other versions.
+    """
+    for part in ("model", "limit_bytes"):
+        if earlier.get(part) != document[part]:
+            raise UserError(f"--add: the results there are of the model '{earlier.get('model')}'")
+    machines = [{**one["machine"], "measured": None} for one in (earlier, document)]
+    if machines[0] != machines[1]:
+        raise UserError("--add: the results there are of another machine or other versions")
+    again = {(row["target"], row["scheme"]) for row in document["rows"]}
+    kept = [row for row in earlier["rows"] if (row["target"], row["scheme"]) not in again]
+    return {**document, "rows": [*kept, *document["rows"]]}
 
 
 def main() -> int:
@@ -138,16 +173,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--model", default=models.DEFAULT_MODEL)
     parser.add_argument("--targets", default=",".join(TARGETS))
-    parser.add_argument("--schemes", default="fp32,fp16,int8")
+    parser.add_argument("--schemes", default="fp32,fp16,int8,int4")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--no-all", action="store_true", help="leave out --target all")
+    parser.add_argument("--only", default=",".join(KINDS), help="kinds of builds to measure")
+    parser.add_argument("--add", action="store_true", help="keep the other rows of --out")
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     checkpoint = models.load(arguments.model)
     limit = limit_bytes(checkpoint.params)
     targets = commands.words(arguments.targets, "target", tuple(TARGETS))
     schemes = commands.words(arguments.schemes, "scheme")
-    rows = plan(targets, schemes, everything=not arguments.no_all)
+    kinds = commands.words(arguments.only, "kind of build", KINDS)
+    kept = arguments.add and arguments.out.is_file()
+    earlier = json.loads(arguments.out.read_text(encoding="utf-8")) if kept else None
+    rows = plan(targets, schemes, kinds)
     if not rows:
         raise UserError(f"no target of {', '.join(targets)} has a scheme of {', '.join(schemes)}")
     for number in range(max(arguments.rounds, 1)):
@@ -166,6 +205,8 @@ def main() -> int:
         "limit_bytes": limit,
         "rows": [record(row) for row in rows],
     }
+    if earlier is not None:
+        document = added(earlier, document)
     commands.write(arguments.out, document)
     print(console.table(HEADERS, [cells(row, limit) for row in rows]))
     print(f"limit: 4 × float32 weights + 1 GiB = {limit / 1e6:.0f} MB")

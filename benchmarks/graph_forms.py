@@ -35,6 +35,7 @@ from torch import Tensor, nn
 from ondevice import console, graph, models
 from ondevice.bench.protocol import PAUSE_SECONDS
 from ondevice.graph import MobileGraph, SelfAttention
+from ondevice.models import Checkpoint
 from ondevice.targets import TARGETS
 from ondevice.targets.base import ConvertOptions, Labels, Runner
 
@@ -48,7 +49,7 @@ class Attention(nn.Module):
     """Self-attention with the weights of `old`, written another way; a batch of one.
 
     Args:
-        scale: ``scores`` multiplies the scores by 1/√d, ``query`` has it in the projection.
+        scale: ``query`` has 1/√d in the projection, as `old` does, ``scores`` multiplies by it.
         key: ``permuted`` to [.., D, L] in one step, ``turned`` in two.
         rank: 4 keeps the batch, 3 leaves it out: [heads, L, D].
         fused: one projection for query, key and value.
@@ -59,7 +60,7 @@ class Attention(nn.Module):
         self,
         old: SelfAttention,
         *,
-        scale: str = "scores",
+        scale: str = "query",
         key: str = "permuted",
         rank: int = 4,
         fused: bool = False,
@@ -69,9 +70,9 @@ class Attention(nn.Module):
         self.heads, self.head_width = old.heads, old.head_width
         self.scale, self.turn, self.rank, self.mask = scale, key, rank, mask
         parts = [copy.deepcopy(part) for part in (old.query, old.key, old.value)]
-        if scale == "query":
-            parts[0].weight /= math.sqrt(self.head_width)
-            parts[0].bias /= math.sqrt(self.head_width)
+        if scale == "scores":
+            parts[0].weight *= math.sqrt(self.head_width)
+            parts[0].bias *= math.sqrt(self.head_width)
         if fused:
             parts = [_fuse(parts)]
         self.projections = nn.ModuleList(parts)
@@ -173,33 +174,28 @@ BASE = "as it is"
 FORMS: dict[str, tuple[Rewrite, ...]] = {
     BASE: (),
     "sdpa": (scaled_dot_product,),
-    "scale in the query": (attention(scale="query"),),
-    "key turned twice": (attention(key="turned"),),
-    "scale in the query, key turned twice": (attention(scale="query", key="turned"),),
-    "no batch": (attention(rank=3),),
-    "scale in the query, no batch": (attention(scale="query", rank=3),),
-    "scale in the query, no batch, key turned twice": (
-        attention(scale="query", rank=3, key="turned"),
-    ),
-    "one projection": (attention(fused=True),),
-    "scale in the query, mask appended": (attention(scale="query", mask="appended"),),
+    "rank 4": (attention(),),
+    "rank 4, key turned twice": (attention(key="turned"),),
+    "rank 4, one projection": (attention(fused=True),),
+    "rank 4, mask appended": (attention(mask="appended"),),
+    "rank 4, scale on the scores": (attention(scale="scores"),),
+    "rank 4, scale on the scores, key turned twice": (attention(scale="scores", key="turned"),),
+    "rank 3": (attention(rank=3),),
+    "rank 3, key turned twice": (attention(rank=3, key="turned"),),
+    "rank 3, scale on the scores": (attention(rank=3, scale="scores"),),
     "layer norm by products": (product_norms,),
-    "scale in the query, no batch, layer norm by products": (
-        attention(scale="query", rank=3),
-        product_norms,
-    ),
 }
 
 
-def make_graph(layers: int, directory: Path) -> MobileGraph:
-    """Return a graph of DistilBERT's width with seeded random weights, for questions."""
+def make_checkpoint(layers: int, directory: Path) -> Checkpoint:
+    """Return a checkpoint of DistilBERT's width with seeded random weights, for questions."""
     torch.manual_seed(0)
     config = transformers.DistilBertConfig(n_layers=layers)
     place = directory / "checkpoint"
     transformers.DistilBertForQuestionAnswering(config).save_pretrained(place)
     for file in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"):
         shutil.copy(models.EMBEDDED["student"]() / file, place / file)
-    return graph.from_checkpoint(models.load(str(place)))
+    return models.load(str(place))
 
 
 @dataclass
@@ -219,7 +215,7 @@ def lower(model: MobileGraph, name: str, target: str, length: int, directory: Pa
         rewrite(written)
     path = directory / str(list(FORMS).index(name)) / TARGETS[target].file
     path.parent.mkdir(parents=True, exist_ok=True)
-    TARGETS[target].lower(written, ConvertOptions("fp32", (length,), LABELS), path)
+    TARGETS[target].convert(written, ConvertOptions("fp32", (length,), LABELS), path)
     return path
 
 
@@ -288,8 +284,9 @@ def main() -> int:
         parser.error(f"unknown form '{min(unknown)}'; forms: {', '.join(FORMS)}")
     records = []
     with tempfile.TemporaryDirectory() as directory:
-        model = make_graph(arguments.layers, Path(directory))
+        checkpoint = make_checkpoint(arguments.layers, Path(directory))
         for target in targets:
+            model = graph.from_checkpoint(checkpoint, TARGETS[target].form())
             records += measure(model, target, names, arguments, Path(directory))
     document = {
         "machine": machine.describe(),

@@ -22,6 +22,7 @@ class Ended:
         code: its exit code; below 0 the signal that ended it.
         seconds: from its start to its end.
         peak_bytes: the most memory that it had resident, itself or a process that it started.
+        cpu_seconds: of all its threads and ended children; says what else the machine did.
     """
 
     code: int
@@ -29,6 +30,7 @@ class Ended:
     peak_bytes: int
     stdout: str
     stderr: str
+    cpu_seconds: float = 0.0
 
     @property
     def reason(self) -> str:
@@ -52,7 +54,8 @@ _LAUNCHER = """
 import os, subprocess, sys
 child = subprocess.Popen(sys.argv[2:])
 _, status, usage = os.wait4(child.pid, 0)
-os.write(int(sys.argv[1]), f"{os.waitstatus_to_exitcode(status)} {usage.ru_maxrss}".encode())
+code, cpu = os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime
+os.write(int(sys.argv[1]), f"{code} {usage.ru_maxrss} {cpu}".encode())
 """
 
 
@@ -84,7 +87,7 @@ def run(command: Sequence[str]) -> Ended:
         for stream in (output, errors, report):
             stream.seek(0)
             texts.append(stream.read().decode("utf-8", "replace"))
-    code, peak = map(int, texts[2].split()) if texts[2] else (process.returncode, 0)
+    code, peak, cpu = texts[2].split() if texts[2] else (process.returncode, 0, 0)
     # In kB on Linux and bytes on macOS.
     unit = 1 if sys.platform == "darwin" else 1024
-    return Ended(code, seconds, peak * unit, texts[0], texts[1])
+    return Ended(int(code), seconds, int(peak) * unit, texts[0], texts[1], float(cpu))

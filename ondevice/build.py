@@ -9,11 +9,21 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ondevice import bundle, console, contents, models, plan, vocabulary
+from ondevice import (
+    bundle,
+    console,
+    contents,
+    garbage,
+    keeping,
+    models,
+    plan,
+    vocabulary,
+)
 from ondevice.errors import (
     BundleError,
     CheckpointError,
@@ -23,10 +33,10 @@ from ondevice.errors import (
     RuntimeUnavailableError,
 )
 from ondevice.plan import BuildOptions, Job
+from ondevice.targets.base import LastLowered
 from ondevice.verify.runners import OpenedOnce
 
 if TYPE_CHECKING:
-    from ondevice.goldens import Replied
     from ondevice.graph import GraphForm, MobileGraph
     from ondevice.manifest import Manifest, ParityInfo
     from ondevice.models import Checkpoint
@@ -61,9 +71,16 @@ def run(options: BuildOptions, progress: console.Progress) -> list[Built]:
     checkpoint = models.load(options.model, options.task)
     if options.trim_vocab is not None:
         checkpoint = trim(checkpoint, options, progress)
-    jobs = plan.make_jobs(checkpoint, options)
+    jobs = plan.make_jobs(checkpoint, options, progress)
     source = Source(checkpoint, jobs[0].lengths)
-    return [build_one(job, source, progress, force=options.force) for job in jobs]
+    built = {}
+    order = plan.grouped(jobs)
+    for job, following in zip_longest(order, order[1:]):
+        built[job.label] = build_one(job, source, progress, force=options.force)
+        if following is None or following.lowering != job.lowering:
+            source.lowered.forget()
+        garbage.trim()
+    return [built[job.label] for job in jobs]
 
 
 def trim(checkpoint: Checkpoint, options: BuildOptions, progress: console.Progress) -> Checkpoint:
@@ -92,16 +109,17 @@ def build_one(job: Job, source: Source, progress: console.Progress, *, force: bo
     try:
         with bundle.staging(job.place) as staged:
             with _logged(staged / bundle.LOG_FILE, progress) as steps:
-                with steps.step(f"{job.label}: reading the checkpoint"):
-                    cases, graph = source.cases, source.graph(job.target.form())
-                with steps.step(f"{job.label}: converting"):
-                    conversion = convert(job, graph, staged)
+                with steps.step(f"{job.label}: reading the checkpoint"), garbage.collected_after():
+                    truth, graph = source.truth, source.graph(job.target.form())
+                with steps.step(f"{job.label}: converting"), garbage.collected_after():
+                    conversion = convert(job, graph, staged, source.lowered)
+                    size = bundle.hash_artifact(staged / job.target.file)[1]
+                    keeping.check_size(job.max_bytes, size, job.label)
                 artifact = OpenedOnce(job.target.name, staged / job.target.file, graph.outputs)
                 with steps.step(f"{job.label}: checking parity"):
-                    parity = check_parity(job, graph, cases, artifact)
+                    parity = check_parity(job, graph, truth.cases, artifact)
                 with steps.step(f"{job.label}: writing goldens"):
-                    replies = source.replies
-                    contents.write_goldens(job, source.checkpoint, graph, cases, replies, staged)
+                    contents.write_goldens(job, source.checkpoint, graph, truth, staged)
             # Once the log is closed: the manifest holds its hash.
             manifest = contents.write(job, source.checkpoint, graph, conversion, parity, staged)
             manifest = check_bundle(job, manifest, artifact, staged, progress)
@@ -120,14 +138,15 @@ def _describe(place: Path) -> str:
     return f"the bundle of lengths {','.join(map(str, lengths))} in '{place}'"
 
 
-def convert(job: Job, graph: MobileGraph, directory: Path) -> Conversion:
-    """Lower the graph to the job's target.
+def convert(job: Job, graph: MobileGraph, directory: Path, lowered: LastLowered) -> Conversion:
+    """Lower the graph to the job's target, as far as it is not `lowered` already.
 
     Raises:
         ConversionError: the converter broke.
     """
     try:
-        return job.target.lower(graph, job.convert_options, directory / job.target.file)
+        path = directory / job.target.file
+        return job.target.convert(graph, job.convert_options, path, lowered)
     except (OnDeviceError, OSError):
         raise
     except Exception as error:
@@ -194,36 +213,30 @@ class Source:
     def __init__(self, checkpoint: Checkpoint, lengths: tuple[int, ...]) -> None:
         self.checkpoint = checkpoint
         self.lengths = lengths
+        self.lowered = LastLowered()
         self._graph: tuple[GraphForm, MobileGraph] | None = None
 
     @cached_property
-    def cases(self) -> list[Case]:
-        """Real texts with the checkpoint's answers."""
+    def truth(self) -> contents.Truth:
+        """What the checkpoint answers; it is loaded for that once, and let go."""
+        from ondevice import goldens
         from ondevice.verify import reference
 
+        checkpoint = self.checkpoint
         try:
-            return reference.make_cases(self.checkpoint, self.lengths)
+            model = reference.load_model(checkpoint)
+            cases = reference.make_cases(checkpoint, self.lengths, model)
         except (OnDeviceError, OSError):
             raise
         except Exception as error:
             raise CheckpointError(
-                f"transformers cannot run the checkpoint '{self.checkpoint.name}': {error}"
+                f"transformers cannot run the checkpoint '{checkpoint.name}': {error}"
             ) from error
-
-    @cached_property
-    def replies(self) -> list[Replied]:
-        """What the checkpoint replies to the goldens' questions; none but for qa."""
-        from ondevice import goldens
-        from ondevice.verify import reference
-
-        if self.checkpoint.task != "qa":
-            return []
-        model = reference.load_model(self.checkpoint)
-        return goldens.ask(
-            lambda inputs: reference.run_model(model, "qa", inputs),
-            self.checkpoint.tokenizer,
-            contents.window_for(self.lengths),
-        )
+        if checkpoint.task != "qa":
+            return contents.Truth(cases, [])
+        run = partial(reference.run_model, model, "qa")
+        window = contents.window_for(self.lengths)
+        return contents.Truth(cases, goldens.ask(run, checkpoint.tokenizer, window))
 
     def graph(self, form: GraphForm) -> MobileGraph:
         """Return the graph in a target's form; the last one is kept."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ondevice.tokenizer import TextTokenizer
 
 # Of a longer file, so many at even distances: each is a run of the float model for each length.
-MOST_TEXTS = 32
+MOST_TEXTS = 64
 # Text in the vocabulary's own language has next to none. bert-base-uncased knows some Chinese
 # characters, so a script that it was not made for does not reach 100 %.
 MOST_UNKNOWN = 0.2

@@ -34,6 +34,8 @@ def render(manifest: Manifest) -> str:
         f"| outputs | {_tensors(manifest, 'outputs')} |",
         f"| runs on | {runtimes or 'not stated by the format'} |",
         f"| tokenizer | {manifest.tokenizer.kind}, `{manifest.tokenizer.file}` |",
+        *_layout(manifest),
+        *_kept(manifest),
         *_vocabulary(manifest),
         f"| licence | {model.licence} |",
         "",
@@ -62,6 +64,23 @@ def render(manifest: Manifest) -> str:
     if artifact.varies:
         lines += [f"Not reproducible byte for byte: {artifact.varies}", ""]
     return "\n".join(lines)
+
+
+def _kept(manifest: Manifest) -> list[str]:
+    """Name the parts that are stored in more bits than the scheme's."""
+    if "keep" not in manifest.options:
+        return []
+    return [_cells(("in more bits", manifest.options["keep"].replace(",", ", ")))]
+
+
+def _layout(manifest: Manifest) -> list[str]:
+    """Say which layout the graph has, if not the usual one, and what that does not say yet."""
+    if manifest.options.get("layout") != "ane":
+        return []
+    return [
+        _cells(("layout", "ane: channels first, for the Neural Engine")),
+        _cells(("its speed", "not run: only a device with a Neural Engine can tell")),
+    ]
 
 
 def _vocabulary(manifest: Manifest) -> list[str]:

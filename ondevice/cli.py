@@ -44,12 +44,16 @@ class Command:
 # Only the module of the verb that was typed is imported.
 COMMANDS: dict[str, Command] = {
     "build": Command("ondevice.commands.build", "lower a checkpoint to bundles for the phone"),
+    "sensitivity": Command(
+        "ondevice.commands.sensitivity", "say which parts of a model a scheme hurts"
+    ),
     "ask": Command("ondevice.commands.ask", "ask a question-answering bundle a question"),
     "distill": Command("ondevice.distill.cli", "fine-tune a teacher, distil a student"),
     "verify": Command("ondevice.commands.verify", "prove that a bundle is right, with evidence"),
     "bench": Command("ondevice.commands.bench", "measure latency, memory and score of bundles"),
     "report": Command("ondevice.commands.report", "turn results into tables and pictures"),
     "embed": Command("ondevice.commands.embed", "put bundles into the demo apps"),
+    "search": Command("ondevice.commands.search", "find the best bundle that an app can afford"),
     "doctor": Command("ondevice.commands.doctor", "say what is installed and what can run here"),
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from ondevice.manifest import (
     TokenizerInfo,
     WindowInfo,
 )
+from ondevice.targets.base import DEFAULT_LAYOUT
 from ondevice.tasks.qa import QAOptions
 from ondevice.tokenizer import TOKENIZER_FILE, VOCAB_FILE, TextTokenizer
 
@@ -31,6 +33,19 @@ if TYPE_CHECKING:
     from ondevice.plan import Job
     from ondevice.targets.base import Conversion
     from ondevice.verify.reference import Case
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What the checkpoint answers.
+
+    Attributes:
+        cases: real texts at each length, with its outputs.
+        replies: the goldens' questions, with its replies; none but for qa.
+    """
+
+    cases: list[Case]
+    replies: list[Replied]
 
 
 def write(
@@ -91,8 +106,7 @@ def write_goldens(
     job: Job,
     checkpoint: Checkpoint,
     graph: MobileGraph,
-    cases: list[Case],
-    replies: list[Replied],
+    truth: Truth,
     directory: Path,
 ) -> None:
     """Write the goldens of the bundle that is being assembled in `directory`."""
@@ -102,8 +116,8 @@ def write_goldens(
         window=window_for(job.lengths),
         limit=job.scheme.limit,
         inputs=graph.inputs,
-        cases=cases,
-        replies=replies,
+        cases=truth.cases,
+        replies=truth.replies,
     )
     goldens.write(directory / bundle.GOLDEN_FILE, goldens.collect(material))
 
@@ -178,10 +192,14 @@ def _options(job: Job) -> dict[str, str]:
     ios, texts = job.convert_options.ios, job.convert_options.calibration
     if job.target.name == "coreml" and ios is not None:
         options["ios"] = str(ios)
+    if job.convert_options.layout != DEFAULT_LAYOUT:
+        options["layout"] = job.convert_options.layout
     if texts is not None:
         options["calibration"] = texts.source
         options["calibration_texts"] = str(len(texts.examples))
         options["calibration_sha256"] = texts.sha256
+    if job.convert_options.kept:
+        options["keep"] = ",".join(job.convert_options.kept)
     return options
 
 

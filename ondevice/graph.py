@@ -6,8 +6,8 @@ plumbing and the dynamic shapes of general-purpose model code; this encoder has 
 - position embeddings are one table; where token types are not an input, row 0 of their table is
   folded into the positions;
 - one additive mask bias is computed once and shared by all layers; it is finite in fp16;
-- attention is written as plain matmul and softmax, or as ``scaled_dot_product_attention``, as
-  the target's runtime prefers (:class:`GraphForm`).
+- attention is written as the target's runtime prefers (:class:`GraphForm`), its scale folded into
+  the query's weights.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from torch.nn import functional
 
 from ondevice.architectures import Encoder, Head
 from ondevice.errors import CheckpointError
+from ondevice.graph_heads import HeadModule, activate, make_head
 from ondevice.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -35,13 +36,24 @@ MASK_BIAS = -1e4
 
 @dataclass(frozen=True)
 class GraphForm:
-    """How the same mathematics is written down, where runtimes differ in what they run fast."""
+    """How the same mathematics is written down, where runtimes differ in what they run fast.
 
-    attention: Literal["matmul", "sdpa"] = "matmul"
+    Attributes:
+        attention: ``matmul`` is products of rank 4 and a softmax; ``bmm`` is the same of rank 3,
+            for a batch of one, which leaves no copies between XNNPACK's parts (0.87 of the time on
+            ExecuTorch, 0.90 on TFLite: ``benchmarks/graph_forms.py``); ``sdpa`` is PyTorch's one
+            operator, which each converter takes apart in its own way.
+    """
+
+    attention: Literal["matmul", "bmm", "sdpa"] = "matmul"
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention (Vaswani et al. 2017, section 3.2.2), [B, L, W] to [B, L, W]."""
+    """Multi-head self-attention (Vaswani et al. 2017, section 3.2.2), [B, L, W] to [B, L, W].
+
+    The scale 1/√d of the scores is part of the query's weights: one product less over the largest
+    array of the network.
+    """
 
     def __init__(self, encoder: Encoder, form: GraphForm) -> None:
         super().__init__()
@@ -54,21 +66,29 @@ class SelfAttention(nn.Module):
         self.output = nn.Linear(encoder.width, encoder.width)
 
     def forward(self, hidden: Tensor, mask_bias: Tensor) -> Tensor:
+        """Attend over `hidden` [B, L, W] with a mask bias [B, 1, 1, L]; B is 1 in form ``bmm``."""
         batch, length, width = hidden.shape
-        split = (batch, length, self.heads, self.head_width)
-        query = self.query(hidden).view(split).transpose(1, 2)
-        value = self.value(hidden).view(split).transpose(1, 2)
-        if self.form.attention == "sdpa":
-            key = self.key(hidden).view(split).transpose(1, 2)
-            context = functional.scaled_dot_product_attention(
-                query, key, value, attn_mask=mask_bias
-            )
+        query, key, value = self.query(hidden), self.key(hidden), self.value(hidden)
+        if self.form.attention == "bmm":
+            # [heads, L, D], and the key straight to [heads, D, L].
+            split = (length, self.heads, self.head_width)
+            query, value = (part.view(split).transpose(0, 1) for part in (query, value))
+            scores = torch.bmm(query, key.view(split).permute(1, 2, 0)) + mask_bias[0]
+            context = torch.bmm(torch.softmax(scores, dim=-1), value).transpose(0, 1)
         else:
-            # The key goes straight to [B, H, D, L]: one transpose instead of two.
-            key = self.key(hidden).view(split).permute(0, 2, 3, 1)
-            scores = torch.matmul(query, key) * (1.0 / math.sqrt(self.head_width)) + mask_bias
-            context = torch.matmul(torch.softmax(scores, dim=-1), value)
-        merged: Tensor = self.output(context.transpose(1, 2).reshape(batch, length, width))
+            # [B, heads, L, D]
+            shape = (batch, length, self.heads, self.head_width)
+            query, value = (part.view(shape).transpose(1, 2) for part in (query, value))
+            if self.form.attention == "sdpa":
+                context = functional.scaled_dot_product_attention(
+                    query, key.view(shape).transpose(1, 2), value, mask_bias, scale=1.0
+                )
+            else:
+                # The key straight to [B, heads, D, L]: one transpose instead of two.
+                scores = torch.matmul(query, key.view(shape).permute(0, 2, 3, 1)) + mask_bias
+                context = torch.matmul(torch.softmax(scores, dim=-1), value)
+            context = context.transpose(1, 2)
+        merged: Tensor = self.output(context.reshape(batch, length, width))
         return merged
 
 
@@ -86,19 +106,9 @@ class Layer(nn.Module):
 
     def forward(self, hidden: Tensor, mask_bias: Tensor) -> Tensor:
         hidden = self.attention_norm(hidden + self.attention(hidden, mask_bias))
-        inner = _activate(self.expand(hidden), self.activation)
+        inner = activate(self.expand(hidden), self.activation)
         out: Tensor = self.output_norm(hidden + self.contract(inner))
         return out
-
-
-def _activate(x: Tensor, name: str) -> Tensor:
-    if name == "gelu":
-        return functional.gelu(x)
-    if name == "gelu_tanh":
-        return functional.gelu(x, approximate="tanh")
-    if name == "tanh":
-        return torch.tanh(x)
-    return torch.relu(x)
 
 
 class Embeddings(nn.Module):
@@ -113,80 +123,26 @@ class Embeddings(nn.Module):
         self.type_step = (
             nn.Parameter(torch.empty(encoder.embedding_width)) if encoder.token_types else None
         )
-        self.norm = nn.LayerNorm(encoder.embedding_width, eps=encoder.layer_norm_eps)
-        self.project = (
-            nn.Linear(encoder.embedding_width, encoder.width)
-            if encoder.embedding_width != encoder.width
-            else None
+        self.norm: nn.Module = nn.LayerNorm(encoder.embedding_width, eps=encoder.layer_norm_eps)
+        projected = encoder.embedding_width != encoder.width
+        self.project: nn.Module | None = (
+            nn.Linear(encoder.embedding_width, encoder.width) if projected else None
         )
 
-    def forward(self, input_ids: Tensor, token_type_ids: Tensor | None) -> Tensor:
-        hidden = self.words(input_ids) + self.positions[: input_ids.shape[1]]
+    def position_rows(self, input_ids: Tensor) -> Tensor:
+        """Return the embeddings of the first L positions, [L, W], for ids [B, L]."""
+        return self.positions[: input_ids.shape[1]]
+
+    def total(self, input_ids: Tensor, token_type_ids: Tensor | None) -> Tensor:
+        """Return the sum of the three embeddings, not yet normalized."""
+        hidden: Tensor = self.words(input_ids) + self.position_rows(input_ids)
         if self.type_step is not None and token_type_ids is not None:
             hidden = hidden + token_type_ids.unsqueeze(-1).to(hidden.dtype) * self.type_step
-        normalized: Tensor = self.norm(hidden)
-        if self.project is not None:
-            normalized = self.project(normalized)
-        return normalized
+        return hidden
 
-
-class HeadModule(nn.Module):
-    """The task's head. Subclasses return one tensor for each role of the task, in order."""
-
-    def forward(self, hidden: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
-        raise NotImplementedError
-
-
-class SpanHead(HeadModule):
-    """Start and end scores, each [B, L], from one small matmul."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.scores = nn.Linear(width, 2)
-
-    def forward(self, hidden: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
-        scores = self.scores(hidden)
-        return scores[..., 0], scores[..., 1]
-
-
-class ClassifyHead(HeadModule):
-    """Class scores [B, C] from the first token."""
-
-    def __init__(self, width: int, labels: int, activation: str) -> None:
-        super().__init__()
-        self.dense = nn.Linear(width, width)
-        self.scores = nn.Linear(width, labels)
-        self.activation = activation
-
-    def forward(self, hidden: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
-        return (self.scores(_activate(self.dense(hidden[:, 0]), self.activation)),)
-
-
-class TokensHead(HeadModule):
-    """Label scores [B, L, C] for each token."""
-
-    def __init__(self, width: int, labels: int) -> None:
-        super().__init__()
-        self.scores = nn.Linear(width, labels)
-
-    def forward(self, hidden: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
-        return (self.scores(hidden),)
-
-
-class EmbedHead(HeadModule):
-    """A sentence embedding [B, W] of length 1: the mean over tokens that are not padding.
-
-    As sentence-transformers pools (Reimers and Gurevych 2019, section 3).
-    """
-
-    def forward(self, hidden: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
-        # The mean as a [B, 1, L] x [B, L, W] product with weights that sum to one: no sum over
-        # L large values, which would lose precision in fp16.
-        mask = attention_mask.to(hidden.dtype)
-        weights = mask / mask.sum(dim=1, keepdim=True).clamp(min=1.0)
-        pooled = torch.matmul(weights.unsqueeze(1), hidden).squeeze(1)
-        norm = (pooled * pooled).sum(dim=-1, keepdim=True).clamp(min=1e-6).sqrt()
-        return (pooled / norm,)
+    def forward(self, input_ids: Tensor, token_type_ids: Tensor | None) -> Tensor:
+        normalized: Tensor = self.norm(self.total(input_ids, token_type_ids))
+        return normalized if self.project is None else self.project(normalized)
 
 
 class MobileEncoder(nn.Module):
@@ -287,25 +243,13 @@ def from_state(
     """
     # On the meta device first: no time and memory for random weights that would be replaced.
     with torch.device("meta"):
-        module = MobileEncoder(encoder, _head_module(task, encoder, head), form or GraphForm())
+        module = MobileEncoder(encoder, make_head(task, encoder, head), form or GraphForm())
     weights = _gather(encoder, head, state)
     for name, parameter in module.named_parameters():
         _check(name, weights[name], tuple(parameter.shape))
     module.load_state_dict(weights, strict=True, assign=True)
     module.eval().requires_grad_(False)
     return MobileGraph(module, encoder, task, head.labels)
-
-
-def _head_module(task: str, encoder: Encoder, head: Head) -> HeadModule:
-    if task == "qa":
-        return SpanHead(encoder.width)
-    if task == "classify":
-        return ClassifyHead(encoder.width, head.labels, head.activation)
-    if task == "tokens":
-        return TokensHead(encoder.width, head.labels)
-    if task == "embed":
-        return EmbedHead()
-    raise ValueError(f"task '{task}' has no head in the graph")
 
 
 def _gather(encoder: Encoder, head: Head, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -320,6 +264,10 @@ def _gather(encoder: Encoder, head: Head, state: Mapping[str, Tensor]) -> dict[s
         if encoder.token_types:
             weights["embeddings.type_step"] = types[1] - types[0]
     weights["embeddings.positions"] = positions.contiguous()
+    scale = 1.0 / math.sqrt(encoder.width // encoder.heads)
+    for name, weight in weights.items():
+        if ".attention.query." in name:
+            weights[name] = weight * scale
     return weights
 
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from ondevice import __version__, bundle, calibration, vocabulary
+from ondevice import __version__, bundle, calibration, keeping, parts, vocabulary
 from ondevice.calibration import Calibration
+from ondevice.console import Progress
 from ondevice.errors import (
     BundleError,
     MissingPackageError,
@@ -23,7 +24,7 @@ from ondevice.manifest import Manifest
 from ondevice.models import DEFAULT_MODEL, Checkpoint
 from ondevice.schemes import SCHEMES, Scheme, check_offered, get_scheme
 from ondevice.targets import TARGETS
-from ondevice.targets.base import ConvertOptions, Labels, Target
+from ondevice.targets.base import DEFAULT_LAYOUT, ConvertOptions, Labels, Target
 from ondevice.tasks import TASKS
 
 DEFAULT_OUT = Path("bundles")
@@ -42,7 +43,10 @@ class BuildOptions:
         schemes: names of schemes; None for each target's own default.
         lengths: the sequence lengths to serve; None for the task's default.
         ios: the oldest iOS that a Core ML artifact must load on; None lets the target choose.
-        calibration: texts for schemes with calibrated activations; None for the project's samples.
+        layout: how the graph arranges its activations, of :data:`ondevice.targets.base.LAYOUTS`.
+        calibration: texts for schemes that look at some; None for the project's samples.
+        keep: parts to store in more bits than the scheme's, as :func:`ondevice.parts.choose` takes
+            them; or ``auto`` or ``auto:MB`` alone, see :mod:`ondevice.keeping`.
         trim_vocab: a corpus; word pieces that it never uses are dropped. None keeps all.
         out: the directory that bundles are published in.
         force: build even what is there already.
@@ -54,7 +58,9 @@ class BuildOptions:
     schemes: tuple[str, ...] | None = None
     lengths: tuple[int, ...] | None = None
     ios: int | None = None
+    layout: str = DEFAULT_LAYOUT
     calibration: Path | None = None
+    keep: tuple[str, ...] = ()
     trim_vocab: str | None = None
     out: Path = DEFAULT_OUT
     force: bool = False
@@ -67,6 +73,7 @@ class Job:
     Attributes:
         place: the bundle's directory.
         key: the content key; a bundle that carries it need not be built again.
+        max_bytes: what the user allows the artifact; None for any size.
     """
 
     target: Target
@@ -77,11 +84,24 @@ class Job:
     place: Path
     tools: dict[str, str]
     key: str
+    max_bytes: int | None = None
+
+    @property
+    def lowering(self) -> object | None:
+        """What is equal for jobs that are finished from one lowering; None if there is none."""
+        return self.target.lowering(self.convert_options)
 
     @property
     def label(self) -> str:
         """A short name for progress lines."""
-        return f"{self.target.name} {self.scheme.name}"
+        layout = self.convert_options.layout
+        words = (self.target.name, *_unless_default(layout), self.scheme.name)
+        return " ".join(words) + parts.label(self.convert_options.kept)
+
+
+def _unless_default(layout: str) -> tuple[str, ...]:
+    """Return what a layout adds to names: nothing for the default one."""
+    return () if layout == DEFAULT_LAYOUT else (layout,)
 
 
 def check_words(options: BuildOptions) -> None:
@@ -93,23 +113,32 @@ def check_words(options: BuildOptions) -> None:
     for target in _targets(options.targets):
         for scheme in _schemes(target, options):
             check_offered(scheme, target.name, target.schemes)
+        target.check_layout(options.layout)
         check_installed(target)
-    if options.calibration is not None and not _calibrated(options):
-        able = ", ".join(name for name, scheme in SCHEMES.items() if scheme.calibrated)
-        raise UserError(f"--calibration is for schemes with calibrated activations: {able}")
+    if options.calibration is not None and not _takes_texts(options):
+        able = ", ".join(name for name, scheme in SCHEMES.items() if scheme.takes_texts)
+        raise UserError(f"--calibration is for schemes that look at texts: {able}")
+    keeping.check_words(
+        options.keep, [s for t in _targets(options.targets) for s in _schemes(t, options)]
+    )
 
 
-def make_jobs(checkpoint: Checkpoint, options: BuildOptions) -> list[Job]:
+def make_jobs(
+    checkpoint: Checkpoint, options: BuildOptions, progress: Progress | None = None
+) -> list[Job]:
     """Return the jobs of a build, having checked that each can be done.
 
+    `progress` tells of the measuring that ``keep="auto"`` takes.
+
     Raises:
-        UserError: an impossible length, or an option that a target cannot serve.
+        UserError: an impossible length, an unknown part, or an option that a target cannot serve.
         DataError: the calibration texts are unreadable or empty, or not in the model's script.
     """
     lengths = check_lengths(options.lengths, checkpoint)
-    texts = _calibration(checkpoint, options) if _calibrated(options) else None
+    texts = _calibration(checkpoint, options) if _takes_texts(options) else None
+    keeper = keeping.Keeper(checkpoint, options.keep, texts, progress)
     jobs = [
-        _job(checkpoint, target, get_scheme(scheme), lengths, options, texts)
+        _job(checkpoint, target, get_scheme(scheme), lengths, options, texts, keeper)
         for target in _targets(options.targets)
         for scheme in _schemes(target, options)
     ]
@@ -118,15 +147,25 @@ def make_jobs(checkpoint: Checkpoint, options: BuildOptions) -> list[Job]:
     return jobs
 
 
+def grouped(jobs: list[Job]) -> list[Job]:
+    """Return jobs so that those of one lowering come one after the other, else as they were."""
+
+    def first(job: Job) -> int:
+        alike = (other for other in jobs if other.lowering == job.lowering is not None)
+        return jobs.index(next(alike, job))
+
+    return sorted(jobs, key=first)
+
+
 def _schemes(target: Target, options: BuildOptions) -> tuple[str, ...]:
     named = (target.default_scheme,) if options.schemes is None else options.schemes
     return tuple(dict.fromkeys(named))
 
 
-def _calibrated(options: BuildOptions) -> bool:
-    """Say whether any scheme that is asked for needs calibration texts."""
+def _takes_texts(options: BuildOptions) -> bool:
+    """Say whether any scheme that is asked for looks at texts."""
     return any(
-        get_scheme(scheme).calibrated
+        get_scheme(scheme).takes_texts
         for target in _targets(options.targets)
         for scheme in _schemes(target, options)
     )
@@ -215,6 +254,7 @@ def _job(
     lengths: tuple[int, ...],
     options: BuildOptions,
     texts: Calibration | None,
+    keeper: keeping.Keeper,
 ) -> Job:
     labels = Labels(
         name=checkpoint.name,
@@ -223,10 +263,19 @@ def _job(
         licence=checkpoint.licence,
         version=__version__,
     )
-    name = f"{checkpoint.name}-{checkpoint.task}-{target.name}-{scheme.name}"
+    kept = keeper.kept(target, scheme, lengths)
+    layout = _unless_default(options.layout)
+    name = "-".join((checkpoint.name, checkpoint.task, target.name, *layout, scheme.name))
+    name += parts.label(kept)
     tools = tool_versions(target)
     convert_options = ConvertOptions(
-        scheme.name, lengths, labels, options.ios, texts if scheme.calibrated else None
+        scheme.name,
+        lengths,
+        labels,
+        options.ios,
+        texts if scheme.takes_texts else None,
+        kept,
+        options.layout,
     )
     return Job(
         target=target,
@@ -236,6 +285,7 @@ def _job(
         convert_options=convert_options,
         place=options.out / name,
         tools=tools,
+        max_bytes=keeper.budget(),
         key=_content_key(checkpoint, target, convert_options, tools),
     )
 
@@ -267,19 +317,21 @@ def _content_key(
         # Other targets ignore it: asking for another iOS must not rebuild them.
         "ios": options.ios if target.name == "coreml" else None,
         "calibration": options.calibration.sha256 if options.calibration else None,
+        "kept": options.kept,
+        "layout": options.layout,
         "trim": vocabulary.read_record(checkpoint),
         "tools": tools,
-        "code": _code_hash(),
+        "code": code_hash(),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 # What comes before a build or after it, and cannot change what is in a bundle.
-_APART = {"bench", "commands", "distill", "embed", "report", "zoo"}
+_APART = {"bench", "commands", "distill", "embed", "report", "search", "zoo"}
 
 
 @cache
-def _code_hash() -> str:
+def code_hash() -> str:
     """Hash this package's own sources: a change to the graph is a change to the artifact."""
     digest = hashlib.sha256()
     root = Path(__file__).parent

@@ -45,33 +45,51 @@ class Scheme:
     """One way to store weights and to compute with them.
 
     Attributes:
+        bits: of a stored weight.
         calibrated: whether ranges of activations must be seen on texts first.
+        compensated: whether weights are rounded so that they make up for each other's errors, as
+            texts show them (:mod:`ondevice.compensation`).
     """
 
     name: str
     summary: str
+    bits: int
     limit: ParityLimit
     calibrated: bool = False
+    compensated: bool = False
+
+    @property
+    def takes_texts(self) -> bool:
+        """Whether it looks at texts."""
+        return self.calibrated or self.compensated
 
 
 SCHEMES: dict[str, Scheme] = {
-    "fp32": Scheme("fp32", "32-bit floats throughout", ParityLimit(max_abs=1e-4)),
-    "fp16": Scheme("fp16", "16-bit float weights", ParityLimit(max_abs=2e-2)),
-    "int8": Scheme("int8", "8-bit weights, per channel", ParityLimit(min_cosine=0.99)),
+    "fp32": Scheme("fp32", "32-bit floats throughout", 32, ParityLimit(max_abs=1e-4)),
+    "fp16": Scheme("fp16", "16-bit float weights", 16, ParityLimit(max_abs=2e-2)),
+    "int8": Scheme("int8", "8-bit weights, per channel", 8, ParityLimit(min_cosine=0.99)),
     "int8-weight": Scheme(
         "int8-weight",
         "8-bit weights, per channel; computed in floats",
+        8,
         ParityLimit(min_cosine=0.99),
     ),
     "int8-static": Scheme(
         "int8-static",
         "8-bit weights and activations, ranges calibrated on texts",
+        8,
         ParityLimit(min_cosine=0.98),
         calibrated=True,
     ),
-    "int4": Scheme("int4", "4-bit weights, a scale for each block", ParityLimit(min_cosine=0.95)),
-    "pal6": Scheme("pal6", "weights from tables of 64 values", ParityLimit(min_cosine=0.98)),
-    "pal4": Scheme("pal4", "weights from tables of 16 values", ParityLimit(min_cosine=0.95)),
+    "int4": Scheme(
+        "int4",
+        "4-bit weights, a scale for each block",
+        4,
+        ParityLimit(min_cosine=0.95),
+        compensated=True,
+    ),
+    "pal6": Scheme("pal6", "weights from tables of 64 values", 6, ParityLimit(min_cosine=0.98)),
+    "pal4": Scheme("pal4", "weights from tables of 16 values", 4, ParityLimit(min_cosine=0.95)),
 }
 
 

@@ -91,12 +91,20 @@ def retention(
 
 
 def difference(
-    first: Statistic, second: Statistic, size: int, *, rounds: int = ROUNDS, seed: int = 0
+    first: Statistic,
+    second: Statistic,
+    size: int,
+    *,
+    rounds: int = ROUNDS,
+    seed: int = 0,
+    level: float = LEVEL,
 ) -> Interval:
     """Return first - second in points, with its paired interval."""
-    return interval(
-        lambda indices: first(indices) - second(indices), size, rounds=rounds, seed=seed
-    )
+
+    def points(indices: NDArray[np.int64]) -> float:
+        return first(indices) - second(indices)
+
+    return interval(points, size, rounds=rounds, seed=seed, level=level)
 
 
 def mean_of(each: Array) -> Statistic:

@@ -106,6 +106,23 @@ def test_a_repeated_build_returns_the_bundle_and_says_so(tiny, tmp_path):
     assert forced.manifest.artifact.sha256 == first.manifest.artifact.sha256
 
 
+def test_a_layout_is_a_bundle_of_its_own_that_says_so(tiny, tmp_path):
+    need("coreml")
+    options = {"targets": ("coreml",), "schemes": ("fp16",), "lengths": (16,)}
+    (usual,) = run(tiny("bert", "qa"), tmp_path, **options)
+    (ane,) = run(tiny("bert", "qa"), tmp_path, **options, layout="ane")
+    assert usual.job.place.name == "tiny-bert-qa-qa-coreml-fp16"
+    assert ane.job.place.name == "tiny-bert-qa-qa-coreml-ane-fp16"
+    assert usual.job.key != ane.job.key
+    assert "layout" not in usual.manifest.options
+    assert bundle.open_bundle(ane.job.place).options["layout"] == "ane"
+    assert "Neural Engine" not in (usual.job.place / "README.md").read_text(encoding="utf-8")
+    card = (ane.job.place / "README.md").read_text(encoding="utf-8")
+    assert "| its speed | not run: only a device with a Neural Engine can tell |" in card
+    (again,) = run(tiny("bert", "qa"), tmp_path, **options, layout="ane")
+    assert again.cached
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [({"lengths": (16,)}, "replaces the bundle of lengths 16,32"), ({"schemes": ("int8",)}, "")],
@@ -138,6 +155,49 @@ def test_other_weights_are_built_anew(tiny, tmp_path):
     make_checkpoint(tmp_path / "model", "bert", "qa", seed=2)
     (built,) = run(model, tmp_path / "out")
     assert not built.cached
+
+
+def test_schemes_share_a_lowering_and_all_share_the_checkpoint(tiny, tmp_path, onnx, monkeypatch):
+    from ondevice.verify import reference
+
+    lower, load, calls = TARGETS["onnx"].lower, reference.load_model, []
+
+    def count(name, function):
+        return lambda *a, **k: (calls.append(name), function(*a, **k))[1]
+
+    onnx(lower=count("lower", lower))
+    monkeypatch.setattr(reference, "load_model", count("load", load))
+    built = run(tiny("distilbert", "qa"), tmp_path, schemes=("fp32", "int8"), lengths=(16,))
+    assert [one.failure for one in built] == [None, None]
+    assert sorted(calls) == ["load", "lower"]
+
+
+def test_a_lowering_is_let_go_when_no_later_scheme_needs_it(tiny, tmp_path, onnx, monkeypatch):
+    asked = []
+
+    def build_one(job, source, progress, *, force):
+        asked.append((job.label, source.lowered._kept))
+        source.lowered._kept = job.label
+        return job.label
+
+    onnx(shares=lambda options: options.scheme == "fp16")
+    monkeypatch.setattr(build, "build_one", build_one)
+    built = run(tiny("bert", "qa"), tmp_path, schemes=("fp32", "fp16", "int8"))
+    # Built group by group, returned as they were asked for.
+    assert asked == [("onnx fp32", None), ("onnx int8", "onnx fp32"), ("onnx fp16", None)]
+    assert built == ["onnx fp32", "onnx fp16", "onnx int8"]
+
+
+def test_jobs_without_a_lowering_to_share_stay_in_their_order(tiny, onnx):
+    from ondevice import models
+
+    need("executorch")
+    options = BuildOptions(targets=("executorch", "onnx"), schemes=("fp32", "fp16", "int8"))
+    jobs = plan.make_jobs(models.load(str(tiny("bert", "qa"))), options)
+    assert [job.label for job in plan.grouped(jobs)] == [
+        *("executorch fp32", "executorch fp16", "executorch int8"),
+        *("onnx fp32", "onnx int8", "onnx fp16"),
+    ]
 
 
 class Wrong:
@@ -173,12 +233,12 @@ def test_one_wrong_artifact_does_not_keep_the_others_back(tiny, tmp_path, onnx):
 
 
 def test_a_converter_that_breaks_leaves_nothing_but_its_log(tiny, tmp_path, onnx):
-    def broken(graph, options, path):
+    def broken(graph, lowered, options, path):
         print("the converter's last words")
         path.write_bytes(b"half an artifact")
         raise ValueError("no lowering for aten.foo")
 
-    onnx(convert=broken)
+    onnx(finish=broken)
     (built,) = run(tiny("bert", "qa"), tmp_path)
     assert isinstance(built.failure, ConversionError)
     assert "onnx fp32: ValueError: no lowering" in str(built.failure)
@@ -189,14 +249,14 @@ def test_a_converter_that_breaks_leaves_nothing_but_its_log(tiny, tmp_path, onnx
 
 
 def test_a_converter_that_breaks_does_not_keep_the_others_back(tiny, tmp_path, onnx):
-    convert = TARGETS["onnx"].convert
+    finish = TARGETS["onnx"].finish
 
-    def broken(graph, options, path):
+    def broken(graph, lowered, options, path):
         if options.scheme == "fp32":
             raise ValueError("no lowering")
-        return convert(graph, options, path)
+        return finish(graph, lowered, options, path)
 
-    onnx(convert=broken)
+    onnx(finish=broken)
     fp32, fp16 = run(tiny("bert", "qa"), tmp_path, schemes=("fp32", "fp16"))
     assert fp32.failure.exit_code == 1
     assert fp16.failure is None
@@ -242,10 +302,10 @@ def test_a_runtime_that_is_not_here_leaves_parity_not_run(tiny, tmp_path, onnx):
 
 
 def test_a_disk_that_fills_up_during_the_conversion(tiny, tmp_path, onnx):
-    def full(graph, options, path):
+    def full(graph, options):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    onnx(convert=full)
+    onnx(lower=full)
     with pytest.raises(UserError, match="the disk is full"):
         run(tiny("bert", "qa"), tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -283,6 +343,9 @@ def test_a_missing_converter_is_refused_before_anything_is_written(tiny, tmp_pat
         ({"lengths": ()}, "lengths must ascend"),
         ({"lengths": (16, 65)}, "length 65 is above the checkpoint's position table.* 64"),
         ({"targets": ("coreml",), "ios": 12}, "unknown iOS version '12'; iOS versions: 15"),
+        ({"layout": "nhwc"}, "unknown layout 'nhwc'; layouts: default, ane"),
+        ({"layout": "ane"}, "target 'onnx' has no layout 'ane'; its layouts: default; type: --lay"),
+        ({"targets": ("all",), "layout": "ane"}, "target 'tflite' has no layout 'ane'"),
     ],
 )
 def test_bad_options_are_one_sentence_and_nothing_is_written(tiny, tmp_path, options, words):
@@ -341,11 +404,11 @@ def test_a_build_interrupted_in_the_middle_of_the_conversion(tiny, tmp_path, num
 import dataclasses, os, sys, time
 from ondevice import cli
 from ondevice.targets import TARGETS
-def convert(graph, options, path):
+def finish(graph, lowered, options, path):
     path.write_bytes(b"half")
     os.kill(os.getpid(), {int(number)})
     time.sleep(60)
-TARGETS["onnx"] = dataclasses.replace(TARGETS["onnx"], convert=convert)
+TARGETS["onnx"] = dataclasses.replace(TARGETS["onnx"], finish=finish)
 sys.exit(cli.main(sys.argv[1:]))
 """
     out = tmp_path / "out"

@@ -122,8 +122,10 @@ def test_only_calibrated_schemes_get_texts_and_other_texts_are_another_build(che
     (plain,) = jobs(known, tmp_path, "int8")
     (samples,) = jobs(known, tmp_path, "int8-static")
     (own,) = jobs(known, tmp_path, "int8-static", path)
+    (compensated,) = jobs(known, tmp_path, "int4")
     assert plain.convert_options.calibration is None
     assert samples.convert_options.calibration.source == "samples"
+    assert compensated.convert_options.calibration.source == "samples"
     assert own.convert_options.calibration.source == "own.json"
     assert len({plain.key, samples.key, own.key}) == 3
 

@@ -46,8 +46,8 @@ def write(checkpoint, path, scheme="fp32", lengths=LENGTHS):
         window=contents.window_for(lengths),
         limit=SCHEMES[scheme].limit,
         inputs=INPUTS,
-        cases=source.cases,
-        replies=source.replies,
+        cases=source.truth.cases,
+        replies=source.truth.replies,
     )
     goldens.write(path, goldens.collect(material))
     return golden_records.read(path)

@@ -31,7 +31,7 @@ def reference(directory, task, inputs, architecture):
     return {"logits": output.logits}
 
 
-@pytest.mark.parametrize("attention", ["matmul", "sdpa"])
+@pytest.mark.parametrize("attention", ["matmul", "bmm", "sdpa"])
 @pytest.mark.parametrize("valid", [24, 17, 1])
 @pytest.mark.parametrize("task", TASK_NAMES)
 @pytest.mark.parametrize("architecture", ARCHITECTURE_NAMES)

@@ -78,13 +78,19 @@ class Process:
             raise kind(str(reply["message"]))
         return reply
 
-    def close(self) -> None:
-        """End the process, however it is doing."""
+    def close(self, grace: float = 0.0) -> None:
+        """End the process, however it is doing; give it `grace` seconds to tidy up first."""
         if self._log.closed:
             return
-        if self._child.poll() is None:
-            self._child.kill()
-        self._child.wait()
+        try:
+            if grace and self._child.poll() is None:
+                self._child.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._child.wait(grace)
+        finally:
+            if self._child.poll() is None:
+                self._child.kill()
+            self._child.wait()
         if self._child.stdin is not None:
             with contextlib.suppress(OSError):
                 self._child.stdin.close()

@@ -8,12 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ondevice import build, card, console, lengths, models, plan
+from ondevice import build, card, console, lengths, models, parts, plan
 from ondevice.build import Built
 from ondevice.errors import UserError
 from ondevice.models import DEFAULT_MODEL, EMBEDDED
 from ondevice.schemes import SCHEMES
 from ondevice.targets import TARGETS
+from ondevice.targets.base import DEFAULT_LAYOUT, LAYOUTS
 from ondevice.tasks import TASKS
 from ondevice.verify.promises import binding_failures
 
@@ -34,8 +35,13 @@ def _offered_schemes() -> str:
     return "; ".join(f"{t.name}: {', '.join(t.schemes)}" for t in TARGETS.values())
 
 
-def _calibrated_schemes() -> str:
-    return ", ".join(name for name, scheme in SCHEMES.items() if scheme.calibrated)
+def _schemes_with_texts() -> str:
+    return ", ".join(name for name, scheme in SCHEMES.items() if scheme.takes_texts)
+
+
+def _layout_targets() -> str:
+    """Name the targets that have another layout than the default one."""
+    return ", ".join(name for name, target in TARGETS.items() if len(target.layouts) > 1)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,9 +74,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--calibration",
         type=Path,
         metavar="FILE",
-        help=f"with {_calibrated_schemes()}: texts like those the app will see, which show how"
-        " large activations become; SQuAD JSON for qa, else a text a line; no labels needed"
-        " (default: the project's samples)",
+        help=f"with {_schemes_with_texts()}: texts like those the app will see, which show how"
+        " large activations become and what rounding does to them; SQuAD JSON for qa, else a text"
+        " a line; no labels needed (default: the project's samples)",
+    )
+    parser.add_argument(
+        "--keep",
+        metavar="PART,PART,…",
+        help="parts of the encoder to store in 8 bits under a scheme below that, and in floats"
+        " under an 8-bit one: embeddings.words, layers.0, 'layers.*.contract', …; or auto:MB, which"
+        " keeps those that the scheme hurts most while the artifact stays within MB (auto: a"
+        " twentieth more than without); 'ondevice sensitivity' shows them",
     )
     parser.add_argument(
         "--lengths",
@@ -103,6 +117,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="oldest iOS for Core ML, 15 to 18 (default: 16; 18 for several lengths)",
     )
     parser.add_argument(
+        "--layout",
+        default=DEFAULT_LAYOUT,
+        metavar="NAME",
+        help=f"{', '.join(LAYOUTS)}: how activations are arranged; ane is Apple's advice for the"
+        f" Neural Engine, for {_layout_targets()} (default: %(default)s)",
+    )
+    parser.add_argument(
         "--out",
         type=Path,
         default=plan.DEFAULT_OUT,
@@ -122,7 +143,9 @@ def run(arguments: argparse.Namespace) -> int:
         schemes=None if arguments.scheme is None else _words(arguments.scheme),
         lengths=_lengths(arguments),
         ios=arguments.ios,
+        layout=arguments.layout,
         calibration=arguments.calibration,
+        keep=() if arguments.keep is None else _words(arguments.keep),
         trim_vocab=arguments.trim_vocab,
         out=arguments.out,
         force=arguments.force,
@@ -185,7 +208,7 @@ def _row(result: Built) -> tuple[str, ...]:
     size = "–" if result.manifest is None else f"{result.manifest.artifact.bytes / card.MB:.1f}"
     return (
         result.job.target.name,
-        result.job.scheme.name,
+        f"{result.job.scheme.name}{parts.label(result.job.convert_options.kept)}",
         size,
         ",".join(map(str, result.job.lengths)),
         _needs(result),
@@ -236,6 +259,8 @@ def _record(result: Built) -> dict[str, Any]:
     return {
         "target": result.job.target.name,
         "scheme": result.job.scheme.name,
+        "keep": list(result.job.convert_options.kept),
+        "layout": result.job.convert_options.layout,
         "published": manifest is not None,
         "path": str(result.job.place) if manifest is not None else None,
         "cached": result.cached,

@@ -1,26 +1,37 @@
 """How each scheme stores Core ML weights; all of it by coremltools.optimize.
 
 The largest matrix of a small encoder is its embedding table, and every scheme compresses it too.
-Activations stay in half precision: ``linear_quantize_activations`` sees their ranges by running
-the model through ``MLModel.predict``, which exists on a Mac only (coremltools 9.0,
-``optimize/coreml/experimental/_model_debugger.py``), so int8 activations are not offered.
+
+Two more of coremltools' ways are not offered:
+
+- Activations in 8 bits: ``linear_quantize_activations`` sees their ranges by running the model
+  through ``MLModel.predict``, which exists on a Mac only, and keeps those of the last text only
+  (coremltools 9.0, ``optimize/coreml/experimental/_model_debugger.py``,
+  ``record_intermediate_output``). Ranges can be taken elsewhere, but such an artifact is no smaller
+  than int8, and whether it is faster only a device with 8-bit arithmetic can tell.
+- Zeros beside a table (``prune_weights``, then ``palettize_weights`` with ``joint_compression``):
+  without training, 30 % of zeros and 64 values take 5.2 bits a weight and move the embedded
+  student's weights by 12 % of their norm, as far as pal4 moves them in 4 bits; fewer zeros save
+  next to nothing, since their mask takes a bit (``benchmarks/sparse_tables.py``).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
 from ondevice.architectures import Encoder
-from ondevice.errors import require
+from ondevice.errors import UserError, require
+from ondevice.storage import FLOAT16, FLOAT32, Storage
 
 # coremltools leaves weights of up to 2,048 elements as they are; from 512 on, a scale for each
 # row still costs little beside the row.
 THRESHOLD = 512
-# The largest block that has a scale of its own. 16 adds 1.1 MB to the student's 9.7 and no cosine.
-LARGEST_BLOCK = 32
+# The largest block that has a scale of its own. Blocks of 32 would bring the embedded student from
+# 9.8 MB to 10.8.
+BLOCK = 128
 
 
 @dataclass(frozen=True)
@@ -30,64 +41,119 @@ class WeightScheme:
     Attributes:
         ios: the first iOS with the op that unpacks the weights; 0 for weights that need none.
         half: whether the program computes in half precision.
-        compress: from a converted model and its encoder's shape to a model with compressed
-            weights; None leaves them.
+        compress: from a converted model, its encoder's shape and the parts to keep, to a model with
+            compressed weights; None leaves them.
+        storage: how a part is stored that is not kept, given the encoder's shape; None for floats.
     """
 
     ios: int = 0
     half: bool = True
-    compress: Callable[[Any, Encoder], Any] | None = None
+    compress: Callable[[Any, Encoder, Collection[str]], Any] | None = None
+    storage: Callable[[Encoder], Storage] | None = None
 
 
-def block_size(encoder: Encoder) -> int:
-    """Return the largest block, up to :data:`LARGEST_BLOCK`, that divides every row.
+def storage(encoder: Encoder, scheme: str, part: str, *, kept: bool) -> Storage:
+    """Return how a part is stored under a scheme."""
+    how = SCHEMES[scheme]
+    plain = FLOAT16 if how.half else FLOAT32
+    if how.storage is None:
+        return plain
+    stored = how.storage(encoder)
+    if stored.bits == _ROWS.bits:
+        return plain if kept else stored
+    return _ROWS if kept else stored
+
+
+def block_size(encoder: Encoder, largest: int = BLOCK) -> int:
+    """Return the largest block, up to `largest`, that divides every row.
 
     coremltools leaves a matrix with other rows as it is, without an error. TinyBERT's rows of 312
     and 1,200 get blocks of 24.
     """
     common = math.gcd(encoder.width, encoder.embedding_width, encoder.intermediate)
-    return next(size for size in range(LARGEST_BLOCK, 0, -1) if common % size == 0)
+    return next(size for size in range(largest, 0, -1) if common % size == 0)
 
 
-def _rows_8(model: Any, encoder: Encoder) -> Any:
-    return _quantize(model, dtype="int8", granularity="per_channel")
+def _rows_8(model: Any, encoder: Encoder, kept: Collection[str]) -> Any:
+    return _quantize(model, _linear("int8", "per_channel"), dict.fromkeys(_constants(model, kept)))
 
 
-def _blocks_4(model: Any, encoder: Encoder) -> Any:
-    size = block_size(encoder)
-    return _quantize(model, dtype="int4", granularity="per_block", block_size=size)
+def _blocks_4(largest: int) -> Callable[[Any, Encoder, Collection[str]], Any]:
+    def compress(model: Any, encoder: Encoder, kept: Collection[str]) -> Any:
+        size = block_size(encoder, largest)
+        rows = _linear("int8", "per_channel")
+        higher = dict.fromkeys(_constants(model, kept), rows)
+        return _quantize(model, _linear("int4", "per_block", block_size=size), higher)
+
+    return compress
 
 
-def _quantize(model: Any, **how: Any) -> Any:
+def _linear(dtype: str, granularity: str, **how: Any) -> Any:
     optimize = require("coremltools.optimize.coreml", extra="coreml")
-    config = optimize.OpLinearQuantizerConfig(
-        mode="linear_symmetric", weight_threshold=THRESHOLD, **how
+    return optimize.OpLinearQuantizerConfig(
+        mode="linear_symmetric",
+        weight_threshold=THRESHOLD,
+        dtype=dtype,
+        granularity=granularity,
+        **how,
     )
-    return optimize.linear_quantize_weights(model, optimize.OptimizationConfig(config))
 
 
-def _tables_6(model: Any, encoder: Encoder) -> Any:
-    return _palettize(model, 6)
-
-
-def _tables_4(model: Any, encoder: Encoder) -> Any:
-    return _palettize(model, 4)
-
-
-def _palettize(model: Any, bits: int) -> Any:
-    """Store each matrix as indices into a table of 2**bits values, found by k-means."""
+def _quantize(model: Any, usual: Any, named: dict[str, Any]) -> Any:
+    """Quantize constants: those that are named in their own way (None: not), others as usual."""
     optimize = require("coremltools.optimize.coreml", extra="coreml")
-    config = optimize.OpPalettizerConfig(mode="kmeans", nbits=bits, weight_threshold=THRESHOLD)
-    return optimize.palettize_weights(model, optimize.OptimizationConfig(config))
+    config = optimize.OptimizationConfig(global_config=usual, op_name_configs=named)
+    return optimize.linear_quantize_weights(model, config)
 
+
+def _tables(bits: int) -> Callable[[Any, Encoder, Collection[str]], Any]:
+    """Store each matrix as indices into a table of 2**bits values, found by k-means."""
+
+    def compress(model: Any, encoder: Encoder, kept: Collection[str]) -> Any:
+        optimize = require("coremltools.optimize.coreml", extra="coreml")
+        table = optimize.OpPalettizerConfig(mode="kmeans", nbits=bits, weight_threshold=THRESHOLD)
+        higher = _constants(model, kept)
+        config = optimize.OptimizationConfig(table, op_name_configs=dict.fromkeys(higher))
+        compressed = optimize.palettize_weights(model, config)
+        if not higher:
+            return compressed
+        rows = dict.fromkeys(higher, _linear("int8", "per_channel"))
+        return _quantize(compressed, None, rows)
+
+    return compress
+
+
+def _constants(model: Any, parts: Collection[str]) -> list[str]:
+    """Return what the converter calls the matrices of parts.
+
+    Raises:
+        UserError: a part has no matrix of its own.
+    """
+    optimize = require("coremltools.optimize.coreml", extra="coreml")
+    names = optimize.get_weights_metadata(model, weight_threshold=0)
+    found = {part: f"p_{part.replace('.', '_')}_weight_to_fp16" for part in parts}
+    for part, name in found.items():
+        if name not in names:
+            raise UserError(
+                f"Core ML cannot keep '{part}': in this checkpoint it equals another part, and"
+                " equal weights are stored once; leave it out of --keep"
+            )
+    return list(found.values())
+
+
+def _in_blocks(largest: int) -> Callable[[Encoder], Storage]:
+    return lambda encoder: Storage(4, block=block_size(encoder, largest), scale_bits=16)
+
+
+_ROWS = Storage(8, scale_bits=16)
 
 # constexpr_affine_dequantize and constexpr_lut_to_dense came with iOS 16,
 # constexpr_blockwise_shift_scale and integers of 4 bits with iOS 18.
 SCHEMES: dict[str, WeightScheme] = {
     "fp32": WeightScheme(half=False),
     "fp16": WeightScheme(),
-    "int8": WeightScheme(ios=16, compress=_rows_8),
-    "int4": WeightScheme(ios=18, compress=_blocks_4),
-    "pal6": WeightScheme(ios=16, compress=_tables_6),
-    "pal4": WeightScheme(ios=16, compress=_tables_4),
+    "int8": WeightScheme(16, compress=_rows_8, storage=lambda _: _ROWS),
+    "int4": WeightScheme(18, compress=_blocks_4(BLOCK), storage=_in_blocks(BLOCK)),
+    "pal6": WeightScheme(16, compress=_tables(6), storage=lambda _: Storage(6, "table", -1, 1024)),
+    "pal4": WeightScheme(16, compress=_tables(4), storage=lambda _: Storage(4, "table", -1, 256)),
 }

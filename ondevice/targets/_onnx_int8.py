@@ -14,14 +14,18 @@ kernels take either kind.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ondevice.errors import UserError
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from onnx import ModelProto, NodeProto, TensorProto
+
+    Tables = dict[str, NDArray[np.float32]]
 
 # Stored weights are the signed ones plus this.
 WEIGHT_ZERO = 128
@@ -29,24 +33,51 @@ WEIGHT_ZERO = 128
 MIN_STEP = 1e-12
 
 
-def quantize(model: ModelProto) -> None:
+def quantize(model: ModelProto, kept: Collection[str] = ()) -> None:
     """Store every table and matrix of a float32 encoder in 8 bits, and compute with them.
 
-    Products of a [1, L, K] activation and a constant [K, N] matrix become integer products. Word
-    embeddings are looked up in 8 bits; what else has two axes (positions, the dense layer of a
-    classifier's head) is unpacked where it is used.
+    But for the parts in `kept`, which stay as they are. Products of a [1, L, K] activation and a
+    constant [K, N] matrix become integer products. Word embeddings are looked up in 8 bits; what
+    else has two axes (positions, the dense layer of a classifier's head) is unpacked where it is
+    used.
+
+    Raises:
+        UserError: a part in `kept` cannot be told from another.
     """
-    rewrite_tables(model, Rewrite)
+    rewrite_tables(model, Rewrite, without=weights_of(model, kept))
 
 
-def rewrite_tables(model: ModelProto, how: type[Rewrite]) -> None:
+def weights_of(model: ModelProto, parts: Collection[str]) -> frozenset[str]:
+    """Return the names of the parts' matrices.
+
+    Raises:
+        UserError: one has none of its own.
+    """
+    names = {tensor.name for tensor in model.graph.initializer}
+    for part in parts:
+        if f"{part}.weight" not in names:
+            raise UserError(
+                f"ONNX cannot keep '{part}': in this checkpoint its weight or bias equals another"
+                " layer's, and equal tensors are stored once; leave it out of --keep"
+            )
+    return frozenset(f"{part}.weight" for part in parts)
+
+
+def rewrite_tables(
+    model: ModelProto, how: Callable[[Tables], Rewrite], *, without: Collection[str] = ()
+) -> None:
     """Pass every node that reads a table to a rewrite, and put what it made in the graph's place.
 
-    A table is a float32 constant of two axes; those that the rewrite does not keep are gone.
+    A table is a float32 constant of two axes, and not among those `without` which; those that the
+    rewrite does not keep are gone.
     """
     graph = model.graph
     nodes = list(graph.node)
-    tables = {tensor.name: tensor for tensor in graph.initializer if _is_table(tensor)}
+    tables = {
+        tensor.name: tensor
+        for tensor in graph.initializer
+        if _is_table(tensor) and tensor.name not in without
+    }
     rewrite = how({name: _to_array(tensor) for name, tensor in tables.items()})
     for node in nodes:
         if node.op_type == "MatMul" and node.input[1] in tables:
@@ -86,7 +117,7 @@ def round_to_int8(
 class Rewrite:
     """The new nodes and tensors, in order."""
 
-    def __init__(self, tables: dict[str, NDArray[np.float32]]) -> None:
+    def __init__(self, tables: Tables) -> None:
         self.tables = tables
         self.nodes: list[NodeProto] = []
         self.tensors: dict[str, TensorProto] = {}

@@ -72,7 +72,12 @@ class _Once:
 
 
 def finish(
-    content: Content, description: str, versions: Mapping[str, int], oldest: str | None
+    content: Content,
+    description: str,
+    versions: Mapping[str, int],
+    oldest: str | None,
+    *,
+    tables_8: bool = False,
 ) -> bytearray:
     """Return the file with contract names, shared constants and the versions it really needs.
 
@@ -81,8 +86,11 @@ def finish(
         description: the text for the model's description field.
         versions: the version that an operator needs at least, by the schema's operator names.
         oldest: the oldest TensorFlow Lite that has those versions; None where none is known.
+        tables_8: store what float32 tables are left in 8 bits.
     """
     from ai_edge_litert.tools import flatbuffer_utils
+
+    from ondevice.targets import _tflite_tables
 
     model = flatbuffer_utils.read_model_from_bytearray(content)
     model.description = description
@@ -92,6 +100,8 @@ def finish(
         _raise_min_runtime(model, oldest)
     _share_equal(model)
     _share_rows(model)
+    if tables_8:
+        _tflite_tables.round_tables(model, _tables(model))
     _share_scales(model)
     return _pack(model)
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ondevice.errors import UserError, choices
 from ondevice.schemes import check_offered
+from ondevice.storage import FLOAT32, Storage
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from ondevice.architectures import Encoder
     from ondevice.calibration import Calibration
     from ondevice.graph import GraphForm, MobileGraph
 
@@ -25,6 +27,11 @@ INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 # Neural Engine have 1e-7 (ml-ane-transformers, huggingface/distilbert.py). More would show: BERT's
 # embeddings have a variance near 2e-3.
 HALF_EPSILON = 1e-7
+
+# How a graph arranges its activations: sequence by channels, or as the Neural Engine likes it
+# (ondevice/graph_ane.py). A target lists which it has.
+DEFAULT_LAYOUT = "default"
+LAYOUTS = (DEFAULT_LAYOUT, "ane")
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,10 @@ class ConvertOptions:
         labels: written into the artifact.
         ios: the oldest iOS that a Core ML artifact must load on; None for the oldest that its
             form allows, 16 or later. Other targets ignore it.
-        calibration: texts for a scheme whose ranges of activations are calibrated; else None.
+        calibration: texts for a scheme that looks at some; None for another. Without any, weights
+            are rounded each for itself.
+        kept: parts (:mod:`ondevice.parts`) that the target stores in more bits than the scheme's.
+        layout: a name from :data:`LAYOUTS` that the target offers.
     """
 
     scheme: str
@@ -56,6 +66,8 @@ class ConvertOptions:
     labels: Labels
     ios: int | None = None
     calibration: Calibration | None = None
+    kept: tuple[str, ...] = ()
+    layout: str = DEFAULT_LAYOUT
 
     def __post_init__(self) -> None:
         if not self.lengths or list(self.lengths) != sorted(set(self.lengths)):
@@ -74,6 +86,13 @@ class Conversion:
 
     min_runtime: Mapping[str, str] = field(default_factory=dict)
     varies: str | None = None
+
+
+class StorageOf(Protocol):
+    """Say how a target stores one part under a scheme."""
+
+    def __call__(self, encoder: Encoder, scheme: str, part: str, *, kept: bool) -> Storage:
+        """Return it for a part by its name; `kept` if the part is among the kept ones."""
 
 
 class Runner(Protocol):
@@ -180,6 +199,11 @@ def no_objection(options: ConvertOptions) -> None:
     """Accept any options."""
 
 
+def in_floats(encoder: Encoder, scheme: str, part: str, *, kept: bool) -> Storage:
+    """Store every part in float32."""
+    return FLOAT32
+
+
 @dataclass(frozen=True)
 class Target:
     """A format that a graph can be lowered to.
@@ -194,12 +218,18 @@ class Target:
         schemes: the schemes that it offers.
         default_scheme: what to build where the user names no scheme.
         form: how the graph is written for it; called when torch may be imported.
-        convert: lower a graph and write the artifact to a path; :meth:`lower` checks the options
-            first.
+        lower: lower a graph to what `finish` takes: the target's own, of any type. Of the options
+            it reads the lengths and what `shares` is made from; all if that is None.
+        finish: apply the scheme to what was lowered, which stays as it is, and write the artifact
+            to a path.
         load: load an artifact to run it.
+        shares: what else `lower` depends on: schemes for which it is equal are finished from one
+            lowering. None where each scheme is lowered for itself.
         check: refuse, with a UserError, options that the format cannot serve; called before any
             work is done.
         systems: the systems (``platform.system()``) that its runtimes exist on; empty for all.
+        storage: how it stores one part under a scheme.
+        layouts: the layouts that it offers.
     """
 
     name: str
@@ -210,19 +240,83 @@ class Target:
     runtimes: tuple[str, ...]
     schemes: tuple[str, ...]
     form: Callable[[], GraphForm]
-    convert: Callable[[MobileGraph, ConvertOptions, Path], Conversion]
+    lower: Callable[[MobileGraph, ConvertOptions], Any]
+    finish: Callable[[MobileGraph, Any, ConvertOptions, Path], Conversion]
     load: LoadFunction
+    shares: Callable[[ConvertOptions], object] | None = None
     check: Callable[[ConvertOptions], object] = no_objection
     systems: tuple[str, ...] = ()
     default_scheme: str = "fp16"
+    storage: StorageOf = in_floats
+    layouts: tuple[str, ...] = (DEFAULT_LAYOUT,)
 
-    def lower(self, graph: MobileGraph, options: ConvertOptions, path: Path) -> Conversion:
-        """Lower a graph and write the artifact to `path`.
+    def check_layout(self, layout: str) -> None:
+        """Refuse a layout that the target does not have.
 
         Raises:
-            UserError: the target has no such scheme, or cannot serve the options.
+            UserError: it is unknown, or known but not offered.
+        """
+        if layout not in LAYOUTS:
+            raise UserError(choices("layout", layout, LAYOUTS))
+        if layout not in self.layouts:
+            raise UserError(
+                f"target '{self.name}' has no layout '{layout}'; its layouts:"
+                f" {', '.join(self.layouts)}; type: --layout {self.layouts[0]}"
+            )
+
+    def lowering(self, options: ConvertOptions) -> object | None:
+        """Return what is equal where two artifacts of a graph are finished from one lowering.
+
+        None where there is none to share.
+        """
+        return self.shares and (self.name, options.lengths, self.shares(options))
+
+    def convert(
+        self,
+        graph: MobileGraph,
+        options: ConvertOptions,
+        path: Path,
+        kept: LastLowered | None = None,
+    ) -> Conversion:
+        """Lower a graph and write the artifact to `path`.
+
+        Args:
+            graph: in the target's form.
+            options: the scheme among them.
+            path: where nothing is yet.
+            kept: what was lowered last, used again if it fits; None lowers anew.
+
+        Raises:
+            UserError: the target has no such scheme or layout, or cannot serve the options.
             MissingPackageError: a package of the converter is not installed.
         """
         check_offered(options.scheme, self.name, self.schemes)
+        self.check_layout(options.layout)
         self.check(options)
-        return self.convert(graph, options, path)
+        lowered = (kept or LastLowered()).get(self, graph, options)
+        return self.finish(graph, lowered, options, path)
+
+
+class LastLowered:
+    """What a target lowered last, for the next scheme that is finished from it.
+
+    Only one, and let go before the next is made: it is as large as the weights.
+    """
+
+    def __init__(self) -> None:
+        self._kept: tuple[MobileGraph, object, Any] | None = None
+
+    def forget(self) -> None:
+        """Let go of it."""
+        self._kept = None
+
+    def get(self, target: Target, graph: MobileGraph, options: ConvertOptions) -> Any:
+        """Return a graph, lowered for the options; made if it is not what is kept."""
+        key = target.lowering(options)
+        if self._kept is not None and self._kept[0] is graph and self._kept[1] == key:
+            return self._kept[2]
+        self.forget()
+        lowered = target.lower(graph, options)
+        if key is not None:
+            self._kept = (graph, key, lowered)
+        return lowered

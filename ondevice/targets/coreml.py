@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import importlib
 import platform
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,9 +27,11 @@ from typing import TYPE_CHECKING, Any
 
 from ondevice.errors import BundleError, RuntimeUnavailableError, UserError, choices, require
 from ondevice.targets import _mlpackage
-from ondevice.targets._coreml_weights import SCHEMES
+from ondevice.targets._coreml_weights import SCHEMES, storage
+from ondevice.targets._hidden import hidden
 from ondevice.targets.base import (
     HALF_EPSILON,
+    LAYOUTS,
     Conversion,
     ConvertOptions,
     Runner,
@@ -71,22 +74,70 @@ def form() -> GraphForm:
     return GraphForm(attention="matmul")
 
 
-def convert(graph: MobileGraph, options: ConvertOptions, path: Path) -> Conversion:
-    """Lower a graph to a ``.mlpackage`` at `path`, which must not exist.
+def lower(graph: MobileGraph, options: ConvertOptions) -> Lowered:
+    """Convert a graph to one package for each length, its weights not compressed.
 
     Raises:
         UserError: the iOS version is unknown, or too old for the scheme or for several lengths.
         MissingPackageError: coremltools is not installed.
     """
     ios = choose_ios(options)
-    require("coremltools", extra="coreml")
-    if len(options.lengths) == 1:
-        _convert_length(graph, options, options.lengths[0], ios, path)
+    # coremltools imports what it could convert from: 6 s for scikit-learn, XGBoost and ExecuTorch,
+    # none of which is asked for here.
+    with hidden("sklearn", "xgboost", "executorch", "torchao"):
+        require("coremltools", extra="coreml")
+    from ondevice import compensation
+
+    graph = _laid_out(compensation.for_target(graph, options, storage), options)
+    lowered = Lowered()
+    for length in options.lengths:
+        _convert_length(graph, options, length, ios, lowered.package(length))
+    return lowered
+
+
+def precision(options: ConvertOptions) -> tuple[object, ...]:
+    """Return what else a program depends on: iOS, layout, precision, weights made for a scheme."""
+    from ondevice import compensation
+
+    half = SCHEMES[options.scheme].half
+    return choose_ios(options), options.layout, half, compensation.key(options)
+
+
+def finish(graph: MobileGraph, lowered: Lowered, options: ConvertOptions, path: Path) -> Conversion:
+    """Compress the weights and write a ``.mlpackage`` at `path`, which must not exist."""
+    if len(options.lengths) > 1:
+        _join_lengths(graph, options, lowered, path)
+    elif SCHEMES[options.scheme].compress is None:
+        shutil.copytree(lowered.package(options.lengths[0]), path)
     else:
-        _convert_lengths(graph, options, ios, path)
-    specification = _finish(path, graph, options)
+        _compress(graph, options, lowered.package(options.lengths[0]), path)
+    specification = _label_package(path, graph, options)
     oldest = _oldest_ios(specification)
     return Conversion(min_runtime={"iOS": str(oldest), "macOS": SYSTEMS[oldest][0]})
+
+
+class Lowered:
+    """A package with float weights for each length, in a directory that goes when this does.
+
+    coremltools would put them into the system's temporary directory too, and hold each model's
+    weights in memory besides.
+    """
+
+    def __init__(self) -> None:
+        self._directory = tempfile.TemporaryDirectory(prefix="ondevice-")
+
+    def package(self, length: int) -> Path:
+        """Return the place of the package for a length."""
+        return Path(self._directory.name) / f"{length}.mlpackage"
+
+
+def _laid_out(graph: MobileGraph, options: ConvertOptions) -> MobileGraph:
+    """Return the graph in the layout that is asked for."""
+    if options.layout != "ane":
+        return graph
+    from ondevice.graph_ane import to_channels_first
+
+    return to_channels_first(graph, HALF_EPSILON if SCHEMES[options.scheme].half else 0.0)
 
 
 def choose_ios(options: ConvertOptions) -> int:
@@ -123,22 +174,36 @@ def _instead(options: ConvertOptions, ios: int) -> str:
     return " ".join(parts)
 
 
-def _convert_lengths(graph: MobileGraph, options: ConvertOptions, ios: int, path: Path) -> None:
+def _join_lengths(
+    graph: MobileGraph, options: ConvertOptions, lowered: Lowered, path: Path
+) -> None:
     """Write one function for each length, equal weights once.
 
-    The single packages, each as large as the result, stand beside it meanwhile: the system's
-    temporary directory may be too small for them, and a build that is killed clears its own.
+    The compressed packages, each as large as the result, stand beside it meanwhile: the system's
+    temporary directory may be too small for them too, and a build that is killed clears its own.
     """
     from coremltools.models.utils import MultiFunctionDescriptor, save_multifunction
 
     with tempfile.TemporaryDirectory(dir=path.parent) as directory:
         functions = MultiFunctionDescriptor()
         for length in options.lengths:
-            single = Path(directory) / f"{length}.mlpackage"
-            _convert_length(graph, options, length, ios, single)
+            single = lowered.package(length)
+            if SCHEMES[options.scheme].compress is not None:
+                single = _compress(graph, options, single, Path(directory) / single.name)
             functions.add_function(str(single), "main", function_name(length))
         functions.default_function_name = function_name(options.lengths[-1])
         save_multifunction(functions, str(path))
+
+
+def _compress(graph: MobileGraph, options: ConvertOptions, package: Path, path: Path) -> Path:
+    """Write a package with its weights as the scheme stores them; return its path."""
+    import coremltools as ct
+
+    compress = SCHEMES[options.scheme].compress
+    assert compress is not None
+    model = ct.models.MLModel(str(package), skip_model_load=True)
+    compress(model, graph.encoder, options.kept).save(str(path))
+    return path
 
 
 def function_name(length: int) -> str:
@@ -152,8 +217,7 @@ def _convert_length(
     import coremltools as ct
     import numpy as np
 
-    scheme = SCHEMES[options.scheme]
-    half = scheme.half
+    half = SCHEMES[options.scheme].half
     model = ct.convert(
         _export(graph, length, half=half),
         convert_to="mlprogram",
@@ -164,10 +228,10 @@ def _convert_length(
         ],
         outputs=[ct.TensorType(name=role, dtype=np.float32) for role in graph.outputs],
         skip_model_load=True,
+        package_dir=str(path),
     )
-    if scheme.compress is not None:
-        model = scheme.compress(model, graph.encoder)
-    model.save(str(path))
+    # With what coremltools notes down once the package is written.
+    _mlpackage.write_model(path, model.get_spec())
 
 
 def _export(graph: MobileGraph, length: int, *, half: bool) -> ExportedProgram:
@@ -187,7 +251,7 @@ def _export(graph: MobileGraph, length: int, *, half: bool) -> ExportedProgram:
     return program
 
 
-def _finish(path: Path, graph: MobileGraph, options: ConvertOptions) -> int:
+def _label_package(path: Path, graph: MobileGraph, options: ConvertOptions) -> int:
     """Label a saved package, make its bytes repeatable, and return its specification version."""
     spec = _mlpackage.read_model(path)
     _label(spec.description, graph, options)
@@ -214,6 +278,7 @@ def _label(description: Any, graph: MobileGraph, options: ConvertOptions) -> Non
         {
             "ondevice.task": labels.task,
             "ondevice.scheme": options.scheme,
+            "ondevice.layout": options.layout,
             "ondevice.lengths": ",".join(map(str, options.lengths)),
         }
     )
@@ -332,8 +397,12 @@ COREML = Target(
     runtimes=("coremltools",),
     schemes=tuple(SCHEMES),
     form=form,
-    convert=convert,
+    lower=lower,
+    finish=finish,
     load=load,
+    shares=precision,
     check=choose_ios,
     systems=("Darwin",),
+    storage=storage,
+    layouts=LAYOUTS,
 )

@@ -16,7 +16,7 @@ DistilBERT of full size with random weights, 384 tokens, is off by 0.017 to 0.02
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,8 @@ from ondevice.errors import (
     install_command,
 )
 from ondevice.errors import require as require_package
-from ondevice.targets._executorch_quantize import quantize_int4, quantize_int8
+from ondevice.targets._executorch_patterns import without_needless_patterns
+from ondevice.targets._executorch_quantize import quantize_int4, quantize_int8, storage
 from ondevice.targets._executorch_runner import ExecuTorchRunner, method_name, runtime_version
 from ondevice.targets._root_logger import root_logger_restored
 from ondevice.targets.base import Conversion, ConvertOptions, Target, check_threads
@@ -47,15 +48,18 @@ GELU_SATURATES = 8.0
 
 
 def form() -> GraphForm:
-    """Return the form that leaves the fewest nodes outside XNNPACK: plain matmul and softmax."""
+    """Return the form that leaves the fewest nodes outside XNNPACK, and the fastest there."""
     from ondevice.graph import GraphForm
 
-    return GraphForm(attention="matmul")
+    return GraphForm(attention="bmm")
 
 
 @root_logger_restored()
-def convert(graph: MobileGraph, options: ConvertOptions, path: Path) -> Conversion:
-    """Lower a graph to XNNPACK and write the program to `path`.
+def lower(graph: MobileGraph, options: ConvertOptions) -> Any:
+    """Lower a graph to XNNPACK; returns an ``EdgeProgramManager``.
+
+    Each scheme for itself: quantization changes the module that is exported, and XNNPACK packs
+    the weights, in the scheme's own type, into what it delegates.
 
     Raises:
         MissingPackageError: ExecuTorch, or torchao for int8 and int4, is not installed.
@@ -64,16 +68,23 @@ def convert(graph: MobileGraph, options: ConvertOptions, path: Path) -> Conversi
     partitioner = require_package(
         "executorch.backends.xnnpack.partition.xnnpack_partitioner", extra=EXTRA
     )
-    module = _copy_for(graph, max(options.lengths))
-    _PREPARE[options.scheme](module)
-    lowered = exir.to_edge_transform_and_lower(
-        {
-            method_name(length, options.lengths): _export(module, graph.example(length))
-            for length in options.lengths
-        },
-        partitioner=[partitioner.XnnpackPartitioner()],
-        constant_methods=_description(graph, options),
-    )
+    module = _module(graph, options)
+    programs = {
+        method_name(length, options.lengths): _export(module, graph.example(length))
+        for length in options.lengths
+    }
+    with without_needless_patterns(programs.values()):
+        return exir.to_edge_transform_and_lower(
+            programs,
+            partitioner=[partitioner.XnnpackPartitioner()],
+            constant_methods=_description(graph, options),
+        )
+
+
+@root_logger_restored()
+def finish(graph: MobileGraph, lowered: Any, options: ConvertOptions, path: Path) -> Conversion:
+    """Plan the memory of a lowered program and write it to `path`."""
+    exir = require_package("executorch.exir", extra=EXTRA)
     # Fusion turns "dequantize the whole table, then look up" into one quantized lookup.
     fuse = options.scheme in QUANTIZED
     config = exir.ExecutorchBackendConfig(do_quant_fusion_and_const_prop=fuse)
@@ -110,6 +121,15 @@ def _description(graph: MobileGraph, options: ConvertOptions) -> dict[str, Any]:
     }
 
 
+def _module(graph: MobileGraph, options: ConvertOptions) -> MobileEncoder:
+    """Return a copy of the encoder as the scheme stores and computes it."""
+    from ondevice import compensation
+
+    module = _copy_for(compensation.for_target(graph, options, storage), options.lengths[-1])
+    _PREPARE[options.scheme](module, options.kept)
+    return module
+
+
 def _copy_for(graph: MobileGraph, longest: int) -> MobileEncoder:
     """Copy the encoder without the positions beyond `longest`: 1.2 kB to 3 kB a row."""
     from torch import nn
@@ -120,11 +140,11 @@ def _copy_for(graph: MobileGraph, longest: int) -> MobileEncoder:
     return module
 
 
-def _prepare_fp32(module: MobileEncoder) -> None:
+def _prepare_fp32(module: MobileEncoder, kept: Collection[str] = ()) -> None:
     """Leave it as it is."""
 
 
-def _prepare_fp16(module: MobileEncoder) -> None:
+def _prepare_fp16(module: MobileEncoder, kept: Collection[str] = ()) -> None:
     """Store and multiply in half precision; layer norms stay in float32, with their epsilon.
 
     ExecuTorch 1.5.1's optimized layer norm is wrong in half precision from width 256 on (off by
@@ -155,8 +175,8 @@ def _half_gelu(x: Tensor, *, approximate: str = "none") -> Tensor:
     return (x * 0.5) * (inner.tanh() + 1.0)
 
 
-# Each changes the copy that it is given.
-_PREPARE: dict[str, Callable[[MobileEncoder], None]] = {
+# Each changes the copy that it is given, and keeps the named parts in more bits.
+_PREPARE: dict[str, Callable[..., None]] = {
     "fp32": _prepare_fp32,
     "fp16": _prepare_fp16,
     "int8": quantize_int8,
@@ -215,9 +235,11 @@ EXECUTORCH = Target(
     runtimes=("executorch",),
     schemes=tuple(_PREPARE),
     form=form,
-    convert=convert,
+    lower=lower,
+    finish=finish,
     load=load,
     # XNNPACK's half kernels add up in half precision: the embedded student's logits differ by 0.11
     # at length 384.
     default_scheme="fp32",
+    storage=storage,
 )

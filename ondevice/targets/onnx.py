@@ -28,6 +28,8 @@ from ondevice.errors import (
     install_command,
     require,
 )
+from ondevice.parts import POSITIONS, TABLE
+from ondevice.storage import FLOAT16, FLOAT32, Storage
 from ondevice.targets.base import (
     HALF_EPSILON,
     Conversion,
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto
     from torch import nn
 
+    from ondevice.architectures import Encoder
     from ondevice.graph import GraphForm, MobileGraph
 
 # The oldest with Gelu as one operator; spelled out, ONNX Runtime does not fuse torch's form of it.
@@ -76,21 +79,47 @@ def form() -> GraphForm:
     return GraphForm(attention="matmul")
 
 
-def convert(graph: MobileGraph, options: ConvertOptions, path: Path) -> Conversion:
-    """Lower a graph to one ``.onnx`` file.
+def lower(graph: MobileGraph, options: ConvertOptions) -> ModelProto:
+    """Lower a graph to a model of float weights, with the contract's names.
 
     Raises:
-        UserError: the artifact would be larger than one file can be.
         MissingPackageError: torch, onnx or onnxscript is not installed.
     """
-    onnx = require("onnx", extra="onnx")
-    for package in ("torch", "onnxscript"):
+    for package in ("onnx", "torch", "onnxscript"):
         require(package, extra="onnx")
-    model = _export(graph, options)
+    from ondevice import compensation
+
+    model = _export(compensation.for_target(graph, options, storage), options)
     _tidy(model)
     _name_outputs(model.graph, graph.outputs, half=options.scheme == "fp16")
     _name_weights(model.graph)
-    _quantize(model, options.scheme)
+    return model
+
+
+def precision(options: ConvertOptions) -> tuple[object, ...]:
+    """Return what a scheme's model is exported in; int8 and int4 rewrite the float32 model.
+
+    fp16 does not: where torch would compute in float32 (the norm of an embedding), its export of
+    the halved module has casts that the float32 model knows nothing of.
+    """
+    from ondevice import compensation
+
+    return "fp16" if options.scheme == "fp16" else "fp32", compensation.key(options)
+
+
+def finish(
+    graph: MobileGraph, lowered: ModelProto, options: ConvertOptions, path: Path
+) -> Conversion:
+    """Apply the scheme and write one ``.onnx`` file.
+
+    Raises:
+        UserError: the artifact would be larger than one file can be.
+    """
+    import onnx
+
+    model = onnx.ModelProto()
+    model.CopyFrom(lowered)
+    _quantize(model, graph.encoder, options)
     _label(model, options)
     if model.ByteSize() > MAX_BYTES:
         raise UserError(
@@ -129,15 +158,29 @@ def _export(graph: MobileGraph, options: ConvertOptions) -> ModelProto:
     return model
 
 
-def _quantize(model: ModelProto, scheme: str) -> None:
-    if scheme == "int8":
+def _quantize(model: ModelProto, encoder: Encoder, options: ConvertOptions) -> None:
+    if options.scheme == "int8":
         from ondevice.targets import _onnx_int8
 
-        _onnx_int8.quantize(model)
-    elif scheme == "int4":
+        _onnx_int8.quantize(model, options.kept)
+    elif options.scheme == "int4":
         from ondevice.targets import _onnx_int4
 
-        _onnx_int4.quantize(model)
+        _onnx_int4.quantize(model, options.kept, _onnx_int4.matrix_block(encoder))
+
+
+def storage(encoder: Encoder, scheme: str, part: str, *, kept: bool) -> Storage:
+    """Return how a part is stored under a scheme."""
+    if scheme == "fp16":
+        return FLOAT16
+    if scheme == "fp32" or (scheme == "int8" and kept):
+        return FLOAT32
+    if scheme == "int8" or kept:
+        # A matrix has the sums of its columns beside their steps.
+        return Storage(8, scale_bits=32 if part in (TABLE, POSITIONS) else 64)
+    from ondevice.targets import _onnx_int4
+
+    return _onnx_int4.storage(encoder, part)
 
 
 def _half(module: nn.Module) -> nn.Module:
@@ -260,7 +303,7 @@ class OnnxRunner:
 
 
 def load(path: Path, roles: Sequence[str], *, threads: int | None = None) -> Runner:
-    """Load an ``.onnx`` file that :func:`convert` wrote into ONNX Runtime.
+    """Load an ``.onnx`` file that :func:`finish` wrote into ONNX Runtime.
 
     Raises:
         RuntimeUnavailableError: ONNX Runtime is not installed, or too old for the file.
@@ -317,6 +360,9 @@ ONNX = Target(
     runtimes=("onnxruntime",),
     schemes=("fp32", "fp16", "int8", "int4"),
     form=form,
-    convert=convert,
+    lower=lower,
+    finish=finish,
     load=load,
+    shares=precision,
+    storage=storage,
 )

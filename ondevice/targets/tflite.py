@@ -50,31 +50,34 @@ TOO_OLD = "Didn't find op"
 def _form() -> GraphForm:
     from ondevice.graph import GraphForm
 
-    # Matmul and softmax: 86 ms against 113 ms for scaled_dot_product_attention on the host,
-    # two layers of DistilBERT's width at 384 tokens, XNNPACK.
-    return GraphForm(attention="matmul")
+    return GraphForm(attention="bmm")
 
 
-def _convert(graph: MobileGraph, options: ConvertOptions, path: Path) -> Conversion:
-    """Lower a graph to a ``.tflite`` file.
-
-    Raises:
-        MissingPackageError: a package of the converter is not installed.
-    """
-    for package in ("litert_torch", "ai_edge_quantizer", "ai_edge_litert"):
-        require(package, extra=EXTRA)
-    from ondevice.targets import _tflite_file
+def _finish(graph: MobileGraph, lowered: bytes, options: ConvertOptions, path: Path) -> Conversion:
+    """Apply the scheme to the float32 model and write the ``.tflite`` file."""
+    from ondevice.targets import _tflite_file, _tflite_parts
 
     scheme = _tflite_schemes.SCHEMES[options.scheme]
-    lowered = _lower(graph, options.lengths)
     batches = _batches(graph, options)
-    quantized = _tflite_schemes.quantize(lowered, scheme, graph.encoder, batches)
+    if scheme.bits < _tflite_schemes.EIGHT:
+        lowered = _tflite_parts.prepare(lowered, graph, options, _tflite_schemes.storage)
+    scope = _tflite_parts.scope_of(lowered, graph, options.kept) if options.kept else None
+    quantized = _tflite_schemes.quantize(lowered, scheme, graph.encoder, batches, scope)
     content = _tflite_file.finish(
-        quantized, _describe(options.labels), scheme.versions, scheme.oldest
+        quantized,
+        _describe(options.labels),
+        (scheme.kept_versions if options.kept else {}) | scheme.versions,
+        scheme.oldest,
+        tables_8=scheme.tables_8,
     )
     path.write_bytes(content)
     known = {} if scheme.oldest is None else {"tensorflow-lite": _tflite_file.min_runtime(content)}
     return Conversion(min_runtime={**known, **scheme.ran_on})
+
+
+def _one_float_model(options: ConvertOptions) -> str:
+    """Let all schemes be finished from one model: the quantizer edits the float32 file."""
+    return "fp32"
 
 
 def _describe(labels: Labels) -> str:
@@ -84,13 +87,19 @@ def _describe(labels: Labels) -> str:
     )
 
 
-def _lower(graph: MobileGraph, lengths: Sequence[int]) -> bytes:
-    """Convert a float32 model with one signature for each length, the longest first."""
+def _lower(graph: MobileGraph, options: ConvertOptions) -> bytes:
+    """Convert a float32 model with one signature for each length, the longest first.
+
+    Raises:
+        MissingPackageError: a package of the converter is not installed.
+    """
+    for package in ("litert_torch", "ai_edge_quantizer", "ai_edge_litert"):
+        require(package, extra=EXTRA)
     import litert_torch
 
     module = _named(graph)
     converter = None
-    for length in sorted(lengths, reverse=True):
+    for length in sorted(options.lengths, reverse=True):
         inputs = dict(zip(graph.inputs, graph.example(length), strict=True))
         add = litert_torch.signature if converter is None else converter.signature
         converter = add(f"length_{length}", module, sample_kwargs=inputs)
@@ -207,6 +216,9 @@ TFLITE = Target(
     runtimes=tuple(RUNTIMES),
     schemes=tuple(_tflite_schemes.SCHEMES),
     form=_form,
-    convert=_convert,
+    lower=_lower,
+    finish=_finish,
     load=_load,
+    shares=_one_float_model,
+    storage=_tflite_schemes.storage,
 )

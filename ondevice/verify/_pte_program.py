@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ondevice.errors import BundleError, UserError, require
 from ondevice.targets.executorch import BACKEND, EXTRA
+
+# More than the header that says where the tables end (``_ExtendedHeader`` in ExecuTorch).
+HEAD_BYTES = 128
 
 # Kernels that multiply no matrices, by the names that they have in programs of encoders. Of any
 # other it is not known here how much it multiplies.
@@ -59,13 +63,42 @@ def read_program(path: Path) -> Any:
         MissingPackageError: executorch is not installed.
     """
     serialize = require("executorch.exir._serialize._program", extra=EXTRA)
-    content = path.read_bytes()
-    if content[4:6] != b"ET":
-        raise BundleError(f"'{path}' is not an ExecuTorch program")
-    try:
-        return serialize.deserialize_pte_binary(content).program
-    except Exception as error:
-        raise BundleError(f"'{path}' cannot be read: {error}") from error
+    with path.open("rb") as stream:
+        head = stream.read(HEAD_BYTES)
+        if head[4:6] != b"ET":
+            raise BundleError(f"'{path}' is not an ExecuTorch program")
+        try:
+            return _read(serialize, stream, serialize._get_extended_header(head))
+        except Exception as error:
+            raise BundleError(f"'{path}' cannot be read: {error}") from error
+
+
+def _read(serialize: Any, stream: BinaryIO, header: Any) -> Any:
+    """Read the tables and the delegates' data, and nothing of the weights.
+
+    ExecuTorch's own ``deserialize_pte_binary`` copies all of the file four times.
+    """
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(0)
+    if header is None:
+        return serialize._flatbuffer_to_program(stream.read())
+    program = serialize._flatbuffer_to_program(stream.read(header.program_size))
+    base = header.segment_base_offset
+    if any(base + segment.offset + segment.size > size for segment in program.segments):
+        raise ValueError(f"it is cut off at {size} bytes")
+    schema = require("executorch.exir.schema", extra=EXTRA)
+    for plan in program.execution_plan:
+        for delegate in plan.delegates:
+            if delegate.processed.location == schema.DataLocation.INLINE:
+                continue
+            segment = program.segments[delegate.processed.index]
+            stream.seek(base + segment.offset)
+            data = schema.BackendDelegateInlineData(data=stream.read(segment.size))
+            delegate.processed = schema.BackendDelegateDataReference(
+                location=schema.DataLocation.INLINE, index=len(program.backend_delegate_data)
+            )
+            program.backend_delegate_data.append(data)
+    return program
 
 
 def methods(program: Any) -> dict[str, Any]:

@@ -44,13 +44,20 @@ class Case:
         return int(self.inputs["attention_mask"].sum())
 
 
-def make_cases(checkpoint: Checkpoint, lengths: Sequence[int]) -> list[Case]:
+def make_cases(
+    checkpoint: Checkpoint, lengths: Sequence[int], model: nn.Module | None = None
+) -> list[Case]:
     """Encode real text at every length, padded and full, and ask the checkpoint for its answers.
+
+    Args:
+        checkpoint: the checkpoint.
+        lengths: of the cases.
+        model: the checkpoint as :func:`load_model` loads it; None loads it.
 
     Raises:
         MissingPackageError: torch or transformers is not installed.
     """
-    model = load_model(checkpoint)
+    model = load_model(checkpoint) if model is None else model
     task = TASKS[checkpoint.task]
     return [
         Case(length, inputs, run_model(model, task.name, inputs))

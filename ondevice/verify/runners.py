@@ -53,14 +53,22 @@ class OpenedOnce:
         return Remembering(runner), evidence
 
 
-def open_runner(target: str, path: Path, roles: Sequence[str]) -> tuple[Runner, Evidence]:
+def open_runner(
+    target: str, path: Path, roles: Sequence[str], *, threads: int | None = None
+) -> tuple[Runner, Evidence]:
     """Load an artifact, and say what kind of evidence its outputs are.
+
+    Args:
+        target: the name of its target.
+        path: the artifact.
+        roles: the roles of its outputs, in order.
+        threads: CPU threads of the runtime; its default if None. The interpreter has its own.
 
     Raises:
         RuntimeUnavailableError: neither a runtime nor a reference interpreter is here.
     """
     try:
-        return TARGETS[target].load(path, roles), "host"
+        return TARGETS[target].load(path, roles, threads=threads), "host"
     except RuntimeUnavailableError:
         if target not in REFERENCES:
             raise

@@ -6,17 +6,49 @@ import json
 
 import pytest
 
+from ondevice.errors import UserError
 from tests.requirements import need
 
 
 def test_each_target_is_built_under_the_schemes_that_it_has(load):
-    rows = load("build_time").plan(["tflite", "onnx"], ["fp32", "int8-weight"], everything=True)
+    build_time = load("build_time")
+    rows = build_time.plan(["tflite", "onnx"], ["fp32", "int8", "int8-weight"], build_time.KINDS)
     assert [(row.target, row.scheme) for row in rows] == [
         ("tflite", "fp32"),
+        ("tflite", "int8"),
         ("tflite", "int8-weight"),
         ("onnx", "fp32"),
+        ("onnx", "int8"),
+        ("tflite", "fp32,int8,int8-weight"),
+        ("onnx", "fp32,int8"),
         ("all", None),
     ]
+    (row,) = build_time.plan(["tflite", "onnx"], ["int8-weight"], ["alone"])
+    assert (row.target, row.scheme) == ("tflite", "int8-weight")
+
+
+def made(rows, **changes):
+    machine = {"cpu": "one", "measured": "today"}
+    return {"model": "student", "limit_bytes": 1, "machine": machine, "rows": rows, **changes}
+
+
+def test_added_rows_replace_their_like_alone(load):
+    added = load("build_time").added
+    one, two, again = (
+        {"target": target, "scheme": "fp32", "cold": cold}
+        for target, cold in (("onnx", 1), ("tflite", 2), ("onnx", 3))
+    )
+    earlier = made([one, two], machine={"cpu": "one", "measured": "yesterday"})
+    assert added(earlier, made([again])) == made([two, again])
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"model": "teacher"}, "of the model 'teacher'"), ({"machine": {"cpu": "two"}}, "another")],
+)
+def test_rows_of_something_else_are_not_added(load, changes, words):
+    with pytest.raises(UserError, match=words):
+        load("build_time").added(made([], **changes), made([]))
 
 
 def test_the_limit_is_four_times_the_weights_and_a_gib(load):
@@ -26,10 +58,13 @@ def test_the_limit_is_four_times_the_weights_and_a_gib(load):
 
 def test_the_table_has_medians_of_seconds_and_the_greatest_memory(load):
     build_time, processes = load("build_time"), load("processes")
-    cold = [processes.Ended(0, s, m * 1_000_000, "", "") for s, m in ((9, 700), (4, 600), (5, 500))]
+    cold = [
+        processes.Ended(0, s, m * 1_000_000, "", "", s + 1)
+        for s, m in ((9, 700), (4, 600), (5, 500))
+    ]
     row = build_time.Row("onnx", "fp32", cold)
     assert build_time.cells(row, 1_400_000_000) == (
-        *("onnx", "fp32", "5.0", "700", "0.50", "–", "–", "yes"),
+        *("onnx", "fp32", "5.0", "6.0", "700", "0.50", "–", "–", "yes"),
     )
 
 
@@ -38,7 +73,7 @@ def test_a_small_run_over_onnx(run, tiny, tmp_path, capsys):
     need("onnx")
     out = tmp_path / "results.json"
     words = ["--model", tiny("distilbert", "qa"), "--targets", "onnx", "--schemes", "fp32"]
-    assert run("build_time", *words, "--rounds", 1, "--no-all", "--out", out) == 0
+    assert run("build_time", *words, "--rounds", 1, "--only", "alone", "--out", out) == 0
     document = json.loads(out.read_text())
     (row,) = document["rows"]
     assert row["published"]

@@ -174,17 +174,17 @@ def test_frozen_word_embeddings_are_rounded_and_kept(
 
 @pytest.mark.parametrize("scheme", sorted(ROUNDINGS))
 def test_blocks_have_their_own_steps(scheme: str) -> None:
-    """A row of 128 columns whose halves differ by a factor of 1000, as matrix and as table."""
+    """A row of 256 columns whose halves differ by a factor of 1000, as matrix and as table."""
     model = transformers.BertModel(
         transformers.BertConfig(
-            vocab_size=9, hidden_size=128, num_hidden_layers=1, num_attention_heads=2,
+            vocab_size=9, hidden_size=256, num_hidden_layers=1, num_attention_heads=2,
             intermediate_size=36,
         )
     )  # fmt: skip
     words, matrix = model.get_input_embeddings(), model.encoder.layer[0].attention.self.query
     with torch.no_grad():
         for weight in (words.weight, matrix.weight):
-            weight[:, :64] *= 1000.0
+            weight[:, :128] *= 1000.0
     before = matrix.weight.detach().clone()
     ids = torch.arange(9)[None]
     plain = words(ids).detach()
@@ -192,8 +192,8 @@ def test_blocks_have_their_own_steps(scheme: str) -> None:
     swapped = model.encoder.layer[0].attention.self.query
     changed = swapped.weight_fake_quantizer(before), words(ids)[0].detach()
     # With one step for the row the small half is rounded to 0.
-    kept = [bool((after[:, 64:] != 0).any()) for after in changed]
-    assert kept == [scheme == "int4"] * 2
+    kept = [bool((after[:, 128:] != 0).any()) for after in changed]
+    assert kept == [scheme == "int4", False]
     levels = 2 ** ROUNDINGS[scheme].bits
     assert max(len(row.unique()) for row in changed[0][:, :32]) <= levels
     error = (changed[1] - plain[0]).abs().max() / plain.abs().max()
@@ -298,11 +298,9 @@ def test_an_option_that_came_later_keeps_the_identity_of_older_runs() -> None:
 
 
 def test_training_rounds_as_the_targets_do() -> None:
-    """Where targets differ, as most of them do."""
-    from ondevice.targets import _coreml_weights, _executorch_quantize, _onnx_int4
+    from ondevice.parts import TABLE
+    from ondevice.targets import _executorch_quantize, _onnx_int4
 
-    rounding = ROUNDINGS["int4"]
-    assert rounding.matrix_block == _coreml_weights.LARGEST_BLOCK == _onnx_int4.MATRIX_BLOCK
-    assert rounding.matrix_block == _executorch_quantize.LINEAR_GROUP
-    blocks = (_coreml_weights.LARGEST_BLOCK, _executorch_quantize.EMBEDDING_GROUP)
-    assert min(blocks) <= rounding.table_block == _onnx_int4.ROW_BLOCK <= max(blocks)
+    blocks = ROUNDINGS["int4"].matrix_blocks
+    assert blocks == _onnx_int4.MATRIX_BLOCKS == _executorch_quantize.LINEAR_GROUPS
+    assert _executorch_quantize.group_size(TABLE, 384) == 0

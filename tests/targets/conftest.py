@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ondevice.schemes import SCHEMES
-from ondevice.targets.base import ConvertOptions, Labels
+from ondevice.targets.base import DEFAULT_LAYOUT, ConvertOptions, Labels, LastLowered
 from tests.conftest import ARCHITECTURE_NAMES, TASK_NAMES, random_inputs
 
 LABELS = Labels("tiny", "qa", "An Author", "apache-2.0", "1.2.3")
@@ -38,21 +38,22 @@ class Converted(NamedTuple):
 
 @pytest.fixture(scope="session")
 def graph_of(tiny):
-    """Return a function from (architecture, task) to a graph in the form that targets share."""
+    """Return a function from (architecture, task) to a graph, in the plain form or in another."""
     made = {}
 
-    def get(architecture, task):
-        if (architecture, task) not in made:
-            made[architecture, task] = load_graph(tiny(architecture, task))
-        return made[architecture, task]
+    def get(architecture, task, form=None):
+        key = (architecture, task, form)
+        if key not in made:
+            made[key] = load_graph(tiny(architecture, task), form)
+        return made[key]
 
     return get
 
 
-def load_graph(directory):
+def load_graph(directory, form=None):
     from ondevice import graph, models
 
-    return graph.from_checkpoint(models.load(str(directory)), graph.GraphForm(attention="matmul"))
+    return graph.from_checkpoint(models.load(str(directory)), form)
 
 
 @pytest.fixture(scope="session")
@@ -60,19 +61,42 @@ def converted(graph_of, tmp_path_factory):
     """Return a function that converts once for each set of arguments."""
     root = tmp_path_factory.mktemp("converted")
     made = {}
+    lowered = EveryLowered()
 
-    def get(target, architecture="bert", task="qa", scheme="fp32", lengths=LENGTHS, ios=None):
-        key = (target.name, architecture, task, scheme, lengths, ios)
+    def get(
+        target,
+        architecture="bert",
+        task="qa",
+        scheme="fp32",
+        lengths=LENGTHS,
+        ios=None,
+        kept=(),
+        layout=DEFAULT_LAYOUT,
+    ):
+        key = (target.name, architecture, task, scheme, lengths, ios, kept, layout)
         if key not in made:
-            graph = graph_of(architecture, task)
-            assert target.form() == type(target.form())(attention="matmul")
+            graph = graph_of(architecture, task, target.form())
             path = root / f"{len(made)}{Path(target.file).suffix}"
             texts = Texts(graph) if SCHEMES[scheme].calibrated else None
-            options = ConvertOptions(scheme, lengths, LABELS, ios, texts)
-            made[key] = Converted(graph, path, target.lower(graph, options, path))
+            options = ConvertOptions(scheme, lengths, LABELS, ios, texts, kept, layout)
+            made[key] = Converted(graph, path, target.convert(graph, options, path, lowered))
         return made[key]
 
     return get
+
+
+class EveryLowered(LastLowered):
+    """Keeps all that was lowered, not the last alone: tests come in any order."""
+
+    def __init__(self):
+        self.made = {}
+
+    def get(self, target, graph, options):
+        key = (target.name, id(graph), options.lengths, target.shares and target.shares(options))
+        if target.shares is None or key not in self.made:
+            # With the graph, so that no other gets its id.
+            self.made[key] = (target.lower(graph, options), graph)
+        return self.made[key][0]
 
 
 class Texts:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,7 +21,7 @@ from ondevice.errors import (
     RuntimeUnavailableError,
     UserError,
 )
-from ondevice.targets import _executorch_runner, executorch
+from ondevice.targets import _executorch_patterns, _executorch_runner, executorch
 from ondevice.targets.base import ConvertOptions
 from ondevice.targets.executorch import EXECUTORCH
 from tests.conftest import make_checkpoint, random_inputs
@@ -63,8 +65,7 @@ def test_computes_what_the_graph_computes(build, architecture, task, scheme):
 
 def rounded_twin(built):
     """Return the graph with the weights that a 4-bit program has, for torch to run."""
-    module = executorch._copy_for(built, 32)
-    executorch._PREPARE["int4"](module)
+    module = executorch._module(built, ConvertOptions("int4", (32,), LABELS))
     return dataclasses.replace(built, module=module)
 
 
@@ -91,7 +92,7 @@ def wide_graph(directory, transformers):
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.05)
     model.save_pretrained(directory / "tiny")
-    return load_graph(directory / "tiny")
+    return load_graph(directory / "tiny", EXECUTORCH.form())
 
 
 @pytest.mark.slow
@@ -113,8 +114,7 @@ def test_one_file_serves_several_lengths_and_stores_each_weight_once(build, sche
 
 def stored_table(built, scheme):
     """Return the bytes of the word embedding, as the scheme stores them."""
-    module = executorch._copy_for(built, 32)
-    executorch._PREPARE[scheme](module)
+    module = executorch._module(built, ConvertOptions(scheme, (32,), LABELS))
     table = module.embeddings.words.weight
     if scheme == "int4":
         from executorch.exir.passes import _quant_patterns_and_replacements as patterns
@@ -139,6 +139,9 @@ def test_no_matrix_is_left_in_float32(build):
     built, path, _ = build()
     data = path.read_bytes()
     assert built.module.layers[0].expand.weight.detach().numpy().tobytes() in data
+    positions = built.module.embeddings.positions[:32].detach().numpy().tobytes()
+    assert positions in data
+    assert positions not in build(scheme="int4").path.read_bytes()
 
 
 def test_the_program_says_what_it_is(build):
@@ -184,7 +187,7 @@ def test_one_length_is_plain_forward(build):
 )
 def test_conversion_leaves_the_graph_alone(build, tiny, scheme):
     built, _, _ = build(scheme=scheme)
-    fresh = load_graph(tiny("bert", "qa"))
+    fresh = load_graph(tiny("bert", "qa"), EXECUTORCH.form())
     inputs = random_inputs(built.inputs, 16, built.encoder.vocab_size, valid=12)
     for role, value in expected(built, inputs).items():
         np.testing.assert_array_equal(value, expected(fresh, inputs)[role])
@@ -194,11 +197,12 @@ def test_conversion_leaves_the_graph_alone(build, tiny, scheme):
 CONVERT = """
 import json, logging, sys
 from pathlib import Path
+from types import SimpleNamespace
 from ondevice.targets.base import ConvertOptions
 from ondevice.targets.executorch import EXECUTORCH
 from tests.targets.conftest import LABELS, LENGTHS, load_graph
 directory, out = map(Path, sys.argv[1:])
-built = load_graph(directory)
+built = load_graph(directory, EXECUTORCH.form())
 assert not any(name.startswith(("executorch", "torchao")) for name in sys.modules)
 root = logging.getLogger()
 before = [repr(root.handlers), root.level]
@@ -320,3 +324,40 @@ def test_half_precision_gelu_is_gelu():
     # 65504 is half precision's largest number; the cube of 41 is already above it.
     extremes = torch.tensor([-65504.0, 65504.0]).half()
     assert executorch._half_gelu(extremes).tolist() == [0.0, 65504.0]
+
+
+@pytest.mark.slow
+def test_leaving_out_needless_patterns_changes_no_byte(build, monkeypatch, tmp_path):
+    built, path, _ = build("distilbert", "qa")
+    monkeypatch.setattr(_executorch_patterns, "PATTERNS", {})
+    EXECUTORCH.convert(built, ConvertOptions("fp32", ONE_LENGTH, LABELS), tmp_path / "all.pte")
+    assert (tmp_path / "all.pte").read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("operator", "kept"),
+    [("aten.linear.default", False), ("aten.scaled_dot_product_attention.default", True)],
+)
+def test_a_pattern_is_left_out_where_no_program_can_have_it(monkeypatch, operator, kept):
+    place = SimpleNamespace(get_graphs=lambda: ["a graph"])
+    monkeypatch.setitem(sys.modules, "pattern_place", place)
+    patterns = {"scaled_dot_product_attention": ("pattern_place", "get_graphs", list)}
+    monkeypatch.setattr(_executorch_patterns, "PATTERNS", patterns)
+    nodes = [SimpleNamespace(target="aten.softmax.int"), SimpleNamespace(target=operator)]
+    program = SimpleNamespace(graph=SimpleNamespace(nodes=nodes))
+    with _executorch_patterns.without_needless_patterns([program]):
+        assert place.get_graphs() == (["a graph"] if kept else [])
+    assert place.get_graphs() == ["a graph"]
+
+
+def test_every_pattern_is_where_it_is_looked_for():
+    """Else nothing is left out, and nobody would notice but by the clock."""
+    for place, function, _ in _executorch_patterns.PATTERNS.values():
+        assert callable(getattr(importlib.import_module(place), function))
+
+
+def test_patterns_that_have_moved_stay(monkeypatch):
+    patterns = {"one": ("no.such.place", "get", dict), "two": ("json", "no_such_function", dict)}
+    monkeypatch.setattr(_executorch_patterns, "PATTERNS", patterns)
+    with _executorch_patterns.without_needless_patterns([]):
+        pass

@@ -17,7 +17,6 @@ import pytest
 from ondevice import models
 from ondevice.errors import BundleError, MissingPackageError, RuntimeUnavailableError, UserError
 from ondevice.targets import _onnx_int4, _onnx_int8
-from ondevice.targets import onnx as onnx_target
 from ondevice.targets.base import ConvertOptions
 from ondevice.targets.onnx import IR_VERSION, ONNX, OPSET
 from tests.conftest import random_inputs
@@ -29,27 +28,6 @@ need("onnx")
 import onnx  # noqa: E402
 
 from ondevice import graph as graphs  # noqa: E402
-
-
-@pytest.fixture(scope="module", autouse=True)
-def exported_once():
-    """Export each graph once for all schemes that start from the same: that is the slow part."""
-    export = onnx_target._export
-    kept = {}
-
-    @functools.wraps(export)
-    def once(graph, options):
-        key = (id(graph), options.lengths, options.scheme == "fp16")
-        if key not in kept:
-            # With the graph, so that no other gets its id.
-            kept[key] = (export(graph, options), graph)
-        copy = onnx.ModelProto()
-        copy.CopyFrom(kept[key][0])
-        return copy
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(onnx_target, "_export", once)
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -347,13 +325,13 @@ def test_rounding_to_4_bits_keeps_within_half_a_step():
     rows = np.random.default_rng(0).normal(size=(8, 128)).astype(np.float32)
     rows[2] = 0
     rows[3, 0], rows[4, 0] = 9, -9
-    levels, step = _onnx_int4.round_to_int4(rows, 64)
+    levels, step = _onnx_int4.round_to_int4(rows)
     assert levels.dtype == np.uint8
     assert levels.max() <= 15
-    assert step.shape == (8, 2)
-    # The largest value of a block takes the lowest level, whatever its sign.
+    assert step.shape == (8, 1)
+    # The largest value of a row takes the lowest level, whatever its sign.
     assert levels[3, 0] == levels[4, 0] == 0
-    wide = np.repeat(step.astype(np.float32), 64, axis=1)
+    wide = np.broadcast_to(step.astype(np.float32), rows.shape)
     unpacked = (levels.astype(np.float32) - _onnx_int4.NIBBLE_ZERO) * wide
     # At the other end there is one level less: a value of just under the largest is cut by a step.
     assert (np.abs(unpacked - rows) <= np.abs(wide) * 1.01 + 1e-7).all()
@@ -361,9 +339,9 @@ def test_rounding_to_4_bits_keeps_within_half_a_step():
     assert (np.abs(unpacked - rows)[inside] <= np.abs(wide)[inside] / 2 + 1e-3).all()
 
 
-@pytest.mark.parametrize("width", [128, 48, 5])
+@pytest.mark.parametrize("width", [48, 5])
 def test_4_bit_rows_are_looked_up_as_they_were_rounded(width):
-    """Two blocks a row; one block; a width that cannot be packed in pairs, which takes 8 bits."""
+    """A width that cannot be packed in pairs takes 8 bits."""
     import onnxruntime
 
     table = np.random.default_rng(1).normal(size=(20, width)).astype(np.float32)
@@ -388,9 +366,8 @@ def test_4_bit_rows_are_looked_up_as_they_were_rounded(width):
         steps, size = _onnx_int8.round_to_int8(table, axis=0)
         unpacked = steps * size[:, None]
     else:
-        block = 64 if width == 128 else width
-        levels, step = _onnx_int4.round_to_int4(table, block)
-        unpacked = (levels.astype(np.float32) - 8) * np.repeat(step.astype(np.float32), block, 1)
+        levels, step = _onnx_int4.round_to_int4(table)
+        unpacked = (levels.astype(np.float32) - 8) * step.astype(np.float32)
     np.testing.assert_allclose(rows, unpacked[ids], rtol=1e-6)
 
 

@@ -181,15 +181,15 @@ def test_a_scheme_that_is_not_offered_is_refused(tmp_path, name, scheme):
     target = TARGETS[name]
     known = "fp32, fp16, int8" if scheme == "int3" else ", ".join(target.schemes)
     with pytest.raises(UserError, match=f"'{scheme}'; .*schemes: {known}"):
-        target.lower(None, ConvertOptions(scheme, (16,), LABELS), tmp_path / target.file)
+        target.convert(None, ConvertOptions(scheme, (16,), LABELS), tmp_path / target.file)
     assert not list(tmp_path.iterdir())
 
 
-def test_lower_asks_the_target_before_it_converts(tmp_path):
+def test_a_target_is_asked_before_it_converts(tmp_path):
     """Several lengths for an old iOS are Core ML's to refuse; the graph is not even looked at."""
     options = ConvertOptions("fp16", (16, 32), LABELS, 16)
     with pytest.raises(UserError, match="needs iOS 18 on Core ML, not 16"):
-        TARGETS["coreml"].lower(None, options, tmp_path / "model.mlpackage")
+        TARGETS["coreml"].convert(None, options, tmp_path / "model.mlpackage")
 
 
 def test_listing_the_targets_imports_nothing_heavy():

@@ -43,25 +43,6 @@ from ondevice.targets import _tflite_schemes, tflite  # noqa: E402
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def lowered_once():
-    """Lower each graph once for all schemes: that is the slow part, and the same for all."""
-    lower = tflite._lower
-    cache = {}
-
-    @functools.wraps(lower)
-    def cached(built, lengths):
-        key = (id(built), tuple(lengths))
-        if key not in cache:
-            # With the graph, so that no other gets its id.
-            cache[key] = (lower(built, lengths), built)
-        return cache[key][0]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tflite, "_lower", cached)
-        yield
-
-
 @pytest.fixture(scope="module")
 def build(converted):
     return functools.partial(converted, TFLITE)
@@ -272,23 +253,23 @@ def test_calibration_texts_decide_the_ranges(build, graph_of, tmp_path):
     built, path, _ = build(scheme="int8-static", lengths=(16,))
     other = tmp_path / "other.tflite"
     options = ConvertOptions("int8-static", (16,), LABELS, calibration=Texts(built, seed=9))
-    TFLITE.lower(built, options, other)
+    TFLITE.convert(built, options, other)
     assert other.read_bytes() != path.read_bytes()
     again = tmp_path / "again.tflite"
     options = ConvertOptions("int8-static", (16,), LABELS, calibration=Texts(built))
-    TFLITE.lower(built, options, again)
+    TFLITE.convert(built, options, again)
     assert again.read_bytes() == path.read_bytes()
 
 
 def test_static_without_texts_is_a_defect(build, tmp_path):
     built = build(lengths=(16,))[0]
     with pytest.raises(ValueError, match="no calibration texts"):
-        TFLITE.lower(built, ConvertOptions("int8-static", (16,), LABELS), tmp_path / "x.tflite")
+        TFLITE.convert(built, ConvertOptions("int8-static", (16,), LABELS), tmp_path / "x.tflite")
 
 
 @pytest.mark.parametrize(
     ("width", "embedding", "intermediate", "linear", "table"),
-    [(384, 384, 1536, 32, 64), (312, 312, 1200, 0, 0), (32, 32, 64, 32, 32), (32, 16, 64, 0, 0)],
+    [(384, 384, 1536, 128, 128), (312, 312, 1200, 0, 0), (32, 32, 64, 32, 32), (32, 16, 64, 0, 0)],
 )
 def test_blocks_divide_every_row(build, width, embedding, intermediate, linear, table):
     shape = dataclasses.replace(
@@ -311,6 +292,29 @@ def test_every_block_of_int4_has_its_own_scale(build):
         if list(tensor.shape) == shape and tensor.type == schema.TensorType.INT4
     }
     assert details == {(schema.QuantizationDetails.BlockwiseQuantization, 32)}
+
+
+@pytest.mark.parametrize("lengths", [(64,), (32, 48, 64)])
+def test_positions_have_8_bits_under_int4(build, lengths):
+    """A scale for each row, and what is computed from them is nearly what the graph has."""
+    built, path, _ = build(scheme="int4", lengths=lengths)
+    model = model_of(path)
+    positions = built.module.embeddings.positions.numpy()
+    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if name[0] != "_"}
+    for part in model.subgraphs:
+        (operator,) = (
+            one
+            for one in part.operators
+            if names[model.operatorCodes[one.opcodeIndex].builtinCode] == "DEQUANTIZE"
+        )
+        tensor = part.tensors[operator.inputs[0]]
+        assert tensor.type == schema.TensorType.INT8
+        rows = tensor.shape[-2]
+        assert len(tensor.quantization.scale) == rows
+        values = np.asarray(model.buffers[tensor.buffer].data, np.uint8).view(np.int8)
+        unpacked = values.reshape(rows, -1) * np.asarray(tensor.quantization.scale)[:, None]
+        np.testing.assert_allclose(unpacked, positions[:rows], atol=0.01)
+    assert schema.TensorType.FLOAT32 not in weights_in(path, (1, max(lengths), 32))
 
 
 @pytest.mark.parametrize("task", ["qa", "tokens", "classify"])
@@ -436,7 +440,8 @@ from ondevice.targets.base import ConvertOptions
 from ondevice.targets.tflite import TFLITE
 from tests.targets.conftest import LABELS, LENGTHS, load_graph
 checkpoint, scheme, out = sys.argv[1:]
-TFLITE.convert(load_graph(checkpoint), ConvertOptions(scheme, LENGTHS, LABELS), Path(out))
+graph = load_graph(checkpoint, TFLITE.form())
+TFLITE.convert(graph, ConvertOptions(scheme, LENGTHS, LABELS), Path(out))
 """
 
 

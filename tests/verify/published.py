@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 from ondevice import build, console, schemes
 from ondevice.plan import BuildOptions
 from ondevice.schemes import ParityLimit
-from ondevice.targets import _tflite_schemes, tflite
+from ondevice.targets import _tflite_schemes
 from tests.requirements import need
 
 # Lowering takes ExecuTorch 10 s a length.
@@ -42,7 +41,7 @@ def published(
         need(target)
         if (target, scheme) not in _BUILT:
             out = tmp_path_factory.mktemp("published")
-            with _lowered_once(), _wider_int4():
+            with _wider_int4():
                 made = build.run(
                     BuildOptions(
                         model=str(tiny("bert", "qa")),
@@ -67,24 +66,6 @@ def _wider_int4() -> Iterator[None]:
     wider = dataclasses.replace(schemes.SCHEMES["int4"], limit=ParityLimit(min_cosine=0.7))
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(schemes.SCHEMES, "int4", wider)
-        yield
-
-
-@contextlib.contextmanager
-def _lowered_once() -> Iterator[None]:
-    """Lower a TFLite graph once for all schemes of one build."""
-    lower = tflite._lower
-    kept: dict[tuple[int, tuple[int, ...]], bytes] = {}
-
-    @functools.wraps(lower)
-    def once(graph, lengths):
-        key = (id(graph), tuple(lengths))
-        if key not in kept:
-            kept[key] = lower(graph, lengths)
-        return kept[key]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tflite, "_lower", once)
         yield
 
 

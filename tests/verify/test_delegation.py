@@ -204,3 +204,27 @@ def test_a_damaged_program_is_named(published, monkeypatch):
     monkeypatch.setattr(_pte_program, "_decompile", spoiled)
     with pytest.raises(BundleError, match=r"method 'forward.*cannot be read: IndexError"):
         measure(published("executorch", "fp32"))
+
+
+def test_a_program_is_read_as_executorch_reads_it(published):
+    path = published("executorch", "fp32") / "model.pte"
+    whole = serialize().deserialize_pte_binary(path.read_bytes()).program
+    read = _pte_program.read_program(path)
+    assert read.execution_plan == whole.execution_plan
+    assert read.backend_delegate_data == whole.backend_delegate_data
+    assert any(len(one.data) for one in read.backend_delegate_data)
+
+
+def test_a_program_that_is_cut_off_is_named(published, tmp_path):
+    whole = (published("executorch", "fp32") / "model.pte").read_bytes()
+    for size in (16, 200, len(whole) - 64):
+        (tmp_path / "cut.pte").write_bytes(whole[:size])
+        with pytest.raises(BundleError, match="cannot be read"):
+            _pte_program.read_program(tmp_path / "cut.pte")
+
+
+def serialize():
+    need("executorch")
+    from executorch.exir._serialize import _program
+
+    return _program

@@ -46,7 +46,7 @@ def test_a_program_computes_what_its_checkpoint_computes(
     built, cases = asked(architecture, task)
     path = tmp_path / COREML.file
     options = ConvertOptions(scheme, (LENGTH,), Labels("tiny", task, "us", "mit", "1"))
-    COREML.lower(built, options, path)
+    COREML.convert(built, options, path)
     opened = runner.load(path, built.outputs)
     limit = SCHEMES[scheme].limit
     (found,) = parity.check(opened, cases, built.inputs, task, limit, "reference")

@@ -358,6 +358,53 @@ def test_linear_conv_einsum(programs: Callable[..., Path], x: np.ndarray, seed: 
         np.testing.assert_allclose(result, wanted, rtol=1e-4, atol=1e-3, err_msg=str(index))
 
 
+@EXAMPLES
+@given(x=numbers(1, 6, 1, 5), mask=hnp.arrays(np.int32, (1, 5, 1, 1), elements=st.integers(0, 1)))
+def test_attention_with_the_channels_first(
+    programs: Callable[..., Path], x: np.ndarray, mask: np.ndarray
+) -> None:
+    """The Neural Engine's layout: channels normalized, heads split, attended to and joined."""
+    rng = np.random.default_rng(0)
+    gamma, beta = floats(rng, 6), floats(rng, 6)
+    query, key, value = (floats(rng, 6, 6, 1, 1) for _ in range(3))
+
+    def body(x: Any, mask: Any) -> tuple[Any, ...]:
+        y = mb.layer_norm(x=x, axes=[1], gamma=gamma, beta=beta, epsilon=1e-3)
+        bias = mb.mul(x=mb.sub(x=1.0, y=mb.cast(x=mask, dtype="fp32")), y=-30.0)
+        queries = mb.split(x=mb.conv(x=y, weight=query, bias=beta), num_splits=3, axis=1)
+        keys = mb.transpose(x=mb.conv(x=y, weight=key), perm=[0, 3, 2, 1])
+        keys = mb.split(x=keys, split_sizes=[2, 2, 2], axis=3)
+        values = mb.split(x=mb.conv(x=y, weight=value), num_splits=3, axis=1)
+        contexts = []
+        for q, k, v in zip(queries, keys, values, strict=True):
+            scores = mb.add(x=mb.einsum(values=(k, q), equation="nchw,nwhu->nchu"), y=bias)
+            shares = mb.softmax(x=scores, axis=1)
+            contexts.append(mb.einsum(values=(v, shares), equation="nchw,nwhu->nchu"))
+        return y, mb.concat(values=tuple(contexts), axis=1)
+
+    path = programs(
+        "channels first", {"x": ((1, 6, 1, 5), "float32"), "mask": ((1, 5, 1, 1), "int32")}, body
+    )
+    mask[:, 0] = 1
+    t = torch.from_numpy(x).double()[0, :, 0].T  # [L, C]
+    g, b, wq, wk, wv = (
+        torch.from_numpy(array).double().squeeze() for array in (gamma, beta, query, key, value)
+    )
+    y = F.layer_norm(t, (6,), g, b, 1e-3)
+    q, k, v = (
+        F.linear(y, weight, bias).view(5, 3, 2).transpose(0, 1)
+        for weight, bias in ((wq, b), (wk, None), (wv, None))
+    )
+    shares = (1 - torch.from_numpy(mask).double()[0, :, 0, 0]) * -30.0
+    scores = q @ k.transpose(1, 2) + shares
+    context = (torch.softmax(scores, -1) @ v).transpose(0, 1).reshape(5, 6)
+    expected = [y.T[None, :, None], context.T[None, :, None]]
+    results = run(path, {"x": x, "mask": mask})
+    for index, (result, wanted) in enumerate(zip(results, expected, strict=True)):
+        assert result.shape == wanted.shape
+        np.testing.assert_allclose(result, wanted, rtol=1e-3, atol=1e-3, err_msg=str(index))
+
+
 REDUCTIONS: dict[str, Callable[..., Any]] = {
     "reduce_l1_norm": lambda x, axes, keep: np.abs(x).sum(axes, keepdims=keep),
     "reduce_l2_norm": lambda x, axes, keep: np.sqrt((x * x).sum(axes, keepdims=keep)),

@@ -1,0 +1,279 @@
+"""Choose for each weight the step that moves a layer's outputs least, on texts: GPTQ.
+
+Rounding each weight to the nearest step is not the best for a product with inputs that hang
+together. Frantar et al. 2022 ("GPTQ", section 3) round column by column, and after each column
+change those not yet rounded so that they make up for its error on the inputs seen:
+
+    W[:, j:] -= (W[:, i] - Q[:, i]) / U[i, i] · U[i, j:],   U = Cholesky(H⁻¹), H = Σ x xᵀ
+
+Here the result is handed to a target's own library, which takes steps from the weights it finds.
+So that it finds these again, a weight of each block that decides its step (the largest; under
+``affine`` also the smallest) is pinned to the end of the range; others make up for that too. The
+step itself is that of a block cut off as :func:`ondevice.rounding.clipped` says.
+
+In torch, on 612 questions, the embedded student kept 99.0 % of its F1 with 4 bits in blocks of 128
+so, on 62 texts (drop 0.70, 95 % interval -0.80 to 2.06), and 95.6 % with 4 bits in blocks of 32
+rounded to the nearest (3.19, 1.61 to 4.80). Its embedding table, a lookup without inputs to make up
+on, is only cut off: with one scale a row, that took the divergence of the answers from 0.035 to
+0.016.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from ondevice.rounding import clipped, one_thread
+from ondevice.schemes import get_scheme
+
+if TYPE_CHECKING:
+    from ondevice.graph import MobileEncoder, MobileGraph
+    from ondevice.storage import Storage
+    from ondevice.targets.base import ConvertOptions, StorageOf
+
+# Added to the diagonal of H, in shares of its mean (the paper's value): with few texts H is nearly
+# singular.
+DAMPING = 0.01
+# Schemes from here on need no help: a step is 1/255 of the range.
+FINE_BITS = 8
+
+Inputs = tuple[Tensor, ...]
+
+
+def key(options: ConvertOptions) -> tuple[object, ...] | None:
+    """Return what :func:`for_target` makes of a graph depends on; None where it changes nothing."""
+    if get_scheme(options.scheme).bits >= FINE_BITS:
+        return None
+    return options.scheme, options.kept, options.calibration
+
+
+def for_target(
+    graph: MobileGraph,
+    options: ConvertOptions,
+    storage: StorageOf,
+    gains: Mapping[str, Tensor] | None = None,
+) -> MobileGraph:
+    """Prepare a graph for a target's scheme; as it is where that stores 8 bits or more."""
+    if key(options) is None:
+        return graph
+    kept = frozenset(options.kept)
+
+    def storage_of(part: str) -> Storage:
+        return storage(graph.encoder, options.scheme, part, kept=part in kept)
+
+    return prepared(graph, storage_of, _texts(graph, options), gains)
+
+
+def _texts(graph: MobileGraph, options: ConvertOptions) -> list[Inputs]:
+    """Return the calibration texts as a graph's inputs, without padding."""
+    if options.calibration is None:
+        return []
+    texts = []
+    for inputs in options.calibration.inputs(options.lengths[-1]):
+        valid = int(inputs["attention_mask"].sum())
+        cut = (torch.from_numpy(inputs[name][:, :valid].copy()) for name in graph.inputs)
+        texts.append(tuple(cut))
+    return texts
+
+
+def prepared(
+    graph: MobileGraph,
+    storage_of: Callable[[str], Storage],
+    texts: Sequence[Inputs],
+    gains: Mapping[str, Tensor] | None = None,
+) -> MobileGraph:
+    """Return a copy of a graph whose weights lie where a target's rounding will find them.
+
+    Args:
+        graph: the graph, in float32.
+        storage_of: how a part is stored, by its name; 8 bits and more are left alone.
+        texts: inputs without padding; without any, weights are only cut off.
+        gains: what a converter multiplies the columns of a part by, before it is rounded.
+    """
+    work = _Work(copy.deepcopy(graph.module), storage_of, gains or {}, list(texts))
+    with torch.no_grad(), one_thread():
+        work.round()
+    return replace(graph, module=work.module)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """Rounds a module from its inputs to its outputs.
+
+    What comes later is rounded for inputs that earlier parts, rounded, have made: it makes up for
+    what those did as well.
+    """
+
+    module: MobileEncoder
+    storage_of: Callable[[str], Storage]
+    gains: Mapping[str, Tensor]
+    texts: list[Inputs]
+
+    def round(self) -> None:
+        module, texts = self.module, self.texts
+        types = [inputs[2] if len(inputs) > 2 else None for inputs in texts]
+
+        def embed() -> list[Tensor]:
+            pairs = zip(texts, types, strict=True)
+            return [module.embeddings(inputs[0], kind) for inputs, kind in pairs]
+
+        self._round_parts("embeddings.", embed)
+        hidden = embed()
+        # Nothing is padding.
+        biases = [torch.zeros(1, 1, 1, one.shape[1]) for one in hidden]
+        for number, layer in enumerate(module.layers):
+            run = functools.partial(_through, layer, hidden, biases)
+            self._round_parts(f"layers.{number}.attention.", run)
+            self._round_parts(f"layers.{number}.", run, besides="attention")
+            hidden = run()
+        masks = [torch.ones(one.shape[:2]) for one in hidden]
+        pairs = list(zip(hidden, masks, strict=True))
+        self._round_parts("head.", lambda: [module.head(*pair) for pair in pairs])
+
+    def _round_parts(self, prefix: str, run: Callable[[], object], besides: str = " ") -> None:
+        """Round the parts of some name; `run` runs what they are parts of, on all texts."""
+        parts = {}
+        for name, part in self.module.named_modules():
+            if not isinstance(part, nn.Linear | nn.Embedding):
+                continue
+            how = self.storage_of(name)
+            mine = name.startswith(prefix) and besides not in name
+            if mine and how.bits < FINE_BITS and how.rounding != "table":
+                parts[name] = part
+        linears = {name: part for name, part in parts.items() if isinstance(part, nn.Linear)}
+        grams = _grams(linears, run) if self.texts and linears else {}
+        for name, part in parts.items():
+            gain = self.gains.get(name, torch.ones(part.weight.shape[1]))
+            weight, storage = part.weight.data * gain, self.storage_of(name)
+            if name in grams:
+                weight = compensated(weight, grams[name] / torch.outer(gain, gain), storage)
+            else:
+                weight = clipped(weight, storage)
+            part.weight.data = weight / gain
+
+
+def _through(layer: nn.Module, hidden: list[Tensor], biases: list[Tensor]) -> list[Tensor]:
+    return [layer(one, bias) for one, bias in zip(hidden, biases, strict=True)]
+
+
+def compensated(weight: Tensor, gram: Tensor, storage: Storage) -> Tensor:
+    """Round a matrix [rows, columns] for inputs whose Σ x xᵀ is `gram` [columns, columns].
+
+    Rounding the result again, by the same storage, changes nothing.
+    """
+    upper = _upper(gram)
+    # Transposed, so that the column at hand lies in one piece.
+    weight = weight.T.contiguous()
+    result = torch.empty_like(weight)
+    columns = len(weight)
+    size = storage.block or columns
+    for start in range(0, columns, size):
+        block = weight[start : start + size]
+        corner = upper[start : start + size, start : start + size]
+        grid = _grid(block.T, storage)
+        errors = torch.empty_like(block)
+        for column in range(len(block)):
+            rounded = grid.nearest(block[column], column)
+            result[start + column] = rounded
+            errors[column] = (block[column] - rounded) / corner[column, column]
+            block[column:].addr_(corner[column, column:], errors[column], alpha=-1.0)
+        rest = upper[start : start + size, start + size :]
+        weight[start + size :].addmm_(rest.T, errors, alpha=-1.0)
+    return result.T.contiguous()
+
+
+def _upper(gram: Tensor) -> Tensor:
+    """Return the upper Cholesky factor of a damped matrix's inverse."""
+    damped = gram.clone()
+    diagonal = damped.diagonal()
+    # An input that is always zero has no say in how its weights are rounded.
+    diagonal[diagonal == 0] = 1.0
+    diagonal += DAMPING * diagonal.mean()
+    # With rows and columns in reverse, the lower factor of H is an upper one: H = V Vᵀ, so that
+    # H⁻¹ = UᵀU with U = V⁻¹, without H⁻¹ itself.
+    factor = torch.linalg.cholesky(damped.flip(0, 1)).flip(0, 1)
+    upper: Tensor = torch.linalg.solve_triangular(factor, torch.eye(len(gram)), upper=True)
+    return upper
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """The steps of one block: for each row the size of a step, and which steps there are.
+
+    Attributes:
+        step: the size [rows].
+        low: the lowest step [rows].
+        high: the highest step [rows].
+        pins: columns [rows] whose weights are to be at a step [rows], where a mask [rows] says so.
+    """
+
+    step: Tensor
+    low: Tensor
+    high: Tensor
+    pins: tuple[tuple[Tensor, Tensor, Tensor], ...]
+
+    def nearest(self, values: Tensor, column: int) -> Tensor:
+        """Round the block's weights of one column [rows]."""
+        steps = torch.clamp((values / self.step).round(), self.low, self.high)
+        for place, pinned, mask in self.pins:
+            steps = torch.where(mask & (place == column), pinned, steps)
+        return steps * self.step
+
+
+def _grid(block: Tensor, storage: Storage) -> _Grid:
+    # A block of its own, whatever its size.
+    cut = clipped(block, replace(storage, block=0))
+    last = 2 ** (storage.bits - 1)
+    ones = torch.ones(len(block))
+    least, greatest = block.argmin(1), block.argmax(1)
+    low, high = cut.amin(1).clamp(max=0), cut.amax(1).clamp(min=0)
+    if storage.rounding == "affine":
+        step = _nonzero((high - low) / (2 * last - 1))
+        zero = (-low / step).round()
+        top = 2 * last - 1 - zero
+        return _Grid(step, -zero, top, ((least, -zero, low < 0), (greatest, top, high > 0)))
+    if storage.rounding == "split":
+        below, above = low / -last, high / (last - 1)
+        step = _nonzero(torch.maximum(below, above))
+        lowest, highest = -last * ones, (last - 1) * ones
+        # Of a block of zeros none.
+        upper = (above >= below) & (above > 0)
+        pins = ((least, lowest, below > above), (greatest, highest, upper))
+        return _Grid(step, lowest, highest, pins)
+    if storage.rounding != "absmax":
+        raise ValueError(f"there is no compensation for the rounding '{storage.rounding}'")
+    step = _nonzero(torch.maximum(-low, high) / (last - 1))
+    largest = block.abs().argmax(1)
+    sign = block.gather(1, largest[:, None])[:, 0].sign()
+    pin = (largest, sign * (last - 1), sign != 0)
+    return _Grid(step, (1 - last) * ones, (last - 1) * ones, (pin,))
+
+
+def _nonzero(step: Tensor) -> Tensor:
+    return torch.where(step == 0, torch.ones_like(step), step)
+
+
+def _grams(linears: Mapping[str, nn.Linear], run: Callable[[], object]) -> dict[str, Tensor]:
+    """Return Σ x xᵀ over what linear layers are given while something runs, [columns, columns]."""
+    grams: dict[str, Tensor] = {}
+
+    def watch(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        def add(_: nn.Module, args: tuple[Tensor, ...]) -> None:
+            rows = args[0].reshape(-1, args[0].shape[-1])
+            grams[name] = grams.get(name, 0) + rows.T @ rows
+
+        return add
+
+    handles = [part.register_forward_pre_hook(watch(name)) for name, part in linears.items()]
+    try:
+        run()
+    finally:
+        for handle in handles:
+            handle.remove()
+    return grams

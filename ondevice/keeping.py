@@ -1,0 +1,210 @@
+"""Mixed precision: which parts a build stores in more bits than its scheme does.
+
+Below 8 bits a kept part has 8, as the target's int8 stores it; under an 8-bit scheme it stays a
+float. The user names the parts, or says ``auto``: then those are kept that take away most of the
+scheme's error for the bytes that they add (:mod:`ondevice.sensitivity`), as many as fit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ondevice import calibration, parts, sensitivity
+from ondevice.console import Progress
+from ondevice.errors import GateError, UserError
+from ondevice.schemes import SCHEMES, Scheme, get_scheme
+
+if TYPE_CHECKING:
+    from ondevice.architectures import Encoder, Head
+    from ondevice.calibration import Calibration
+    from ondevice.graph import MobileGraph
+    from ondevice.models import Checkpoint
+    from ondevice.sensitivity import Inputs, Part, Ranking
+    from ondevice.targets.base import Target
+
+AUTO = "auto"
+# What "auto" alone may add to an artifact.
+AUTO_SHARE = 0.05
+# Above it a scheme stores floats, and there is nothing to keep.
+MOST_BITS = 8
+# What an artifact holds beside numbers, for each length: a graph, names, alignment. The embedded
+# student's have 21 kB (ONNX) to 73 kB (ExecuTorch).
+OVERHEAD = 80_000
+MB = 1_000_000
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What ``auto`` may spend: a size of the artifact in bytes, or None for the usual share."""
+
+    bytes: int | None
+
+
+def read_budget(words: Sequence[str]) -> Budget | None:
+    """Return the budget of ``auto`` or ``auto:MB``; None where the words are parts.
+
+    Raises:
+        UserError: MB is not a size, or parts are named beside it.
+    """
+    found = [word for word in words if word == AUTO or word.startswith(f"{AUTO}:")]
+    if not found:
+        return None
+    if len(words) > 1:
+        raise UserError(f"--keep takes '{found[0]}' alone, or names of parts; not both")
+    if found[0] == AUTO:
+        return Budget(None)
+    text = found[0].removeprefix(f"{AUTO}:")
+    try:
+        size = float(text)
+    except ValueError:
+        size = math.nan
+    if not 0 < size < math.inf:
+        raise UserError(
+            f"--keep auto takes a size of the artifact in MB, for example auto:10.5; not '{text}'"
+        )
+    return Budget(int(size * MB))
+
+
+def check_words(words: Sequence[str], schemes: Iterable[str]) -> None:
+    """Check what needs no checkpoint.
+
+    Raises:
+        UserError: a word is empty or no budget, or a scheme stores floats.
+    """
+    if not words:
+        return
+    if not all(words):
+        raise UserError("--keep has an empty name between its commas")
+    read_budget(words)
+    for scheme in schemes:
+        if get_scheme(scheme).bits > MOST_BITS:
+            able = [name for name, one in SCHEMES.items() if one.bits <= MOST_BITS]
+            raise UserError(
+                f"--keep is for schemes that round weights, and '{scheme}' stores floats;"
+                f" type --scheme with one of: {', '.join(able)}"
+            )
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A checkpoint's parts as a target stores them, and what rounding each does.
+
+    Attributes:
+        size: the artifact's estimated bytes when nothing is kept.
+    """
+
+    parts: tuple[Part, ...]
+    ranking: Ranking
+    size: int
+
+    def choose(self, budget: Budget) -> tuple[str, ...]:
+        """Return the parts to keep within a budget.
+
+        Raises:
+            UserError: the artifact is larger than that without any.
+        """
+        limit = math.floor(self.size * (1 + AUTO_SHARE)) if budget.bytes is None else budget.bytes
+        if limit < self.size:
+            raise UserError(
+                f"--keep auto:{limit / MB:g} is too little: with nothing kept the artifact has"
+                f" about {self.size / MB:.1f} MB"
+            )
+        return sensitivity.choose(self.ranking, self.parts, limit - self.size)
+
+
+class Keeper:
+    """Decides for each target and scheme of a build which parts are kept.
+
+    Raises:
+        UserError: the words name a part that the checkpoint does not have.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        words: Sequence[str],
+        texts: Calibration | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self._checkpoint = checkpoint
+        self._texts = texts
+        self._progress = progress or Progress()
+        self._graph: MobileGraph | None = None
+        self._budget = read_budget(words)
+        names = parts.part_names(checkpoint.encoder, checkpoint.head)
+        self._named = parts.choose(words, names) if self._budget is None else ()
+
+    def kept(self, target: Target, scheme: Scheme, lengths: tuple[int, ...]) -> tuple[str, ...]:
+        """Return the parts to keep, in the graph's order."""
+        if self._budget is None:
+            return self._named
+        return self.measure(target, scheme, lengths).choose(self._budget)
+
+    def budget(self) -> int | None:
+        """Return the bytes that the user allows an artifact."""
+        return None if self._budget is None else self._budget.bytes
+
+    def measure(self, target: Target, scheme: Scheme, lengths: tuple[int, ...]) -> Measurement:
+        """Measure what the scheme does to each part; what was measured before is found again."""
+        from ondevice import graph
+        from ondevice.verify import _environments
+
+        checkpoint, longest = self._checkpoint, lengths[-1]
+        encoder = replace(checkpoint.encoder, max_length=longest)
+        described = _describe(encoder, checkpoint.head, target, scheme.name)
+        with self._progress.step(f"{target.name} {scheme.name}: measuring its parts") as tell:
+            if self._graph is None:
+                self._graph = graph.from_checkpoint(checkpoint, graph.GraphForm(), longest)
+            texts = self._texts or calibration.from_samples(checkpoint)
+            ranking = sensitivity.measure(
+                self._graph,
+                described,
+                [_without_padding(inputs) for inputs in texts.inputs(longest)],
+                notes=_environments.cache_directory() / "sensitivity",
+                tell=tell,
+            )
+        size = _size(encoder, target, scheme, described) + len(lengths) * OVERHEAD
+        return Measurement(tuple(described), ranking, size)
+
+
+def check_size(budget: int | None, size: int, label: str) -> None:
+    """Hold an artifact against the size that the user allowed it.
+
+    Raises:
+        GateError: it is larger.
+    """
+    if budget is not None and size > budget:
+        raise GateError(
+            f"{label} has {size / MB:.2f} MB, and --keep auto allows it {budget / MB:g};"
+            " what a graph weighs beside its weights was estimated too low: allow more, or keep"
+            " parts by name"
+        )
+
+
+def _describe(encoder: Encoder, head: Head, target: Target, scheme: str) -> list[Part]:
+    return [
+        sensitivity.Part(
+            name,
+            *parts.shape_of(encoder, head, name),
+            storage=target.storage(encoder, scheme, name, kept=False),
+            kept=target.storage(encoder, scheme, name, kept=True),
+        )
+        for name in parts.part_names(encoder, head)
+    ]
+
+
+def _size(encoder: Encoder, target: Target, scheme: Scheme, described: Sequence[Part]) -> int:
+    """Return the bytes of an artifact's numbers: parts, positions, the rest in float32."""
+    positions = target.storage(encoder, scheme.name, parts.POSITIONS, kept=False)
+    rows = positions.size(encoder.max_length, encoder.embedding_width)
+    # Biases, and the two vectors of each layer norm.
+    vectors = encoder.layers * (9 * encoder.width + encoder.intermediate) + 4 * encoder.width
+    return sum(part.bytes for part in described) + rows + 4 * vectors
+
+
+def _without_padding(inputs: Inputs) -> Inputs:
+    valid = int(inputs["attention_mask"].sum())
+    return {name: value[:, :valid] for name, value in inputs.items()}

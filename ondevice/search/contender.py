@@ -1,0 +1,177 @@
+"""What takes part in a search, and what is known of it so far."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from ondevice import statistics
+from ondevice.plan import BuildOptions
+from ondevice.statistics import Interval, mean_of
+from ondevice.tasks import qa_scores
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ondevice.manifest import Evidence
+    from ondevice.statistics import Array
+    from ondevice.tasks.qa import QAExample
+    from ondevice.tasks.qa_scores import Answered
+
+# open: still in the race. dropped: left early, on fewer questions. missed: judged on all that was
+# needed, and does not fit. failed: there is no artifact, or it cannot be run. not run: something
+# is lacking here, which says nothing about it.
+Outcome = Literal["open", "chosen", "fits", "missed", "dropped", "failed", "not run"]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One artifact that could be built.
+
+    Attributes:
+        model: what tables call its checkpoint; one name for each checkpoint of a search.
+        lengths: the sequence lengths that it serves.
+        variant: what sets it apart from others of its model, target, scheme and lengths; empty
+            for the scheme as it is.
+        options: how it is built: one target and one scheme.
+    """
+
+    model: str
+    target: str
+    scheme: str
+    lengths: tuple[int, ...]
+    options: BuildOptions
+    variant: str = ""
+
+    @property
+    def label(self) -> str:
+        """Its name in tables and pictures, within its target."""
+        lengths = ",".join(map(str, self.lengths))
+        return " ".join(filter(None, (self.model, self.scheme, self.variant, f"L{lengths}")))
+
+
+@dataclass(frozen=True, eq=False)
+class Figures:
+    """A candidate's answers to N questions, scored beside its checkpoint's and the teacher's.
+
+    Attributes:
+        f1: token F1 of each question, 0 to 1 [N].
+        own_f1: the checkpoint's [N].
+        teacher_f1: the teacher's [N]; None without one.
+        score: F1 in percent.
+        em: exact match in percent.
+        drop: points of F1 below the checkpoint's, paired.
+        flips: percent of the answers that are others than the checkpoint's, right or wrong.
+        retention: percent of the teacher's F1, paired; NaN where the teacher scores 0.
+    """
+
+    f1: Array
+    own_f1: Array
+    teacher_f1: Array | None
+    score: Interval
+    em: Interval
+    drop: Interval
+    flips: Interval
+    retention: Interval | None = None
+
+
+def compare(
+    answers: Mapping[str, Answered],
+    own: Mapping[str, Answered],
+    teacher: Mapping[str, Answered] | None,
+    examples: Sequence[QAExample],
+) -> Figures:
+    """Score a candidate's answers (by question id) on the examples.
+
+    Raises:
+        DataError: a question has no answer, or there are no questions.
+    """
+    mine, theirs = (qa_scores.score_answers(one, examples) for one in (answers, own))
+    first = None if teacher is None else qa_scores.score_answers(teacher, examples).f1
+    flipped = qa_scores.flipped(mine.places, theirs.places)
+    return make_figures(mine.f1, mine.em, flipped, theirs.f1, first)
+
+
+def make_figures(
+    f1: Array,
+    em: Array,
+    flipped: NDArray[np.bool_],
+    own_f1: Array,
+    teacher_f1: Array | None = None,
+) -> Figures:
+    """Return figures of N questions, with their intervals; every array is [N]."""
+    return Figures(
+        f1=f1,
+        own_f1=own_f1,
+        teacher_f1=teacher_f1,
+        score=qa_scores.mean(f1),
+        em=qa_scores.mean(em),
+        drop=qa_scores.drop(f1, own_f1),
+        flips=qa_scores.mean(flipped.astype(np.float64)),
+        retention=None if teacher_f1 is None else qa_scores.retention(f1, teacher_f1),
+    )
+
+
+@dataclass(frozen=True)
+class Times:
+    """How long one window at a length takes on this machine, text to answer, in ms."""
+
+    length: int
+    median: Interval
+    p90: Interval
+
+
+@dataclass(eq=False)
+class Contender:
+    """A candidate, and what was found out about it so far.
+
+    Attributes:
+        place: its bundle; None before it is built, and where that failed.
+        bytes: of the artifact.
+        evidence: where its answers come from: this machine's runtime, the format's interpreter.
+        runtime: what answered, with its version.
+        untimed: why there are no times; empty where nobody asked for them yet.
+        reason: what is to be said of its outcome.
+        replaced_by: for whose sake it was dropped; None if it was for its own figures.
+    """
+
+    candidate: Candidate
+    place: Path | None = None
+    bytes: int | None = None
+    figures: Figures | None = None
+    times: Times | None = None
+    evidence: Evidence = "not run"
+    runtime: str = ""
+    untimed: str = ""
+    outcome: Outcome = "open"
+    reason: str = ""
+    replaced_by: Contender | None = None
+
+    @property
+    def score(self) -> float:
+        """Its F1 in percent; it must have figures."""
+        assert self.figures is not None
+        return self.figures.score.value
+
+    def leave(self, outcome: Outcome, reason: str) -> None:
+        """Take no further part."""
+        self.outcome, self.reason = outcome, reason
+
+    def come_back(self) -> None:
+        """Take part again."""
+        self.outcome, self.reason, self.replaced_by = "open", "", None
+
+
+def gain(one: Contender, other: Contender, level: float = statistics.LEVEL) -> Interval:
+    """Return by how many points of F1 `one` is above `other`, paired: same questions.
+
+    Both must have figures, of the same questions.
+    """
+    assert one.figures is not None
+    assert other.figures is not None
+    mine, theirs = one.figures.f1, other.figures.f1
+    return statistics.difference(mean_of(mine), mean_of(theirs), len(mine), level=level)

@@ -1,0 +1,204 @@
+"""A search from options to what was found."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ondevice import bundle, console, samples
+from ondevice.errors import DataError, UserError
+from ondevice.search.build import build_all
+from ondevice.search.candidates import Model, find_teacher, load_models, make_candidates
+from ondevice.search.contender import Contender
+from ondevice.search.judge import Judge
+from ondevice.search.options import REFERENCE_QUESTIONS, SearchOptions
+from ondevice.search.race import race
+from ondevice.search.timing import time_bundle
+from ondevice.search.workshop import WORKER, AbsentError, BrokenError, Workshop
+from ondevice.targets import TARGETS
+from ondevice.tasks.qa import read_squad
+from ondevice.verify import REFERENCES
+from ondevice.verify.gate_rules import MIN_EXAMPLES
+from ondevice.verify.task_gate import spread
+
+if TYPE_CHECKING:
+    from ondevice.tasks.qa import QAExample
+
+# What is kept in a search's directory.
+BUNDLES, ANSWERS, FAILURES, TIMES = "bundles", "answers", "failures", "times"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found.
+
+    Attributes:
+        data: the file of the questions.
+        data_sha256: its hash.
+        contenders: every candidate with its outcome, target by target.
+        chosen: by target; None where nothing fits.
+        notes: what a reader of the figures should know.
+    """
+
+    options: SearchOptions
+    data: Path
+    data_sha256: str
+    models: tuple[Model, ...]
+    teacher: Model | None
+    contenders: tuple[Contender, ...]
+    chosen: dict[str, Contender | None]
+    notes: tuple[str, ...]
+
+    def of_target(self, target: str) -> list[Contender]:
+        """Return the candidates of one target."""
+        return [one for one in self.contenders if one.candidate.target == target]
+
+
+def run(
+    options: SearchOptions, progress: console.Progress, command: tuple[str, ...] = WORKER
+) -> Found:
+    """Search; `command` runs :mod:`ondevice.search._worker`.
+
+    Raises:
+        UserError: the options ask for what is not there, or cannot be judged.
+        DataError: the questions are unreadable, or have no answers.
+    """
+    options.budget.check()
+    data, examples = read_examples(options)
+    found = load_models(options.models)
+    teacher = find_teacher(options, found)
+    contenders = [Contender(one) for one in make_candidates(options, found)]
+    targets = list(dict.fromkeys(one.candidate.target for one in contenders))
+    with Workshop(command) as workshop:
+        judge = make_judge(options, found, teacher, contenders, workshop, progress)
+        build_all(contenders, found, workshop, options.out / FAILURES, progress)
+        workshop.dismiss()
+        chosen = {
+            target: race(
+                [one for one in contenders if one.candidate.target == target],
+                questions_for(target, options, examples),
+                options.budget,
+                judge.judge,
+                partial(time_one, options=options, progress=progress),
+                progress,
+            )
+            for target in targets
+        }
+    notes = _notes(options, contenders, examples)
+    return Found(
+        options,
+        data,
+        bundle.hash_file(data),
+        tuple(found),
+        teacher,
+        tuple(contenders),
+        chosen,
+        tuple(notes),
+    )
+
+
+def make_judge(
+    options: SearchOptions,
+    found: Sequence[Model],
+    teacher: Model | None,
+    contenders: Sequence[Contender],
+    workshop: Workshop,
+    progress: console.Progress,
+) -> Judge:
+    """Return what asks the candidates; a checkpoint answers with its candidates' longest length.
+
+    Raises:
+        UserError: the teacher does not take inputs of that length.
+    """
+    longest: dict[str, int] = {}
+    for one in contenders:
+        name, length = one.candidate.model, one.candidate.lengths[-1]
+        longest[name] = max(longest.get(name, 0), length)
+    return Judge(workshop, found, teacher, longest, options.out / ANSWERS, progress)
+
+
+def read_examples(options: SearchOptions) -> tuple[Path, list[QAExample]]:
+    """Return the file of the questions, and what it holds.
+
+    Raises:
+        DataError: it is unreadable, contradicts itself, or no question has an answer.
+        UserError: the number of questions is negative.
+    """
+    if options.questions is not None and options.questions < 0:
+        raise UserError(f"--questions must be 0 (for all) or more, not {options.questions}")
+    data = options.data or samples.qa_path()
+    examples = read_squad(data)
+    if not any(example.answers for example in examples):
+        raise DataError(f"{data}: no question has an answer, so there is nothing to score")
+    return data, examples
+
+
+def questions_for(
+    target: str, options: SearchOptions, examples: Sequence[QAExample]
+) -> list[QAExample]:
+    """Return the questions that a target's candidates are asked."""
+    count = options.questions
+    if count is None:
+        count = REFERENCE_QUESTIONS if interpreted(target) else 0
+    return spread(examples, count)
+
+
+def interpreted(target: str) -> bool:
+    """Tell whether a target's artifacts can only be interpreted on this system."""
+    systems = TARGETS[target].systems
+    return bool(systems) and platform.system() not in systems and target in REFERENCES
+
+
+def time_one(one: Contender, *, options: SearchOptions, progress: console.Progress) -> None:
+    """Put a candidate's times into it, or why there are none; one that fails its goldens leaves."""
+    assert one.place is not None
+    if one.evidence == "reference":
+        one.untimed = (
+            f"{TARGETS[one.candidate.target].title} is interpreted here, which has no speed"
+        )
+        return
+    manifest = bundle.read_manifest(one.place)
+    try:
+        with progress.step(f"timing {one.candidate.target} {one.candidate.label}"):
+            one.times = time_bundle(one.place, manifest, options.out / TIMES)
+    except AbsentError as error:
+        one.untimed = str(error)
+    except BrokenError as error:
+        one.leave("failed", str(error))
+
+
+def _notes(
+    options: SearchOptions, contenders: Sequence[Contender], examples: Sequence[QAExample]
+) -> list[str]:
+    """Say what the figures cannot show."""
+    notes = []
+    asked = [one.figures for one in contenders if one.figures is not None]
+    fewest = min((len(one.f1) for one in asked), default=len(examples))
+    if fewest < MIN_EXAMPLES:
+        notes.append(
+            f"{fewest} questions decide nothing: intervals of fewer than {MIN_EXAMPLES} are too"
+            " narrow; give more with --data"
+        )
+    allowed = options.budget.max_f1_drop
+    low = {
+        one.candidate.model: 100.0 * float(np.mean(one.figures.own_f1))
+        for one in contenders
+        if one.figures is not None
+    }
+    notes += [
+        f"{model} itself has an F1 of {score:.2f} on these questions, so that --max-f1-drop"
+        f" {allowed:g} excludes nothing"
+        for model, score in low.items()
+        if allowed is not None and score <= allowed
+    ]
+    if any(one.evidence == "reference" for one in contenders):
+        notes.append("evidence 'reference': answers of the format's interpreter, not of a device")
+    if any(one.times is not None for one in contenders):
+        notes.append("times are of this machine, one bundle after another; a phone has its own")
+    return notes

@@ -1,0 +1,131 @@
+"""Find an encoder's parts among the operators of a ``.tflite`` file, by their weights.
+
+The converter names an operator after all modules that it fused into it, and gives query, key and
+value of a layer one name: names do not tell parts apart. Weights do. They are the part's own, or,
+behind a layer norm, multiplied column by column by its gain.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ondevice.errors import UserError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ondevice.graph import MobileGraph
+    from ondevice.targets.base import ConvertOptions, StorageOf
+
+# Cosine between a part's weights and an operator's. Gains have left 0.99 of the parts that were
+# looked at; matrices that are not related have 0.1 at most.
+SAME = 0.7
+
+
+def prepare(
+    content: bytes, graph: MobileGraph, options: ConvertOptions, storage: StorageOf
+) -> bytes:
+    """Put weights into a float32 file that lie where the quantizer's rounding will find them.
+
+    See :mod:`ondevice.compensation`. What is rounded is what the file holds, gains included.
+    """
+    import torch
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    from ondevice import compensation
+
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    weights = _weights(graph)
+    buffers: dict[int, str] = {}
+    gains = {}
+    for operator, subgraph, matrix in _matrices(model):
+        part = _nearest(matrix, weights)
+        if part is not None:
+            buffers[subgraph.tensors[operator.inputs[1]].buffer] = part
+            gains[part] = torch.from_numpy(_gain(matrix, weights[part]))
+    after = _weights(compensation.for_target(graph, options, storage, gains))
+    for buffer, part in buffers.items():
+        matrix = after[part] * gains[part].numpy()
+        model.buffers[buffer].data = matrix.astype(np.float32).view(np.uint8).reshape(-1)
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+def scope_of(content: bytes, graph: MobileGraph, parts: Collection[str]) -> str:
+    """Return the regular expression that fits the operators of some parts, and no others.
+
+    Args:
+        content: a float32 ``.tflite`` file of the graph.
+        graph: the graph; its weights may have been prepared in the file.
+        parts: names from :mod:`ondevice.parts`.
+
+    Raises:
+        UserError: a part has no operator of its own.
+    """
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    weights = _weights(graph)
+    names = set()
+    missing = set(parts)
+    for operator, subgraph, matrix in _matrices(model):
+        part = _nearest(matrix, weights)
+        if part in parts:
+            missing.discard(part)
+            names.add(subgraph.tensors[operator.outputs[0]].name.decode())
+    if missing:
+        raise UserError(
+            f"TensorFlow Lite cannot keep '{sorted(missing)[0]}': no operator of the converted"
+            " model has its weights alone; leave it out of --keep"
+        )
+    # ai-edge-quantizer looks for it in an operator's output names, each closed by a semicolon.
+    return f"^(?:{'|'.join(re.escape(name) for name in sorted(names))});$"
+
+
+def _weights(graph: MobileGraph) -> dict[str, NDArray[np.float32]]:
+    """Return the matrices of a graph's parts."""
+    return {
+        name.removesuffix(".weight"): value.numpy()
+        for name, value in graph.module.state_dict().items()
+        if name.endswith(".weight") and value.ndim == 2
+    }
+
+
+def _matrices(model: Any) -> Iterator[tuple[Any, Any, NDArray[np.float32]]]:
+    """Yield the operators that carry a float32 matrix, with their subgraph and it."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    carriers = {schema.BuiltinOperator.FULLY_CONNECTED, schema.BuiltinOperator.EMBEDDING_LOOKUP}
+    for subgraph in model.subgraphs:
+        for operator in subgraph.operators:
+            code = model.operatorCodes[operator.opcodeIndex]
+            if max(code.builtinCode, code.deprecatedBuiltinCode) not in carriers:
+                continue
+            tensor = subgraph.tensors[operator.inputs[1]]
+            data = model.buffers[tensor.buffer].data
+            if data is not None and tensor.type == schema.TensorType.FLOAT32:
+                matrix = np.frombuffer(np.asarray(data, np.uint8), np.float32)
+                yield operator, subgraph, matrix.reshape([int(size) for size in tensor.shape])
+
+
+def _gain(matrix: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return what the converter multiplied each column of a part by."""
+    squares = (weight * weight).sum(0)
+    gain = (matrix * weight).sum(0) / np.where(squares == 0, 1, squares)
+    return np.where(gain == 0, 1, gain).astype(np.float32)
+
+
+def _nearest(matrix: NDArray[np.float32], weights: dict[str, NDArray[np.float32]]) -> str | None:
+    """Return the part whose weights a matrix holds; None if it is nobody's."""
+    best, found = SAME, None
+    for part, weight in weights.items():
+        if weight.shape != matrix.shape:
+            continue
+        lengths = float(np.linalg.norm(weight) * np.linalg.norm(matrix))
+        cosine = float(np.vdot(weight, matrix)) / lengths if lengths else 0.0
+        if cosine > best:
+            best, found = cosine, part
+    return found

@@ -1,0 +1,88 @@
+"""What the schemes of one build share: the last lowering, used again and never altered."""
+
+from __future__ import annotations
+
+import dataclasses
+import weakref
+
+import pytest
+
+from ondevice.bundle import hash_artifact
+from ondevice.schemes import SCHEMES
+from ondevice.targets import TARGETS
+from ondevice.targets.base import ConvertOptions, LastLowered
+from tests.requirements import need
+from tests.targets.conftest import LABELS, Texts
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name, target in TARGETS.items() if target.shares])
+def test_sharing_changes_no_byte(graph_of, tmp_path, name):
+    """Each scheme after others that were finished from the same, against each on its own."""
+    need(name)
+    target, graph, kept = TARGETS[name], graph_of("bert", "qa"), LastLowered()
+
+    def convert(scheme, place, kept=None):
+        texts = Texts(graph) if SCHEMES[scheme].calibrated else None
+        options = ConvertOptions(scheme, (16, 32), LABELS, calibration=texts)
+        path = tmp_path / f"{place}-{scheme}-{target.file}"
+        return target.convert(graph, options, path, kept), hash_artifact(path)
+
+    alone = {scheme: convert(scheme, "alone") for scheme in target.schemes}
+    assert len({digest for _, digest in alone.values()}) == len(target.schemes)
+    for order in (target.schemes, target.schemes[::-1]):
+        place = f"shared-{order[0]}-first"
+        assert {scheme: convert(scheme, place, kept) for scheme in order} == alone
+
+
+class Weights:
+    """Stands for what was lowered."""
+
+
+class Graph:
+    """Stands for a graph."""
+
+
+@pytest.fixture
+def counted():
+    """Return a target that counts what it lowers, and a function that asks for a lowering."""
+    made = []
+
+    def lower(graph, options):
+        made.append(weakref.ref(weights := Weights()))
+        # What came before is gone: two would be twice the memory.
+        assert sum(one() is not None for one in made) == 1
+        return weights
+
+    target = dataclasses.replace(
+        TARGETS["onnx"], lower=lower, shares=lambda options: options.scheme == "fp16"
+    )
+    kept = LastLowered()
+
+    def ask(graph, scheme="fp32", lengths=(16,), target=target):
+        kept.get(target, graph, ConvertOptions(scheme, lengths, LABELS))
+        return len(made)
+
+    return target, ask
+
+
+def test_schemes_with_an_equal_key_are_lowered_once(counted):
+    _, ask = counted
+    graph = Graph()
+    assert [ask(graph, scheme) for scheme in ("fp32", "int8", "int4")] == [1, 1, 1]
+    assert [ask(graph, scheme) for scheme in ("fp16", "fp32")] == [2, 3]
+
+
+def test_another_graph_other_lengths_and_another_target_are_lowered_anew(counted):
+    target, ask = counted
+    graph = Graph()
+    assert [ask(graph), ask(Graph()), ask(graph), ask(graph, lengths=(16, 32))] == [1, 2, 3, 4]
+    other = dataclasses.replace(target, name="other")
+    assert ask(graph, lengths=(16, 32), target=other) == 5
+
+
+def test_a_target_that_shares_nothing_keeps_nothing(counted):
+    target, ask = counted
+    alone = dataclasses.replace(target, shares=None)
+    graph = Graph()
+    assert [ask(graph, target=alone), ask(graph, target=alone)] == [1, 2]

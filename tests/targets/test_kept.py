@@ -1,0 +1,221 @@
+"""Kept parts are stored in more bits, and the artifact still computes what the graph computes."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import pytest
+
+from ondevice.architectures import Head
+from ondevice.parts import part_names
+from ondevice.targets import TARGETS
+from tests.requirements import need
+from tests.targets.conftest import check_agreement, cosine
+
+LENGTH = (32,)
+# A part of each kind, and one of three that share their input: converters fuse those.
+KEPT = ("embeddings.words", "layers.0.attention.key", "layers.1.contract")
+# Random weights of width 32 do not survive 4 bits; with all but one of them kept, outputs do.
+ROUNDED = "layers.0.attention.query"
+TARGET_NAMES = (
+    "coreml",
+    "tflite",
+    pytest.param("executorch", marks=pytest.mark.slow),
+    "onnx",
+)
+HEAD = Head(2, "", {"head.scores.weight": "", "head.scores.bias": ""})
+
+
+@pytest.fixture(scope="module")
+def build(converted):
+    def get(name, scheme, kept):
+        need(name)
+        return converted(TARGETS[name], scheme=scheme, lengths=LENGTH, kept=kept)
+
+    if importlib.util.find_spec("litert_torch") is None:
+        yield get
+        return
+    from ondevice.targets import tflite
+
+    # Lowering is the slow part, and the same for all.
+    lower, made = tflite._lower, {}
+
+    def once(graph, lengths):
+        if (id(graph), lengths) not in made:
+            # With the graph, so that no other gets its id.
+            made[id(graph), lengths] = (lower(graph, lengths), graph)
+        return made[id(graph), lengths][0]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tflite, "_lower", once)
+        yield get
+
+
+def load(name, path, roles):
+    if name != "coreml":
+        return TARGETS[name].load(path, roles)
+    from ondevice.verify.mil import runner
+
+    return runner.load(path, roles)
+
+
+def all_parts(built):
+    return part_names(built.encoder, HEAD)
+
+
+@pytest.mark.parametrize("name", TARGET_NAMES)
+def test_what_is_kept_has_8_bits_and_the_rest_4(build, graph_of, name):
+    kept = tuple(part for part in all_parts(graph_of("bert", "qa")) if part != ROUNDED)
+    built, path, _ = build(name, "int4", kept)
+    check_agreement(built, load(name, path, built.outputs), "int4", LENGTH)
+    bits = stored_bits(name, built, path)
+    assert bits.pop(ROUNDED) in ((4, None) if name == "executorch" else (4,))
+    # Too small to be rounded on Core ML.
+    assert bits.pop("head.scores") == (16 if name == "coreml" else 8)
+    assert set(bits.values()) == {8}
+
+
+@pytest.mark.parametrize("name", TARGET_NAMES)
+def test_under_int8_what_is_kept_stays_a_float(build, name):
+    built, path, _ = build(name, "int8", KEPT)
+    check_agreement(built, load(name, path, built.outputs), "int8", LENGTH)
+    bits = stored_bits(name, built, path)
+    del bits["head.scores"]
+    floats = 32 if name in ("executorch", "onnx") else 16
+    assert bits == {part: floats if part in KEPT else 8 for part in bits}
+
+
+@pytest.mark.parametrize("scheme", ["pal4", "int8-weight", "int8-static"])
+def test_other_schemes_keep_too(build, scheme):
+    name = "coreml" if scheme == "pal4" else "tflite"
+    built, path, _ = build(name, scheme, KEPT)
+    bits = stored_bits(name, built, path)
+    del bits["head.scores"]
+    higher, usual = (8, 4) if scheme == "pal4" else (16, 8)
+    assert bits == {part: higher if part in KEPT else usual for part in bits}
+    if scheme == "int8-weight":
+        check_agreement(built, load(name, path, built.outputs), scheme, LENGTH)
+
+
+# --- what is in the files ---
+
+
+def stored_bits(name, built, path):
+    """Return the bits in which an artifact stores each part; None for 4 where those are packed."""
+    return READERS[name](built, path)
+
+
+def onnx_bits(built, path):
+    import onnx
+
+    names = {tensor.name for tensor in onnx.load(path).graph.initializer}
+    found = {}
+    for part in all_parts(built):
+        endings = {"_8bit": 8, "_4bit": 4, "_Q4": 4, "": 32}
+        (found[part],) = (
+            bits for ending, bits in endings.items() if f"{part}.weight{ending}" in names
+        )
+    return found
+
+
+def coreml_bits(built, path):
+    from ondevice.targets import _mlpackage
+
+    (function,) = _mlpackage.read_model(path).mlProgram.functions.values()
+    operations = function.block_specializations[function.opset].operations
+    made = {output.name: op for op in operations for output in op.outputs}
+    found = {}
+    for part in all_parts(built):
+        constant = f"p_{part.replace('.', '_')}_weight_to_fp16"
+        (found[part],) = (
+            read(op)
+            for ending, read in MIL_READERS.items()
+            if (op := made.get(constant + ending)) is not None
+        )
+    return found
+
+
+def integer_bits(op):
+    from coremltools.proto import MIL_pb2
+
+    key = "data" if "data" in op.inputs or "data" in op.attributes else "quantized_data"
+    value = op.attributes[key] if key in op.attributes else op.inputs[key].arguments[0].value
+    kinds = {MIL_pb2.INT4: 4, MIL_pb2.UINT4: 4, MIL_pb2.INT8: 8, MIL_pb2.UINT8: 8}
+    return kinds[value.type.tensorType.dataType]
+
+
+def table_bits(op):
+    value = op.attributes["lut"]
+    return (value.type.tensorType.dimensions[-1].constant.size - 1).bit_length()
+
+
+MIL_READERS = {
+    "_quantized": integer_bits,
+    "_palettized": table_bits,
+    "": lambda op: 16,
+}
+
+
+def tflite_bits(built, path):
+    """Tell parts by their weights: the file's names do not tell query, key and value apart."""
+    import numpy as np
+    from ai_edge_litert import schema_py_generated as schema
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    from tests.targets.test_tflite import MATRIX_OPERATORS, unpack
+
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(path.read_bytes()))
+    kinds = {schema.TensorType.INT4: 4, schema.TensorType.INT8: 8, schema.TensorType.FLOAT16: 16}
+    (graph,) = model.subgraphs
+    unpacks = {
+        op.outputs[0]: op.inputs[0]
+        for op in graph.operators
+        if model.operatorCodes[op.opcodeIndex].builtinCode == schema.BuiltinOperator.DEQUANTIZE
+    }
+    found = {}
+    for op in graph.operators:
+        if model.operatorCodes[op.opcodeIndex].builtinCode not in MATRIX_OPERATORS:
+            continue
+        tensor = graph.tensors[unpacks.get(op.inputs[1], op.inputs[1])]
+        if tensor.type == schema.TensorType.FLOAT16:
+            data = np.asarray(model.buffers[tensor.buffer].data, np.uint8)
+            matrix = data.view(np.float16).astype(np.float32).reshape(tensor.shape)
+        else:
+            matrix = unpack(model, graph, tensor)
+        found[nearest(built, matrix)] = kinds[tensor.type]
+    assert set(found) == set(all_parts(built))
+    return found
+
+
+def nearest(built, matrix):
+    weights = {part: built.module.get_submodule(part).weight for part in all_parts(built)}
+    near = {
+        part: cosine(weight.numpy(), matrix)
+        for part, weight in weights.items()
+        if tuple(weight.shape) == matrix.shape
+    }
+    return max(near, key=near.__getitem__)
+
+
+def executorch_bits(built, path):
+    """Look for the bytes of each part, in 8 bits and in float32; None where neither is there."""
+    from ondevice.targets import _executorch_quantize, executorch
+
+    module = executorch._copy_for(built, 32)
+    _executorch_quantize.quantize_int8(module)
+    content = path.read_bytes()
+    found = dict.fromkeys(all_parts(built))
+    for part in found:
+        if module.get_submodule(part).weight.qdata.numpy().tobytes() in content:
+            found[part] = 8
+        elif built.module.get_submodule(part).weight.numpy().tobytes() in content:
+            found[part] = 32
+    return found
+
+
+READERS = {
+    "coreml": coreml_bits,
+    "tflite": tflite_bits,
+    "executorch": executorch_bits,
+    "onnx": onnx_bits,
+}

@@ -1,0 +1,143 @@
+"""Compensated rounding: a layer's product moves less, on a grid that libraries find again."""
+
+from __future__ import annotations
+
+import pytest
+
+from ondevice.storage import Storage
+from tests.requirements import need
+
+need("checkpoint")
+
+import torch  # noqa: E402
+
+from ondevice import compensation  # noqa: E402
+from ondevice.compensation import compensated  # noqa: E402
+from ondevice.rounding import clipped, rounded  # noqa: E402
+
+STORAGES = [
+    Storage(4, "absmax", 32),
+    Storage(4, "split", 32),
+    Storage(4, "affine", 64),
+    Storage(4, "absmax"),
+    Storage(3, "affine"),
+]
+
+
+@pytest.fixture
+def made():
+    """A matrix with some large weights, and inputs that hang together."""
+    torch.manual_seed(0)
+    weight = torch.randn(24, 96) * (1 + 3 * (torch.rand(24, 96) > 0.98))
+    inputs = torch.randn(300, 12) @ torch.randn(12, 96) + 0.2 * torch.randn(300, 96)
+    return weight, inputs
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_the_product_moves_less_than_under_plain_rounding(made, storage):
+    weight, inputs = made
+    after = compensated(weight, inputs.T @ inputs, storage)
+    moved = (inputs @ (after - weight).T).norm()
+    plain = (inputs @ (rounded(weight, storage) - weight).T).norm()
+    assert moved < 0.6 * plain
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_rounding_again_finds_the_same_weights(made, storage):
+    weight, inputs = made
+    after = compensated(weight, inputs.T @ inputs, storage)
+    torch.testing.assert_close(rounded(after, storage), after, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_matrices_of_zeros_and_dead_inputs_are_no_trouble(storage):
+    zeros = torch.zeros(4, 96)
+    assert torch.equal(compensated(zeros, torch.zeros(96, 96), storage), zeros)
+    positive = torch.rand(4, 96) + 0.1
+    after = compensated(positive, torch.eye(96), storage)
+    torch.testing.assert_close(rounded(after, storage), after, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("storage", [*STORAGES, Storage(4, "signed", 48)])
+def test_cutting_off_brings_rounding_nearer(made, storage):
+    weight, _ = made
+    before = (rounded(weight, storage) - weight).square().sum()
+    after = (rounded(clipped(weight, storage), storage) - weight).square().sum()
+    assert after < 0.97 * before
+
+
+def test_nothing_is_cut_off_at_8_bits_or_in_tables(made):
+    weight, _ = made
+    for storage in (Storage(8), Storage(4, "table", -1), Storage(32, "none")):
+        assert clipped(weight, storage) is weight
+
+
+def prepared_of(graph, storage, texts, gains=None):
+    return compensation.prepared(graph, lambda part: storage[part], texts, gains)
+
+
+@pytest.fixture(scope="module")
+def graph(tiny):
+    from ondevice import graph, models
+
+    return graph.from_checkpoint(models.load(str(tiny("bert", "qa"))))
+
+
+@pytest.fixture(scope="module")
+def texts(graph):
+    generator = torch.Generator().manual_seed(0)
+    return [
+        tuple(
+            torch.randint(0, size, (1, 24), generator=generator, dtype=torch.int32)
+            for size in (graph.encoder.vocab_size, 2, 2)
+        )
+        for _ in range(24)
+    ]
+
+
+def storages(graph, storage):
+    from torch import nn
+
+    kinds = (nn.Linear, nn.Embedding)
+    return {
+        name: Storage(8) if name == "head.scores" else storage
+        for name, part in graph.module.named_modules()
+        if isinstance(part, kinds)
+    }
+
+
+def test_a_graph_that_is_rounded_afterwards_moves_less(graph, texts):
+    storage = storages(graph, Storage(4, "absmax", 32))
+
+    def moved(module):
+        with torch.no_grad():
+            pairs = [(graph.module(*text), module(*text)) for text in texts]
+        return sum(
+            float((a - b).square().sum()) for x, y in pairs for a, b in zip(x, y, strict=True)
+        )
+
+    def all_rounded(given):
+        import copy
+
+        module = copy.deepcopy(given.module)
+        for name, how in storage.items():
+            part = module.get_submodule(name)
+            part.weight.data = rounded(part.weight.data, how)
+        return module
+
+    before = {name: value.clone() for name, value in graph.module.state_dict().items()}
+    prepared = prepared_of(graph, storage, texts)
+    assert moved(all_rounded(prepared)) < 0.7 * moved(all_rounded(graph))
+    for name, value in graph.module.state_dict().items():
+        assert value.equal(before[name]), name
+    head = "head.scores.weight"
+    assert prepared.module.state_dict()[head].equal(before[head]), "it has 8 bits"
+
+
+def test_gains_are_rounded_along(graph, texts):
+    storage = storages(graph, Storage(4, "absmax", 32))
+    part = "layers.0.expand"
+    gain = torch.linspace(0.5, 2.0, 32)
+    prepared = prepared_of(graph, storage, texts, {part: gain})
+    weight = prepared.module.get_submodule(part).weight.data * gain
+    torch.testing.assert_close(rounded(weight, storage[part]), weight, rtol=0, atol=1e-5)
