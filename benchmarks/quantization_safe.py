@@ -4,7 +4,7 @@
 
 `mask`: the bias that hides padding is -1e4, or float32's lowest number, as general-purpose model
 code has it; half precision on Core ML (in the reference interpreter) and on ONNX Runtime.
-`clip`: calibrated ranges end at 16 times what 99.9 % of the values lie within, or where the
+`clip`: calibrated ranges end at 8 times what 99.9 % of the values lie within, or where the
 calibration saw the greatest value; int8-static on LiteRT.
 
 Each artifact answers the sample questions, padded to --length, and is held against the same graph

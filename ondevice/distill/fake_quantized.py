@@ -11,7 +11,7 @@ table, so that the rows of a checkpoint are not the rows that would be rounded.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -40,11 +40,11 @@ def attach(model: PreTrainedModel, scheme: str) -> Detach:
     """
     rounding = ROUNDINGS[scheme]
     words = model.get_input_embeddings()
-    hook = words.register_forward_hook(_rounded_rows(words, rounding.bits, rounding.table_block))
+    hook = words.register_forward_hook(_rounded_rows(words, rounding.bits))
     qat = require("torchao.quantization.qat", extra=EXTRA)
     for columns in sorted({part.in_features for part in _linears(model)}):
         config = qat.QATConfig(
-            weight_config=_config(rounding.bits, columns, rounding.matrix_block), step="prepare"
+            weight_config=_config(rounding.bits, columns, rounding.matrix_blocks), step="prepare"
         )
         _swap(model, config, nn.Linear, columns)
 
@@ -55,9 +55,7 @@ def attach(model: PreTrainedModel, scheme: str) -> Detach:
     return detach
 
 
-def _rounded_rows(
-    words: nn.Embedding, bits: int, block: int
-) -> Callable[[nn.Module, Any, Tensor], Tensor]:
+def _rounded_rows(words: nn.Embedding, bits: int) -> Callable[[nn.Module, Any, Tensor], Tensor]:
     """Return a hook that rounds the rows [B, L, W] that were looked up.
 
     torchao's own FakeQuantizedEmbedding rounds the whole table each time: 30,522 rows, where a
@@ -65,7 +63,7 @@ def _rounded_rows(
     are the same.
     """
     qat = require("torchao.quantization.qat", extra=EXTRA)
-    rounder = qat.FakeQuantizerBase.from_config(_config(bits, words.embedding_dim, block))
+    rounder = qat.FakeQuantizerBase.from_config(_config(bits, words.embedding_dim))
 
     def hook(_: nn.Module, __: Any, rows: Tensor) -> Tensor:
         rounded: Tensor = rounder(rows.flatten(0, -2)).view_as(rows)
@@ -74,14 +72,14 @@ def _rounded_rows(
     return hook
 
 
-def _config(bits: int, columns: int, block: int) -> Any:
+def _config(bits: int, columns: int, blocks: Sequence[int] = ()) -> Any:
     """Return torchao's description; rows that cannot be cut into blocks have one step each."""
     qat = require("torchao.quantization.qat", extra=EXTRA)
     granularity = require("torchao.quantization.granularity", extra=EXTRA)
-    whole = not block or columns % block
+    block = next((size for size in blocks if columns % size == 0), None)
     return qat.IntxFakeQuantizeConfig(
         getattr(torch, f"int{bits}"),
-        granularity.PerAxis(0) if whole else granularity.PerGroup(block),
+        granularity.PerGroup(block) if block else granularity.PerAxis(0),
         is_symmetric=True,
     )
 

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# A range ends at so many times what the usual values lie within.
+# A range ends at so many times what the usual values lie within. 4 does the same for the student
+# (cosine of 312 questions' logits 0.9990 with both); more leaves other models more of their range.
 USUAL_SHARE = 0.999
-MOST_TIMES = 16.0
+MOST_TIMES = 8.0
 # Of the calibration texts, so many tell how large values usually are.
 TEXTS = 8
 

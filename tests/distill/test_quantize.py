@@ -20,7 +20,6 @@ from ondevice import cli
 from ondevice.distill import checkpoints, fake_quantized, forward, recipe
 from ondevice.distill.options import (
     DataOptions,
-    FinetuneOptions,
     LossWeights,
     TaskOptions,
     TrainOptions,
@@ -36,7 +35,7 @@ from tests.distill.test_processes import wait_for
 Squad = Callable[..., Path]
 WINDOW = QAOptions(max_length=48, doc_stride=8, max_query=12)
 QUICK = TrainOptions(
-    max_steps=100, batch_size=8, learning_rate=2e-3, eval_every=1000, save_every=1000, threads=1
+    max_steps=60, batch_size=8, learning_rate=1e-3, eval_every=1000, save_every=1000, threads=1
 )
 
 
@@ -44,21 +43,12 @@ def data(squad: Squad) -> DataOptions:
     return DataOptions(train=(squad(256, 1),), eval_file=squad(32, 2), qa=WINDOW)
 
 
-@pytest.fixture(scope="module")
-def tuned(tmp_path_factory: pytest.TempPathFactory, squad: Squad, teacher: Path) -> Path:
-    """Fine-tune the tiny teacher; here it is student too, so that rounding is all there is."""
-    out = tmp_path_factory.mktemp("tuned") / "teacher"
-    training = TrainOptions(**{**QUICK.__dict__, "max_steps": 240, "learning_rate": 4e-3})
-    recipe.finetune(FinetuneOptions(str(teacher), data(squad), out, training))
-    return out
-
-
 def options(
-    tuned: Path, squad: Squad, out: Path, scheme: str | None, **others: object
+    teacher: Path, squad: Squad, out: Path, scheme: str | None, **others: object
 ) -> TaskOptions:
     asked = {
-        "teacher": str(tuned),
-        "student": str(tuned),
+        "teacher": str(teacher),
+        "student": str(teacher),
         "layers": "first-2",
         "data": data(squad),
         "out": out,
@@ -72,14 +62,17 @@ def options(
 
 @pytest.fixture(scope="module")
 def runs(
-    tmp_path_factory: pytest.TempPathFactory, squad: Squad, tuned: Path
+    tmp_path_factory: pytest.TempPathFactory, squad: Squad, teacher: Path
 ) -> dict[str | None, Path]:
-    """Go on from the same student for the same steps, without rounding and with it."""
+    """Go on for the same steps, without rounding and with it.
+
+    The student is its teacher, so that rounding is all that there is to learn.
+    """
     root = tmp_path_factory.mktemp("runs")
     found: dict[str | None, Path] = {}
     for scheme in (None, "int4"):
         found[scheme] = root / str(scheme)
-        recipe.task(options(tuned, squad, found[scheme], scheme))
+        recipe.task(options(teacher, squad, found[scheme], scheme))
     return found
 
 
@@ -93,21 +86,22 @@ def logits(directory: Path, squad: Squad, scheme: str | None) -> np.ndarray:
 
 
 def test_what_is_learned_survives_rounding(
-    runs: dict[str | None, Path], tuned: Path, squad: Squad
+    runs: dict[str | None, Path], teacher: Path, squad: Squad
 ) -> None:
     """At equal steps, the rounded student is nearer to its teacher if it was trained rounded."""
-    theirs = logits(tuned, squad, None)
+    theirs = logits(teacher, squad, None)
     errors = {
         name: np.abs(logits(directory, squad, "int4") - theirs).mean()
         for name, directory in runs.items()
     }
-    assert errors["int4"] < 0.7 * errors[None], errors
+    # 0.09 and 0.32.
+    assert errors["int4"] < 0.5 * errors[None], errors
 
 
 def test_the_result_is_an_ordinary_checkpoint(
-    runs: dict[str | None, Path], tuned: Path, tmp_path: Path
+    runs: dict[str | None, Path], teacher: Path, tmp_path: Path
 ) -> None:
-    ours, theirs = (load_file(folder / "model.safetensors") for folder in (runs["int4"], tuned))
+    ours, theirs = (load_file(folder / "model.safetensors") for folder in (runs["int4"], teacher))
     assert {name: tensor.shape for name, tensor in ours.items()} == {
         name: tensor.shape for name, tensor in theirs.items()
     }
@@ -155,11 +149,13 @@ def test_training_scores_rounded_weights_and_the_end_both(
 
 
 def test_frozen_word_embeddings_are_rounded_and_kept(
-    tuned: Path, squad: Squad, tmp_path: Path
+    teacher: Path, squad: Squad, tmp_path: Path
 ) -> None:
     training = TrainOptions(**{**QUICK.__dict__, "max_steps": 3, "freeze_embeddings": True})
-    recipe.task(options(tuned, squad, tmp_path / "out", "int4", training=training))
-    ours, theirs = (load_file(folder / "model.safetensors") for folder in (tmp_path / "out", tuned))
+    recipe.task(options(teacher, squad, tmp_path / "out", "int4", training=training))
+    ours, theirs = (
+        load_file(folder / "model.safetensors") for folder in (tmp_path / "out", teacher)
+    )
     words = "bert.embeddings.word_embeddings.weight"
     matrix = "bert.encoder.layer.0.attention.self.query.weight"
     assert torch.equal(ours[words], theirs[words])
@@ -178,17 +174,17 @@ def test_frozen_word_embeddings_are_rounded_and_kept(
 
 @pytest.mark.parametrize("scheme", sorted(ROUNDINGS))
 def test_blocks_have_their_own_steps(scheme: str) -> None:
-    """A row of 128 columns whose halves differ by a factor of 1000, as matrix and as table."""
+    """A row of 256 columns whose halves differ by a factor of 1000, as matrix and as table."""
     model = transformers.BertModel(
         transformers.BertConfig(
-            vocab_size=9, hidden_size=128, num_hidden_layers=1, num_attention_heads=2,
+            vocab_size=9, hidden_size=256, num_hidden_layers=1, num_attention_heads=2,
             intermediate_size=36,
         )
     )  # fmt: skip
     words, matrix = model.get_input_embeddings(), model.encoder.layer[0].attention.self.query
     with torch.no_grad():
         for weight in (words.weight, matrix.weight):
-            weight[:, :64] *= 1000.0
+            weight[:, :128] *= 1000.0
     before = matrix.weight.detach().clone()
     ids = torch.arange(9)[None]
     plain = words(ids).detach()
@@ -196,8 +192,8 @@ def test_blocks_have_their_own_steps(scheme: str) -> None:
     swapped = model.encoder.layer[0].attention.self.query
     changed = swapped.weight_fake_quantizer(before), words(ids)[0].detach()
     # With one step for the row the small half is rounded to 0.
-    kept = [bool((after[:, 64:] != 0).any()) for after in changed]
-    assert kept == [scheme == "int4"] * 2
+    kept = [bool((after[:, 128:] != 0).any()) for after in changed]
+    assert kept == [scheme == "int4", False]
     levels = 2 ** ROUNDINGS[scheme].bits
     assert max(len(row.unique()) for row in changed[0][:, :32]) <= levels
     error = (changed[1] - plain[0]).abs().max() / plain.abs().max()
@@ -206,12 +202,13 @@ def test_blocks_have_their_own_steps(scheme: str) -> None:
     assert torch.isfinite(model(ids).last_hidden_state).all()
 
 
+@pytest.mark.slow
 def test_killed_and_started_again_ends_where_the_undisturbed_run_ends(
-    tuned: Path, squad: Squad, tmp_path: Path
+    teacher: Path, squad: Squad, tmp_path: Path
 ) -> None:
     def command(out: Path) -> list[str]:
         return [
-            "distill", "task", "--teacher", str(tuned), "--student", str(tuned), "--layers",
+            "distill", "task", "--teacher", str(teacher), "--student", str(teacher), "--layers",
             "first-2", "--train", str(squad(64, 1)), "--eval", str(squad(32, 2)), "--out", str(out),
             "--cache", str(tmp_path / "cache"), "--max-length", "48", "--doc-stride", "8",
             "--max-query", "12", "--learning-rate", "2e-3", "--threads", "1", "--eval-every",
@@ -237,16 +234,17 @@ def test_killed_and_started_again_ends_where_the_undisturbed_run_ends(
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+@pytest.mark.slow
 def test_two_processes_are_one_with_twice_the_batch(
-    tuned: Path, squad: Squad, tmp_path: Path
+    teacher: Path, squad: Squad, tmp_path: Path
 ) -> None:
     def words(out: Path, batch: str) -> list[str]:
         return [
-            "task", "--teacher", str(tuned), "--student", str(tuned), "--layers", "first-2",
+            "task", "--teacher", str(teacher), "--student", str(teacher), "--layers", "first-2",
             "--train", str(squad(64, 1)), "--eval", str(squad(32, 2)), "--out", str(out),
             "--cache", str(tmp_path / "cache"), "--max-length", "48", "--doc-stride", "8",
-            "--max-query", "12", "--threads", "1", "--max-steps", "4", "--log-every", "1",
-            "--learning-rate", "2e-3", "--batch-size", batch, "--quantize", "int4",
+            "--max-query", "12", "--threads", "1", "--max-steps", "3", "--log-every", "1",
+            "--learning-rate", "2e-4", "--batch-size", batch, "--quantize", "int4",
         ]  # fmt: skip
 
     one, two = tmp_path / "one", tmp_path / "two"
@@ -259,11 +257,11 @@ def test_two_processes_are_one_with_twice_the_batch(
         for out in (one, two)
     ]
     # A weight on the edge between two levels may fall to either side in the two sums.
-    np.testing.assert_allclose(*curves, rtol=0.02)
+    np.testing.assert_allclose(*curves, rtol=0.05)
 
 
 def test_words_that_cannot_be_are_one_sentence(
-    tuned: Path, squad: Squad, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    teacher: Path, squad: Squad, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = [
         "--train",
@@ -273,7 +271,7 @@ def test_words_that_cannot_be_are_one_sentence(
         "--out",
         str(tmp_path / "o"),
     ]
-    distil = ["distill", "task", "--teacher", str(tuned), *files]
+    distil = ["distill", "task", "--teacher", str(teacher), *files]
 
     def fails(*more: str) -> str:
         assert cli.main([*distil, *more]) == 2
@@ -283,11 +281,11 @@ def test_words_that_cannot_be_are_one_sentence(
         return said
 
     for word in ("pal4", "int8-static", "int5"):
-        said = fails("--student", str(tuned), "--quantize", word)
+        said = fails("--student", str(teacher), "--quantize", word)
         assert f"'{word}'" in said
         assert "--quantize takes: int4, int8" in said
     assert "give its directory with --student" in fails("--quantize", "int4")
-    words = ["distill", "score", str(tuned), "--eval", str(squad(32, 2)), "--quantize", "pal4"]
+    words = ["distill", "score", str(teacher), "--eval", str(squad(32, 2)), "--quantize", "pal4"]
     assert cli.main(words) == 2
     assert "--quantize takes: int4, int8" in capsys.readouterr().err
 
@@ -300,11 +298,9 @@ def test_an_option_that_came_later_keeps_the_identity_of_older_runs() -> None:
 
 
 def test_training_rounds_as_the_targets_do() -> None:
-    """Where targets differ, as most of them do."""
-    from ondevice.targets import _coreml_weights, _executorch_quantize, _onnx_int4
+    from ondevice.parts import TABLE
+    from ondevice.targets import _executorch_quantize, _onnx_int4
 
-    rounding = ROUNDINGS["int4"]
-    assert rounding.matrix_block == _coreml_weights.LARGEST_BLOCK == _onnx_int4.MATRIX_BLOCK
-    assert rounding.matrix_block == _executorch_quantize.LINEAR_GROUP
-    blocks = (_coreml_weights.LARGEST_BLOCK, _executorch_quantize.EMBEDDING_GROUP)
-    assert min(blocks) <= rounding.table_block == _onnx_int4.ROW_BLOCK <= max(blocks)
+    blocks = ROUNDINGS["int4"].matrix_blocks
+    assert blocks == _onnx_int4.MATRIX_BLOCKS == _executorch_quantize.LINEAR_GROUPS
+    assert _executorch_quantize.group_size(TABLE, 384) == 0
