@@ -28,11 +28,12 @@ def test_sharing_changes_no_byte(graph_of, tmp_path, name):
         path = tmp_path / f"{place}-{scheme}-{target.file}"
         return target.convert(graph, options, path, kept), hash_artifact(path)
 
-    alone = {scheme: convert(scheme, "alone") for scheme in target.schemes}
-    assert len({digest for _, digest in alone.values()}) == len(target.schemes)
-    for order in (target.schemes, target.schemes[::-1]):
-        place = f"shared-{order[0]}-first"
-        assert {scheme: convert(scheme, place, kept) for scheme in order} == alone
+    # Without Core ML's palettes, whose k-means takes minutes on a busy machine.
+    schemes = [scheme for scheme in target.schemes if not scheme.startswith("pal")]
+    alone = {scheme: convert(scheme, "alone") for scheme in schemes}
+    assert len({digest for _, digest in alone.values()}) == len(schemes)
+    # The last first, so that none is finished from what it lowered itself alone.
+    assert {scheme: convert(scheme, "shared", kept) for scheme in schemes[::-1]} == alone
 
 
 class Weights:
