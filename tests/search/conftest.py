@@ -22,15 +22,17 @@ import dataclasses, os, sys
 from ondevice.search import _worker
 from ondevice.targets import TARGETS
 
-def convert(graph, options, path):
-    if options.scheme == "fp16":
-        os.abort()
-    if options.scheme == "int4":
-        raise ValueError("no lowering for aten.foo")
-    return real(graph, options, path)
+def broken(target):
+    def convert(graph, options, path):
+        if (target.name, options.scheme) == ("tflite", "fp32"):
+            os.abort()
+        if options.scheme == "int4":
+            raise ValueError("no lowering for aten.foo")
+        return target.convert(graph, options, path)
+    return dataclasses.replace(target, convert=convert)
 
-real = TARGETS["onnx"].convert
-TARGETS["onnx"] = dataclasses.replace(TARGETS["onnx"], convert=convert)
+for name in ("onnx", "tflite"):
+    TARGETS[name] = broken(TARGETS[name])
 _worker.main(int(sys.argv[1]))
 """
 # Any use of a worker is an error: what was found must be on disk.
@@ -45,7 +47,8 @@ def write_questions(path: Path) -> Path:
     for thing in THINGS:
         for place in PLACES:
             context = f"the {thing} is in the {place} of the country"
-            answer = {"text": place, "answer_start": context.index(place)}
+            # The whole context: what random weights answer is always partly right.
+            answer = {"text": context, "answer_start": 0}
             asked = {"id": f"{thing}-{place}", "question": f"where is the {thing}?"}
             paragraphs.append({"context": context, "qas": [asked | {"answers": [answer]}]})
     path.write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}), encoding="utf-8")
@@ -75,9 +78,10 @@ def searched(
         chosen = {
             "models": (str(tiny("bert", "qa")),),
             "targets": ("onnx", "tflite"),
-            "schemes": ("fp32", "fp16", "int8", "int4"),
+            "schemes": ("fp32", "int8", "int4"),
             "lengths": ((32,),),
-            "teacher": str(tiny("distilbert", "qa")),
+            # Itself, since whose answers are known already need not be asked.
+            "teacher": str(tiny("bert", "qa")),
             "data": data,
             "out": root / "out",
         }
