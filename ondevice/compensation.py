@@ -30,7 +30,7 @@ import torch
 from torch import Tensor, nn
 
 from ondevice.rounding import clipped, one_thread
-from ondevice.schemes import get_scheme
+from ondevice.schemes import FINE_BITS
 
 if TYPE_CHECKING:
     from ondevice.graph import MobileEncoder, MobileGraph
@@ -40,17 +40,8 @@ if TYPE_CHECKING:
 # Added to the diagonal of H, in shares of its mean (the paper's value): with few texts H is nearly
 # singular.
 DAMPING = 0.01
-# Schemes from here on need no help: a step is 1/255 of the range.
-FINE_BITS = 8
 
 Inputs = tuple[Tensor, ...]
-
-
-def key(options: ConvertOptions) -> tuple[object, ...] | None:
-    """Return what :func:`for_target` makes of a graph depends on; None where it changes nothing."""
-    if get_scheme(options.scheme).bits >= FINE_BITS:
-        return None
-    return options.scheme, options.kept, options.calibration
 
 
 def for_target(
@@ -60,7 +51,7 @@ def for_target(
     gains: Mapping[str, Tensor] | None = None,
 ) -> MobileGraph:
     """Prepare a graph for a target's scheme; as it is where that stores 8 bits or more."""
-    if key(options) is None:
+    if options.weights_made_for is None:
         return graph
     kept = frozenset(options.kept)
 

@@ -93,6 +93,10 @@ SCHEMES: dict[str, Scheme] = {
 }
 
 
+# Schemes from here on need no help in rounding: a step is 1/255 of the range.
+FINE_BITS = 8
+
+
 def get_scheme(name: str) -> Scheme:
     """Return the scheme of that name.
 

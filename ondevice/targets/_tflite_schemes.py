@@ -30,7 +30,6 @@ from ondevice.errors import require
 from ondevice.parts import POSITIONS
 from ondevice.parts import TABLE as WORDS
 from ondevice.storage import FLOAT16, FLOAT32, Storage
-from ondevice.targets import _tflite_ranges
 
 if TYPE_CHECKING:
     import numpy as np
@@ -118,6 +117,8 @@ def quantize(
             raise ValueError("a scheme with calibrated activations was given no calibration texts")
         # Equal on every machine: threads do not change what a kernel computes.
         ranges = quantized.calibrate(dict(batches), num_threads=os.cpu_count() or 1)
+        from ondevice.targets import _tflite_ranges
+
         ranges = _tflite_ranges.clip(ranges, content, batches)
     result = quantized.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
     model: bytearray = result.quantized_model

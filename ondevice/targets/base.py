@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ondevice.errors import UserError, choices
-from ondevice.schemes import check_offered
+from ondevice.schemes import FINE_BITS, check_offered, get_scheme
 from ondevice.storage import FLOAT32, Storage
 
 if TYPE_CHECKING:
@@ -72,6 +72,13 @@ class ConvertOptions:
     def __post_init__(self) -> None:
         if not self.lengths or list(self.lengths) != sorted(set(self.lengths)):
             raise ValueError(f"lengths must ascend: {self.lengths}")
+
+    @property
+    def weights_made_for(self) -> tuple[object, ...] | None:
+        """What a graph's weights are prepared for (:mod:`ondevice.compensation`); None: nothing."""
+        if get_scheme(self.scheme).bits >= FINE_BITS:
+            return None
+        return self.scheme, self.kept, self.calibration
 
 
 @dataclass(frozen=True)

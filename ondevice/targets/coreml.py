@@ -98,10 +98,8 @@ def lower(graph: MobileGraph, options: ConvertOptions) -> Lowered:
 
 def precision(options: ConvertOptions) -> tuple[object, ...]:
     """Return what else a program depends on: iOS, layout, precision, weights made for a scheme."""
-    from ondevice import compensation
-
     half = SCHEMES[options.scheme].half
-    return choose_ios(options), options.layout, half, compensation.key(options)
+    return choose_ios(options), options.layout, half, options.weights_made_for
 
 
 def finish(graph: MobileGraph, lowered: Lowered, options: ConvertOptions, path: Path) -> Conversion:

@@ -102,9 +102,7 @@ def precision(options: ConvertOptions) -> tuple[object, ...]:
     fp16 does not: where torch would compute in float32 (the norm of an embedding), its export of
     the halved module has casts that the float32 model knows nothing of.
     """
-    from ondevice import compensation
-
-    return "fp16" if options.scheme == "fp16" else "fp32", compensation.key(options)
+    return "fp16" if options.scheme == "fp16" else "fp32", options.weights_made_for
 
 
 def finish(
