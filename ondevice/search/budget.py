@@ -96,7 +96,7 @@ def misses(one: Contender, budget: Budget) -> list[Miss]:
         over = one.times.p90.value - budget.max_p90_ms
         found.append(Miss("max_p90_ms", over, over / budget.max_p90_ms))
     if one.figures is not None and budget.max_f1_drop is not None:
-        over = one.figures.drop.value - budget.max_f1_drop
+        over = one.figures.lost - budget.max_f1_drop
         found.append(Miss("max_f1_drop", over, over / max(budget.max_f1_drop, 1.0)))
     kept = None if one.figures is None else one.figures.retention
     if kept is not None and budget.min_retention is not None:

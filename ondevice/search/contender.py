@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -58,25 +59,52 @@ class Candidate:
 class Figures:
     """A candidate's answers to N questions, scored beside its checkpoint's and the teacher's.
 
+    Intervals are bootstrapped when they are asked for: most rungs need one of them or two.
+
     Attributes:
         f1: token F1 of each question, 0 to 1 [N].
-        own_f1: the checkpoint's [N].
+        em: 1.0 where the answer matches a human's [N].
+        flipped: whether the answer is another than the checkpoint's, right or wrong [N].
+        own_f1: the checkpoint's F1 [N].
         teacher_f1: the teacher's [N]; None without one.
-        score: F1 in percent.
-        em: exact match in percent.
-        drop: points of F1 below the checkpoint's, paired.
-        flips: percent of the answers that are others than the checkpoint's, right or wrong.
-        retention: percent of the teacher's F1, paired; NaN where the teacher scores 0.
     """
 
     f1: Array
+    em: Array
+    flipped: NDArray[np.bool_]
     own_f1: Array
-    teacher_f1: Array | None
-    score: Interval
-    em: Interval
-    drop: Interval
-    flips: Interval
-    retention: Interval | None = None
+    teacher_f1: Array | None = None
+
+    @cached_property
+    def score(self) -> Interval:
+        """F1 in percent."""
+        return qa_scores.mean(self.f1)
+
+    @cached_property
+    def exact(self) -> Interval:
+        """Exact match in percent."""
+        return qa_scores.mean(self.em)
+
+    @cached_property
+    def drop(self) -> Interval:
+        """Points of F1 below the checkpoint's, paired."""
+        return qa_scores.drop(self.f1, self.own_f1)
+
+    @property
+    def lost(self) -> float:
+        """The points of the drop, without their interval."""
+        return 100.0 * float(self.own_f1.mean()) - 100.0 * float(self.f1.mean())
+
+    @cached_property
+    def flips(self) -> Interval:
+        """Percent of the answers that are others than the checkpoint's."""
+        return qa_scores.mean(self.flipped.astype(np.float64))
+
+    @cached_property
+    def retention(self) -> Interval | None:
+        """Percent of the teacher's F1, paired; NaN where the teacher scores 0."""
+        teacher = self.teacher_f1
+        return None if teacher is None else qa_scores.retention(self.f1, teacher)
 
 
 def compare(
@@ -91,28 +119,12 @@ def compare(
         DataError: a question has no answer, or there are no questions.
     """
     mine, theirs = (qa_scores.score_answers(one, examples) for one in (answers, own))
-    first = None if teacher is None else qa_scores.score_answers(teacher, examples).f1
-    flipped = qa_scores.flipped(mine.places, theirs.places)
-    return make_figures(mine.f1, mine.em, flipped, theirs.f1, first)
-
-
-def make_figures(
-    f1: Array,
-    em: Array,
-    flipped: NDArray[np.bool_],
-    own_f1: Array,
-    teacher_f1: Array | None = None,
-) -> Figures:
-    """Return figures of N questions, with their intervals; every array is [N]."""
     return Figures(
-        f1=f1,
-        own_f1=own_f1,
-        teacher_f1=teacher_f1,
-        score=qa_scores.mean(f1),
-        em=qa_scores.mean(em),
-        drop=qa_scores.drop(f1, own_f1),
-        flips=qa_scores.mean(flipped.astype(np.float64)),
-        retention=None if teacher_f1 is None else qa_scores.retention(f1, teacher_f1),
+        f1=mine.f1,
+        em=mine.em,
+        flipped=qa_scores.flipped(mine.places, theirs.places),
+        own_f1=theirs.f1,
+        teacher_f1=None if teacher is None else qa_scores.score_answers(teacher, examples).f1,
     )
 
 
@@ -155,7 +167,7 @@ class Contender:
     def score(self) -> float:
         """Its F1 in percent; it must have figures."""
         assert self.figures is not None
-        return self.figures.score.value
+        return 100.0 * float(self.figures.f1.mean())
 
     def leave(self, outcome: Outcome, reason: str) -> None:
         """Take no further part."""

@@ -77,7 +77,7 @@ def figures(known: Figures) -> dict[str, Any]:
     return {
         "questions": len(known.f1),
         "f1": _interval(known.score),
-        "em": _interval(known.em),
+        "em": _interval(known.exact),
         "drop": _interval(known.drop),
         "flips": _interval(known.flips),
         "retention": _interval(known.retention),

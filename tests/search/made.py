@@ -10,7 +10,7 @@ import numpy as np
 
 from ondevice import console
 from ondevice.plan import BuildOptions
-from ondevice.search.contender import Candidate, Contender, Times, make_figures
+from ondevice.search.contender import Candidate, Contender, Figures, Times
 from ondevice.statistics import Interval
 
 COUNT = 240
@@ -35,12 +35,12 @@ def give(
     """Give a contender figures: F1 of each question from 0 to 1, or one for all; p90 in ms."""
     if f1 is not None:
         scores, theirs = each(f1, count), each(f1 if own is None else own, count)
-        one.figures = make_figures(
-            scores,
-            (scores == 1.0).astype(np.float64),
-            scores != theirs,
-            theirs,
-            None if teacher is None else each(teacher, count),
+        one.figures = Figures(
+            f1=scores,
+            em=(scores == 1.0).astype(np.float64),
+            flipped=scores != theirs,
+            own_f1=theirs,
+            teacher_f1=None if teacher is None else each(teacher, count),
         )
     if p90 is not None:
         value, low, high = p90 if isinstance(p90, tuple) else (p90, p90, p90)

@@ -1,14 +1,12 @@
-"""``ondevice search``: exit codes, one sentence for what is wrong, one document for a program."""
+"""``ondevice search``: what is wrong is one sentence, before anything is written."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 
 import pytest
 
 from ondevice import cli
-from ondevice.errors import MissingPackageError
 from tests.requirements import need
 
 
@@ -44,76 +42,3 @@ def test_bad_input_is_one_sentence_and_exit_code_2(arguments, words, capsys, tmp
     assert words in captured.err
     assert len(captured.err.splitlines()) == 1
     assert {path.name for path in tmp_path.iterdir()} == {"empty.json", "unlabelled.json"}
-
-
-@pytest.fixture
-def command(searched):
-    """Return a function that runs the command over what the session's search has left."""
-    options = searched.options()
-    words = ["search", "--target", "onnx", "--scheme", "fp32,int8", "--lengths", "32"]
-    words += ["--model", options.models[0], "--teacher", options.teacher]
-    words += ["--data", str(options.data), "--out", str(options.out)]
-    return lambda *more: cli.main([*words, *more])
-
-
-@pytest.mark.slow
-def test_what_was_chosen_is_printed_and_written(command, searched, capsys):
-    assert command("--min-retention", "1") == 0
-    captured = capsys.readouterr()
-    place = searched.found.chosen["onnx"].place
-    header, *_ = captured.out.splitlines()
-    assert header.split()[:4] == ["target", "model", "scheme", "MB"]
-    assert f": {place}\n" in captured.out
-    out = searched.options().out
-    document = json.loads((out / "search.json").read_text())
-    assert document["budget"]["min_retention"] == 1.0
-    assert document["chosen"] == {"onnx": str(place)}
-    assert all((out / name).is_file() for name in document["plots"])
-    assert bool(document["plots"]) == (importlib.util.find_spec("matplotlib") is not None)
-
-
-@pytest.mark.slow
-def test_json_is_one_document_and_nothing_else(command, searched, capsys):
-    assert command("--json") == 0
-    out = capsys.readouterr().out
-    assert json.loads(out)["format"] == "ondevice search"
-    assert out == (searched.options().out / "search.json").read_text()
-
-
-@pytest.mark.slow
-def test_nothing_fits_is_exit_code_3_with_the_nearest(command, capsys):
-    assert command("--max-mb", "0.001", "--json") == 3
-    captured = capsys.readouterr()
-    document = json.loads(captured.out)
-    assert document["chosen"] == {"onnx": None}
-    assert [near["misses"][0]["budget"] for near in document["nearest"]["onnx"]] == ["max_mb"] * 2
-    last = captured.err.splitlines()[-1]
-    assert last.startswith("ondevice: nothing fits on onnx; nearest: tiny-bert-qa int8 L32 (0.")
-
-
-@pytest.mark.slow
-def test_without_matplotlib_one_line_says_what_to_install(command, monkeypatch, capsys):
-    from ondevice.search import pictures
-
-    def absent(found):
-        raise MissingPackageError("the package 'matplotlib' is not installed; type: pip install it")
-
-    monkeypatch.setattr(pictures, "draw", absent)
-    assert command() == 0
-    err = capsys.readouterr().err
-    assert "no picture was drawn: the package 'matplotlib' is not installed; type: pip" in err
-
-
-@pytest.mark.slow
-def test_an_interrupted_search_says_how_to_go_on(command, searched, monkeypatch, capsys):
-    from ondevice.search import pipeline
-
-    def interrupted(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(pipeline, "run", interrupted)
-    assert command() == 130
-    first, last = capsys.readouterr().err.splitlines()
-    out = searched.options().out
-    assert first == f"what was found so far is kept in '{out}'; the same command goes on"
-    assert "interrupted" in last

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -14,9 +15,9 @@ import numpy as np
 import psutil
 import pytest
 
-from ondevice import bundle, models
-from ondevice.errors import DataError, UserError
-from ondevice.search import Budget, pipeline, timing
+from ondevice import bundle, cli, models
+from ondevice.errors import DataError, MissingPackageError, UserError
+from ondevice.search import Budget, pictures, pipeline, timing
 from ondevice.search.document import document
 from ondevice.search.table import render
 from ondevice.verify import reference
@@ -174,6 +175,22 @@ def test_a_killed_search_goes_on_where_it_was(searched, tmp_path):
         assert (answers / name).read_bytes().startswith(complete)
 
 
+# Interrupts the search in the middle of its conversion.
+SLOW = """
+import dataclasses, os, signal, sys, time
+from ondevice.search import _worker
+from ondevice.targets import TARGETS
+
+def convert(graph, options, path):
+    path.write_bytes(b"half an artifact")
+    os.kill(int(os.environ["ONDEVICE_TEST_PARENT"]), signal.SIGINT)
+    time.sleep(60)
+
+TARGETS["onnx"] = dataclasses.replace(TARGETS["onnx"], convert=convert)
+_worker.main(int(sys.argv[1]))
+"""
+
+
 def test_a_build_that_is_interrupted_leaves_nothing(searched, tmp_path):
     from ondevice.search._worker import record
     from ondevice.search.candidates import load_models, make_candidates
@@ -194,17 +211,68 @@ def test_a_build_that_is_interrupted_leaves_nothing(searched, tmp_path):
     assert list(options.out.rglob("*")) == []
 
 
-# Interrupts the search in the middle of its conversion.
-SLOW = """
-import dataclasses, os, signal, sys, time
-from ondevice.search import _worker
-from ondevice.targets import TARGETS
+# --- the command ---
 
-def convert(graph, options, path):
-    path.write_bytes(b"half an artifact")
-    os.kill(int(os.environ["ONDEVICE_TEST_PARENT"]), signal.SIGINT)
-    time.sleep(60)
 
-TARGETS["onnx"] = dataclasses.replace(TARGETS["onnx"], convert=convert)
-_worker.main(int(sys.argv[1]))
-"""
+@pytest.fixture
+def command(searched):
+    """Return a function that runs the command over what the session's search has left."""
+    options = searched.options()
+    words = ["search", "--target", "onnx", "--scheme", "fp32,int8", "--lengths", "32"]
+    words += ["--model", options.models[0], "--teacher", options.teacher]
+    words += ["--data", str(options.data), "--out", str(options.out)]
+    return lambda *more: cli.main([*words, *more])
+
+
+def test_what_was_chosen_is_printed_and_written(command, searched, capsys):
+    assert command("--min-retention", "1") == 0
+    captured = capsys.readouterr()
+    place = searched.found.chosen["onnx"].place
+    header, *_ = captured.out.splitlines()
+    assert header.split()[:4] == ["target", "model", "scheme", "MB"]
+    assert f": {place}\n" in captured.out
+    out = searched.options().out
+    document = json.loads((out / "search.json").read_text())
+    assert document["budget"]["min_retention"] == 1.0
+    assert document["chosen"] == {"onnx": str(place)}
+    assert all((out / name).is_file() for name in document["plots"])
+    assert bool(document["plots"]) == (importlib.util.find_spec("matplotlib") is not None)
+
+
+def test_json_is_one_document_and_nothing_else(command, searched, capsys):
+    assert command("--json") == 0
+    out = capsys.readouterr().out
+    assert json.loads(out)["format"] == "ondevice search"
+    assert out == (searched.options().out / "search.json").read_text()
+
+
+def test_nothing_fits_is_exit_code_3_with_the_nearest(command, capsys):
+    assert command("--max-mb", "0.001", "--json") == 3
+    captured = capsys.readouterr()
+    document = json.loads(captured.out)
+    assert document["chosen"] == {"onnx": None}
+    assert [near["misses"][0]["budget"] for near in document["nearest"]["onnx"]] == ["max_mb"] * 2
+    last = captured.err.splitlines()[-1]
+    assert last.startswith("ondevice: nothing fits on onnx; nearest: tiny-bert-qa int8 L32 (0.")
+
+
+def test_without_matplotlib_one_line_says_what_to_install(command, monkeypatch, capsys):
+    def absent(found):
+        raise MissingPackageError("the package 'matplotlib' is not installed; type: pip install it")
+
+    monkeypatch.setattr(pictures, "draw", absent)
+    assert command() == 0
+    err = capsys.readouterr().err
+    assert "no picture was drawn: the package 'matplotlib' is not installed; type: pip" in err
+
+
+def test_an_interrupted_search_says_how_to_go_on(command, searched, monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "run", interrupted)
+    assert command() == 130
+    first, last = capsys.readouterr().err.splitlines()
+    out = searched.options().out
+    assert first == f"what was found so far is kept in '{out}'; the same command goes on"
+    assert "interrupted" in last
