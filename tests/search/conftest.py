@@ -23,13 +23,13 @@ from ondevice.search import _worker
 from ondevice.targets import TARGETS
 
 def broken(target):
-    def convert(graph, options, path):
+    def finish(graph, lowered, options, path):
         if (target.name, options.scheme) == ("tflite", "fp32"):
             os.abort()
         if options.scheme == "int4":
             raise ValueError("no lowering for aten.foo")
-        return target.convert(graph, options, path)
-    return dataclasses.replace(target, convert=convert)
+        return target.finish(graph, lowered, options, path)
+    return dataclasses.replace(target, finish=finish)
 
 for name in ("onnx", "tflite"):
     TARGETS[name] = broken(TARGETS[name])

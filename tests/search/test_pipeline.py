@@ -181,12 +181,12 @@ import dataclasses, os, signal, sys, time
 from ondevice.search import _worker
 from ondevice.targets import TARGETS
 
-def convert(graph, options, path):
+def finish(graph, lowered, options, path):
     path.write_bytes(b"half an artifact")
     os.kill(int(os.environ["ONDEVICE_TEST_PARENT"]), signal.SIGINT)
     time.sleep(60)
 
-TARGETS["onnx"] = dataclasses.replace(TARGETS["onnx"], convert=convert)
+TARGETS["onnx"] = dataclasses.replace(TARGETS["onnx"], finish=finish)
 _worker.main(int(sys.argv[1]))
 """
 
