@@ -40,10 +40,9 @@ class GraphForm:
 
     Attributes:
         attention: ``matmul`` is products of rank 4 and a softmax; ``bmm`` is the same of rank 3,
-            for a batch of one, which leaves no copies between XNNPACK's parts (on ExecuTorch 0.87
-            of the time, with the scale folded in; on TFLite and ONNX Runtime no difference outside
-            the noise: ``benchmarks/graph_forms.py``); ``sdpa`` is PyTorch's one operator, which
-            each converter takes apart in its own way.
+            for a batch of one, which leaves no copies between XNNPACK's parts: faster on
+            ExecuTorch, no difference outside the noise on TFLite (``benchmarks/graph_forms.py``);
+            ``sdpa`` is PyTorch's one operator, which each converter takes apart in its own way.
     """
 
     attention: Literal["matmul", "bmm", "sdpa"] = "matmul"
