@@ -117,13 +117,13 @@ class _Work:
         self._round_parts("embeddings.", embed)
         hidden = embed()
         # Nothing is padding.
-        biases = [torch.zeros(1, 1, 1, one.shape[1]) for one in hidden]
+        masks = [torch.ones(one.shape[:2], dtype=torch.int32) for one in hidden]
+        biases = [module.mask_bias(mask) for mask in masks]
         for number, layer in enumerate(module.layers):
             run = functools.partial(_through, layer, hidden, biases)
             self._round_parts(f"layers.{number}.attention.", run)
             self._round_parts(f"layers.{number}.", run, besides="attention")
             hidden = run()
-        masks = [torch.ones(one.shape[:2]) for one in hidden]
         pairs = list(zip(hidden, masks, strict=True))
         self._round_parts("head.", lambda: [module.head(*pair) for pair in pairs])
 

@@ -14,6 +14,7 @@ import torch  # noqa: E402
 from ondevice import compensation  # noqa: E402
 from ondevice.compensation import compensated  # noqa: E402
 from ondevice.rounding import clipped, rounded  # noqa: E402
+from ondevice.targets import TARGETS  # noqa: E402
 
 STORAGES = [
     Storage(4, "absmax", 32),
@@ -76,11 +77,13 @@ def prepared_of(graph, storage, texts, gains=None):
     return compensation.prepared(graph, lambda part: storage[part], texts, gains)
 
 
-@pytest.fixture(scope="module")
-def graph(tiny):
+@pytest.fixture(scope="module", params=list(TARGETS))
+def graph(tiny, request):
+    """A graph as a target writes it: attention takes its mask in another rank in some forms."""
     from ondevice import graph, models
 
-    return graph.from_checkpoint(models.load(str(tiny("bert", "qa"))))
+    form = TARGETS[request.param].form()
+    return graph.from_checkpoint(models.load(str(tiny("bert", "qa"))), form)
 
 
 @pytest.fixture(scope="module")

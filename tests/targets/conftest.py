@@ -77,7 +77,7 @@ def converted(graph_of, tmp_path_factory):
         if key not in made:
             graph = graph_of(architecture, task, target.form())
             path = root / f"{len(made)}{Path(target.file).suffix}"
-            texts = Texts(graph) if SCHEMES[scheme].calibrated else None
+            texts = Texts(graph) if SCHEMES[scheme].takes_texts else None
             options = ConvertOptions(scheme, lengths, LABELS, ios, texts, kept, layout)
             made[key] = Converted(graph, path, target.convert(graph, options, path, lowered))
         return made[key]

@@ -23,7 +23,7 @@ def test_sharing_changes_no_byte(graph_of, tmp_path, name):
     target, graph, kept = TARGETS[name], graph_of("bert", "qa"), LastLowered()
 
     def convert(scheme, place, kept=None):
-        texts = Texts(graph) if SCHEMES[scheme].calibrated else None
+        texts = Texts(graph) if SCHEMES[scheme].takes_texts else None
         options = ConvertOptions(scheme, (16, 32), LABELS, calibration=texts)
         path = tmp_path / f"{place}-{scheme}-{target.file}"
         return target.convert(graph, options, path, kept), hash_artifact(path)
