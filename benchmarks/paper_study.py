@@ -92,7 +92,7 @@ def build(study: Study, model: str, target: str) -> list[Path]:
     made = json.loads(done.stdout)
     for record in made:
         if not record["published"]:
-            study.keep(_not_built(Path(model).name, record))
+            study.keep(_not_built(model, record))
     return [Path(record["path"]) for record in made if record["published"]]
 
 
@@ -100,6 +100,8 @@ def _not_built(model: str, record: dict[str, Any]) -> BenchmarkResult:
     reasons = [one["reason"] for one in record["parity"] if one["status"] == "failed"]
     reason = plain(f"not published: {' '.join(reasons[:1]) or 'it missed its parity limit'}")
     state = DeviceState()
+    # The hash is what a report knows a model by, in whatever study.
+    checkpoint = models.load(model, "qa")
     return BenchmarkResult(
         schema_version=SCHEMA_VERSION,
         created=entries.now(),
@@ -109,7 +111,12 @@ def _not_built(model: str, record: dict[str, Any]) -> BenchmarkResult:
         source=f"ondevice {__version__}",
         device=machine.describe(state, state),
         artifact=ArtifactIdentity(
-            model=model, task="qa", target=record["target"], scheme=record["scheme"]
+            model=checkpoint.name,
+            task=checkpoint.task,
+            target=record["target"],
+            scheme=record["scheme"],
+            params=checkpoint.params,
+            model_sha256=checkpoint.sha256,
         ),
         runtime=RuntimeInfo(name=record["target"]),
         golden=GoldenCheck(status="not_run", reason=reason),

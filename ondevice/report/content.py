@@ -12,7 +12,13 @@ from ondevice.report.comparison import Comparison, comparison_tables
 from ondevice.report.drawing import Plot
 from ondevice.report.published import published_table
 from ondevice.report.rows import MB, Device, Row, Words
-from ondevice.report.speedup import Teachers, find_teachers, references, speed_up
+from ondevice.report.speedup import (
+    Teachers,
+    find_teachers,
+    references,
+    speed_up,
+    teacher_of,
+)
 from ondevice.report.study import Study
 from ondevice.report.text import plural
 from ondevice.statistics import Interval
@@ -112,16 +118,19 @@ def headlines(device: Device, teachers: Teachers) -> list[str]:
     length = wording.main_length(device, kind)
     if length is None or device.key.published:
         return []
-    best: dict[str, tuple[float, Row, Row]] = {}
+    best: dict[tuple[str, str], tuple[float, Row, Row]] = {}
     for row in device.sorted_rows():
-        teacher, timings = teachers.get(row.key.model), row.time(kind, length)
+        teacher, timings = teacher_of(row, teachers), row.time(kind, length)
         refs = references(device, row, teachers)
         reference = refs.same_runtime or refs.torch
         if timings is None or reference is None or teacher is None or row.key.model == teacher:
             continue
-        known = reference.time(kind, length) is not None
-        if known and (teacher not in best or timings.value() < best[teacher][0]):
-            best[teacher] = timings.value(), row, reference
+        theirs, place = reference.time(kind, length), (row.key.task, teacher)
+        if theirs is None or not (timings.value() > 0 and theirs.value() > 0):
+            # Not timed, or no median is known: NaN is above nothing.
+            continue
+        if place not in best or timings.value() < best[place][0]:
+            best[place] = timings.value(), row, reference
     return [_headline(device, row, other, kind, length) for _, row, other in best.values()]
 
 
@@ -139,8 +148,11 @@ def _headline(device: Device, row: Row, reference: Row, kind: str, length: int) 
     mine, theirs = row.artifact.bytes, reference.artifact.bytes
     if mine and theirs:
         sentence += f", with {mine / MB:.1f} MB instead of {theirs / MB:.1f}"
-    if row.score is not None and (kept := row.score.retention) is not None:
-        sentence += f" and {kept.value:.1f} % of its F1 ({between(kept, 1)})"
+    known = row.teacher_sha256 is not None
+    taught = known and row.teacher_sha256 == reference.artifact.model_sha256
+    kept = row.score.retention if row.score is not None and taught else None
+    if kept is not None:
+        sentence += f" and {kept.value:.1f} % of the teacher's F1 in PyTorch ({between(kept, 1)})"
     return f"{sentence} [{row.evidence}]."
 
 

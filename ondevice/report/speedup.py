@@ -14,8 +14,8 @@ from ondevice.report.timings import ratio
 from ondevice.statistics import Interval
 
 TORCH = "torch"
-Teachers = Mapping[str, str]
-"""The teacher of each model that has one."""
+Teachers = Mapping[tuple[str, str], str]
+"""The teacher of each model that has one, by task and model."""
 
 
 @dataclass(frozen=True)
@@ -40,58 +40,73 @@ def check_teacher(study: Study, name: str | None) -> None:
 def find_teachers(device: Device, name: str | None = None) -> Teachers:
     """Return the teacher of each of a device's models that has one.
 
-    Models belong together if they took turns in a run, or if a score names the one as the other's
-    teacher; those that nothing is known of belong together too. The teacher of such a family is
-    the model that was asked for; else the one that the scores name by its hash; else the largest
-    that PyTorch ran (the baseline); else, of several models, the largest.
+    Models of one task belong together if they took turns in a run, or if a score names the one as
+    the other's teacher; those that nothing is known of are looked at together. The teacher of such
+    a family is the model that was asked for; else the one that the scores name by its hash, and no
+    other; else the largest that PyTorch ran (the baseline); else, of several models that took
+    turns, the largest. Models that nothing links have no teacher but one of the first three.
     """
     rows = device.sorted_rows()
-    teachers: dict[str, str] = {}
-    for family in _families(rows):
-        teacher = _head(family, [row for row in rows if row.key.model in family], name)
-        if teacher is not None:
-            teachers |= dict.fromkeys(family, teacher)
+    teachers: dict[tuple[str, str], str] = {}
+    for task in dict.fromkeys(row.key.task for row in rows):
+        own = [row for row in rows if row.key.task == task]
+        linked, alone = _families(own)
+        for family in [*linked, alone]:
+            members = [row for row in own if row.key.model in family]
+            teacher = _head(family, members, name, related=family is not alone)
+            if teacher is not None:
+                teachers |= dict.fromkeys(((task, model) for model in family), teacher)
     return teachers
 
 
-def _families(rows: list[Row]) -> list[list[str]]:
-    """Return the models in groups of those that belong together."""
+def teacher_of(row: Row, teachers: Teachers) -> str | None:
+    """Return the teacher's name, if a row has one."""
+    return teachers.get((row.key.task, row.key.model))
+
+
+def _families(rows: list[Row]) -> tuple[list[list[str]], list[str]]:
+    """Return the models in groups of those that belong together, and those that nothing links."""
     models = list(dict.fromkeys(row.key.model for row in rows))
     named = {f"{row.key.model} {row.name}": row.key.model for row in rows}
-    hashes = {row.artifact.model_sha256: row.key.model for row in rows}
+    # A hash that is not known links nothing.
+    hashes = {row.artifact.model_sha256: row.key.model for row in rows if row.artifact.model_sha256}
     group = {model: {model} for model in models}
     for row in rows:
         others = {named[turn] for turn in row.turns if turn in named}
-        if row.teacher_sha256 in hashes:
+        if row.teacher_sha256 is not None and row.teacher_sha256 in hashes:
             others.add(hashes[row.teacher_sha256])
         joined = set().union(*(group[model] for model in (row.key.model, *others)))
         group |= dict.fromkeys(joined, joined)
     alone = [model for model in models if len(group[model]) == 1]
     found = [[model for model in models if model in one] for one in group.values() if len(one) > 1]
-    families = [one for place, one in enumerate(found) if one not in found[:place]]
-    return [*families, alone] if alone else families
+    return [one for place, one in enumerate(found) if one not in found[:place]], alone
 
 
-def _head(family: list[str], rows: list[Row], name: str | None) -> str | None:
+def _head(family: list[str], rows: list[Row], name: str | None, *, related: bool) -> str | None:
     if name in family:
         return name
     hashes = {row.teacher_sha256 for row in rows} - {None}
     for row in rows:
         if hashes & {row.artifact.model_sha256, row.artifact.sha256}:
             return row.key.model
+    if hashes and related:
+        # Their teacher is known, and it is not here.
+        return None
     for row in rows:
         if row.key.target == TORCH:
             return row.key.model
-    return family[0] if len(family) > 1 else None
+    return family[0] if related else None
 
 
 def references(device: Device, row: Row, teachers: Teachers) -> References:
     """Return the teacher's rows that a row may be compared with: equal threads, timed."""
     same = torch = None
-    teacher = teachers.get(row.key.model)
+    teacher = teacher_of(row, teachers)
     for other in device.sorted_rows():
         mine, theirs = row.key, other.key
-        if other is row or theirs.model != teacher or theirs.threads != mine.threads:
+        if other is row or (theirs.task, theirs.model) != (mine.task, teacher):
+            continue
+        if theirs.threads != mine.threads:
             continue
         if theirs.evidence == NOT_RUN or mine.evidence == NOT_RUN:
             continue

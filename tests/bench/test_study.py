@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ondevice import models
 from ondevice.bench import protocol
 from ondevice.bench.results import read_result
 from tests.conftest import make_checkpoint
@@ -89,7 +90,11 @@ def test_the_published_figures_are_called_published(study, capsys):
 def test_what_misses_its_parity_limit_is_a_result_that_was_not_run(study):
     record = {"target": "executorch", "scheme": "fp16", "published": False}
     reasons = [{"status": "passed", "reason": ""}, {"status": "failed", "reason": "differs by 1"}]
-    result = study.module._not_built("distilbert", {**record, "parity": reasons})
+    result = study.module._not_built("student", {**record, "parity": reasons})
     assert (result.evidence, result.status) == ("not run", "partial")
     assert result.reason == "not published: differs by 1"
     assert result.measurements == ()
+    student = models.load("student", "qa")
+    identity = result.artifact
+    assert (identity.model, identity.params) == (student.name, student.params)
+    assert identity.model_sha256 == student.sha256

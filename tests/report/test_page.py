@@ -208,8 +208,22 @@ def test_headlines_say_what_the_tables_say(report, whole):
     assert sentence in report.headlines
     row = next(row for row in device.rows.values() if row.key.model == made.STUDENT)
     assert f"takes {row.time('model_only', 384).value():.1f} ms at 384 tokens" in sentence
-    assert f"{row.score.retention.value:.1f} % of its F1" in sentence
+    assert f"{row.score.retention.value:.1f} % of the teacher's F1 in PyTorch" in sentence
     assert sentence.endswith("[phone].")
+
+
+def test_a_headline_gives_retention_of_the_teacher_that_it_compares_with_only():
+    student = made.result(questions=200)
+    other = made.identity("older", "torch", model_sha256=made.sha("older"), params=10**9)
+    older = made.result(made.TEACHER, "torch", artifact=other)
+    found = gather(made.result(made.TEACHER, "torch", questions=200), older, student)
+    (device,) = found.devices.values()
+    (sentence,) = content.headlines(device, find_teachers(device))
+    assert "of the teacher's F1 in PyTorch" in sentence
+    teachers = {("qa", made.STUDENT): "older", ("qa", "older"): "older"}
+    (sentence,) = content.headlines(device, teachers)
+    assert "times as fast as older" in sentence
+    assert "F1" not in sentence
 
 
 def test_a_busy_host_and_a_hot_phone_are_warned_of():

@@ -136,7 +136,7 @@ def test_no_speed_up_across_threads_or_unequal_lengths():
     )
     four = made.PROTOCOL.model_copy(update={"threads": 4})
     device = device_of(teacher, made.result(), made.result(protocol=four))
-    (table,) = tables.speedup_tables(device, find_teachers(device))
+    (table,) = tables.speedup_tables(device, find_teachers(device, made.TEACHER))
     (row,) = table.rows
     assert [cell.evidence for cell in row[4:]] == ["host", "not run", "not run", "not run"]
     assert row[-1].reason == "the teacher was not timed at 384 tokens"
@@ -147,10 +147,10 @@ def test_no_speed_up_across_threads_or_unequal_lengths():
     [
         ([("a", "tflite", {"score": "b"}), ("b", "tflite", {})], "b"),
         ([("a", "torch", {}), ("a", "tflite", {})], "a"),
-        ([(made.STUDENT, "tflite", {}), (made.TEACHER, "tflite", {})], made.TEACHER),
+        ([(made.STUDENT, "tflite", {}), (made.TEACHER, "tflite", {})], None),
         ([("a", "tflite", {})], None),
     ],
-    ids=["named by the score", "run by PyTorch", "the largest", "none"],
+    ids=["named by the score", "run by PyTorch", "nothing links them", "none"],
 )
 def test_the_teacher_is_found(results, teacher):
     made_of = []
@@ -166,8 +166,49 @@ def test_the_teacher_is_found(results, teacher):
         )
     found = find_teachers(device_of(*made_of))
     assert found == (
-        {} if teacher is None else dict.fromkeys((model for model, *_ in results), teacher)
+        {} if teacher is None else dict.fromkeys((("qa", model) for model, *_ in results), teacher)
     )
+
+
+def test_models_whose_hash_is_not_known_are_not_one_family():
+    """Two studies, in each of which something was not built: no hash is not a common hash."""
+    unbuilt = {"evidence": "not run", "status": "partial", "reason": "not built", "memory": None}
+    golden = parts.GoldenCheck(status="not_run", reason="not built")
+    found = [made.result(made.TEACHER, "torch"), made.result(made.STUDENT)]
+    for name in ("other", "another"):
+        nameless = made.identity(name, params=10**9, sha256=None, model_sha256=None)
+        found.append(made.result(artifact=nameless, golden=golden, **unbuilt))
+    scored = made.score(made.STUDENT, "fp32", 20).model_copy(update={"teacher_sha256": None})
+    found.append(made.result(made.TEACHER, "onnx", score=scored))
+    device = device_of(*found)
+    assert find_teachers(device)["qa", made.STUDENT] == made.TEACHER
+    turns = made.PROTOCOL.model_copy(update={"interleaved_with": (f"{made.STUDENT} tflite fp32",)})
+    device = device_of(made.result(made.TEACHER, protocol=turns), *found[1:4])
+    assert find_teachers(device) == {
+        ("qa", made.STUDENT): made.TEACHER,
+        ("qa", made.TEACHER): made.TEACHER,
+    }
+
+
+def test_a_teacher_teaches_its_own_task_only():
+    other = made.result(artifact=made.identity(made.STUDENT, task="classify"))
+    device = device_of(made.result(made.TEACHER, "torch"), made.result(), other)
+    assert find_teachers(device) == {
+        ("qa", made.STUDENT): made.TEACHER,
+        ("qa", made.TEACHER): made.TEACHER,
+    }
+    (table,) = tables.speedup_tables(device, find_teachers(device))
+    assert len(table.rows) == 1
+
+
+def test_a_teacher_that_is_not_here_is_no_other_model():
+    scored = made.score(made.STUDENT, "fp32", 20).model_copy(
+        update={"teacher_sha256": made.sha("elsewhere")}
+    )
+    turns = made.PROTOCOL.model_copy(update={"interleaved_with": ("large tflite fp32",)})
+    large = made.result(artifact=made.identity("large", params=10**9), score=scored)
+    device = device_of(large, made.result(protocol=turns, score=scored))
+    assert find_teachers(device) == {}
 
 
 def test_models_that_took_turns_belong_together():
@@ -183,8 +224,9 @@ def test_models_that_took_turns_belong_together():
     device = device_of(
         one("big", "small", 100), one("small", "big", 60), one("t", "s", 50), one("s", "t", 10)
     )
-    assert find_teachers(device) == {"big": "big", "small": "big", "t": "t", "s": "t"}
-    assert find_teachers(device, "s") == {"big": "big", "small": "big", "t": "s", "s": "s"}
+    found, asked = find_teachers(device), find_teachers(device, "s")
+    assert [found["qa", name] for name in ("big", "small", "t", "s")] == ["big", "big", "t", "t"]
+    assert [asked["qa", name] for name in ("big", "small", "t", "s")] == ["big", "big", "s", "s"]
     (table,) = tables.speedup_tables(device, find_teachers(device))
     assert [cell.text for cell in column(table, "against")] == ["big tflite fp32", "t tflite fp32"]
 
