@@ -2,7 +2,7 @@
 
 The rule: of those that keep every budget, the one with the highest F1; then all that cannot be told
 from it, the paired 95 % interval of the difference holds 0, are as good, and of these the smallest
-is taken, and of equally small ones the fastest.
+is taken, and of equally small ones, within 1 %, the fastest.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from ondevice.search.budget import Budget, misses, unproven
-from ondevice.search.contender import Contender, gain
+from ondevice.search.contender import Contender, alike, gain
 
 # How many are named where nothing fits.
 NEAREST = 3
@@ -35,12 +35,13 @@ def choose(fits: Sequence[Contender]) -> Contender | None:
         return None
     best = max(fits, key=lambda one: one.score)
     as_good = [one for one in fits if one is best or gain(best, one).low <= 0.0]
-    return min(as_good, key=_cost)
+    smallest = min(as_good, key=lambda one: one.bytes or 0)
+    return min((one for one in as_good if alike(one, smallest)), key=_cost)
 
 
 def _cost(one: Contender) -> tuple[float, float, float]:
     slow = math.inf if one.times is None else one.times.median.value
-    return (one.bytes or 0, slow, -one.score)
+    return (slow, one.bytes or 0, -one.score)
 
 
 def nearest(contenders: Sequence[Contender], budget: Budget) -> list[Contender]:

@@ -178,6 +178,17 @@ class Contender:
         self.outcome, self.reason, self.replaced_by = "open", "", None
 
 
+# Sizes that differ by less are one size: a name in a graph is longer, an alignment another.
+SAME_SIZE = 0.01
+
+
+def alike(one: Contender, other: Contender) -> bool:
+    """Tell whether two artifacts are of one size, as far as anybody cares."""
+    assert one.bytes is not None
+    assert other.bytes is not None
+    return max(one.bytes, other.bytes) <= (1 + SAME_SIZE) * min(one.bytes, other.bytes)
+
+
 def gain(one: Contender, other: Contender, level: float = statistics.LEVEL) -> Interval:
     """Return by how many points of F1 `one` is above `other`, paired: same questions.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ondevice.search.budget import CLEAR, Budget, clear_misses
-from ondevice.search.contender import Contender, gain
+from ondevice.search.contender import Contender, alike, gain
 from ondevice.verify.gate_rules import MIN_EXAMPLES
 
 # Each rung asks every so many-th question.
@@ -26,12 +26,17 @@ def rungs(count: int, least: int = MIN_EXAMPLES) -> list[tuple[int, ...]]:
     return [share for share in shares[:-1] if len(share) >= least] + shares[-1:]
 
 
-def sift(alive: Sequence[Contender], budget: Budget) -> list[Contender]:
+def sift(alive: Sequence[Contender], budget: Budget, left: int = 0) -> list[Contender]:
     """Let those leave that could not be chosen any more; return the others, in their order.
 
     All must be of one target and have figures on the same questions. One leaves if it clearly
     misses the budget (:func:`ondevice.search.budget.clear_misses`), or if another takes its
     place (:func:`replaces`).
+
+    Args:
+        alive: who takes part.
+        budget: what must hold.
+        left: how many questions have not been asked yet.
     """
     inside = []
     for one in alive:
@@ -43,7 +48,7 @@ def sift(alive: Sequence[Contender], budget: Budget) -> list[Contender]:
     kept: list[Contender] = []
     # The small ones first: what is kept is never larger than what comes after it.
     for one in sorted(inside, key=lambda each: (each.bytes or 0, -each.score)):
-        better = next((other for other in kept if replaces(other, one, budget)), None)
+        better = next((other for other in kept if replaces(other, one, budget, left)), None)
         if better is None:
             kept.append(one)
         else:
@@ -73,12 +78,13 @@ def _heir(one: Contender) -> Contender:
     return one if one.replaced_by is None else _heir(one.replaced_by)
 
 
-def replaces(one: Contender, other: Contender, budget: Budget) -> bool:
+def replaces(one: Contender, other: Contender, budget: Budget, left: int = 0) -> bool:
     """Tell whether `other` could not be chosen as long as `one` is there.
 
     `one` is smaller and the interval of how much better the other is does not reach above 0; or it
-    is as large, and clearly better. It must be known to keep the hard budgets, and where there is
-    one for the drop, which is against each one's own checkpoint, both must be of one checkpoint.
+    is as large, and clearly better. What the `left` questions may still show counts. `one` must be
+    known to keep the hard budgets, and where there is one for the drop, which is against each one's
+    own checkpoint, both must be of one checkpoint.
     """
     if one.bytes is None or other.bytes is None or one.bytes > other.bytes:
         return False
@@ -90,5 +96,18 @@ def replaces(one: Contender, other: Contender, budget: Budget) -> bool:
         return False
     if budget.max_f1_drop is not None and one.candidate.model != other.candidate.model:
         return False
-    above = gain(other, one, CLEAR)
-    return above.high < 0.0 if one.bytes == other.bytes else above.high <= 0.0
+    above = gain(other, one, CLEAR).high + (_unseen(other, one) if left else 0.0)
+    return above < 0.0 if alike(one, other) else above <= 0.0
+
+
+def _unseen(one: Contender, other: Contender) -> float:
+    """Return by how many points `one` may be above another than which it was never better.
+
+    A bootstrap knows nothing of what did not happen: of answers that are all alike its interval is
+    [0, 0]. If a share p of all questions is won, none of n is with chance (1 - p)ⁿ; below the
+    largest p for which that is half of 1 - :data:`CLEAR` nothing is excluded (39: 12.7 %).
+    """
+    assert one.figures is not None
+    assert other.figures is not None
+    won = one.figures.f1 > other.figures.f1
+    return 0.0 if won.any() else 100.0 * (1.0 - ((1.0 - CLEAR) / 2.0) ** (1.0 / len(won)))

@@ -63,9 +63,10 @@ def _run(
         asked = [examples[place] for place in share]
         for one in alive:
             ask(one, asked)
-        alive = sift(_open(alive), budget)
+        left = len(examples) - len(asked)
+        alive = sift(_open(alive), budget, left)
         if number == 0 and budget.max_p90_ms is not None:
-            alive = sift(_timed(alive, time), budget)
+            alive = sift(_timed(alive, time), budget, left)
         _tell(contenders, alive, len(asked), len(examples), budget, progress)
     return _timed(alive, time)
 

@@ -47,6 +47,14 @@ def test_smaller_counts_before_faster_and_faster_before_nothing():
     assert choose([slow, fast, large, untimed]) is fast
 
 
+def test_sizes_within_one_percent_are_one_size():
+    scores = right(0.7)
+    slow = contender("int8", 20.0, f1=scores, p90=90.0)
+    fast = contender("int8-weight", 20.1, f1=scores, p90=70.0)
+    larger = contender("int8-static", 20.5, f1=scores, p90=10.0)
+    assert choose([slow, fast, larger]) is fast
+
+
 def test_two_that_are_each_near_a_third_are_held_against_the_best_only():
     """A ladder of small steps does not lead down to the worst."""
     best = right(0.7)

@@ -160,6 +160,33 @@ def test_one_that_left_for_somebody_who_does_not_fit_comes_back():
     assert "fp16" in ones[0].reason
 
 
+@pytest.mark.parametrize("budget", [Budget(), Budget(max_f1_drop=10.0)])
+@pytest.mark.parametrize("lost", [5, 20])
+def test_who_is_better_on_later_questions_alone_is_still_there(budget, lost):
+    """On the first 30 and 60 both answer alike, or the smaller has lost nothing yet."""
+    own = right(0.8)
+    lossy = own.copy()
+    lossy[[place for place in np.flatnonzero(own == 1.0) if place % 4][:lost]] = 0.0
+    large, small = contender("fp32", 80.0), contender("int8", 20.0)
+    chosen, asked = run([large, small], {large: own, small: lossy}, budget, own=own)
+    whole = [contender("fp32", 80.0, f1=own, own=own), contender("int8", 20.0, f1=lossy, own=own)]
+    assert choose(fitting(whole, budget)) is whole[0], "the smaller is clearly worse"
+    assert chosen is large
+    assert COUNT in [count for one, count in asked if one is large]
+
+
+def test_who_was_never_better_may_be_on_what_is_left():
+    lossy = right(0.7, 39)
+    small = contender("int8", 20.0, f1=lossy, count=39)
+    worse = lossy.copy()
+    worse[np.flatnonzero(lossy == 1.0)[:1]] = 0.0
+    large = contender("fp32", 80.0, f1=worse, count=39)
+    assert replaces(small, large, Budget())
+    assert not replaces(small, large, Budget(), left=273)
+    hopeless = contender("fp32", 80.0, f1=0.0, count=39)
+    assert replaces(small, hopeless, Budget(), left=273)
+
+
 def test_times_are_a_budget_after_the_first_questions_and_asked_once():
     slow, fast = contender("fp32", 80.0), contender("int8", 20.0)
     scores = {slow: right(0.9), fast: right(0.7)}
