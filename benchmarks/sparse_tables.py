@@ -6,7 +6,7 @@ Core ML stores a matrix of which the smallest weights are zero as a mask (1 bit 
 places of the others in a table of 2**B values (B bits each). For each share of zeros and each B
 this prints the bits that a weight then takes, and the error: the distance from the weights as they
 were, over their norm. Of each matrix a sample is taken, the table found by k-means. Prints a table;
-takes seconds, converts nothing. ``coreml_candidates.py`` scores whole artifacts.
+takes seconds, converts nothing. Whole artifacts of this kind were not scored.
 """
 
 from __future__ import annotations

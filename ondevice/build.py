@@ -103,7 +103,7 @@ def build_one(job: Job, source: Source, progress: console.Progress, *, force: bo
     start = time.monotonic()
     found = None if force else plan.find_cached(job)
     if found is not None:
-        return Built(job, found, True, time.monotonic() - start, found.parity)
+        return _cached(job, found, start)
     if (job.place / bundle.MANIFEST_FILE).is_file():
         progress.say(f"  {job.label}: replaces {_describe(job.place)}")
     try:
@@ -127,6 +127,15 @@ def build_one(job: Job, source: Source, progress: console.Progress, *, force: bo
         rows = error.parity if isinstance(error, GateError) else ()
         return Built(job, None, False, time.monotonic() - start, rows, error)
     return Built(job, manifest, False, time.monotonic() - start, manifest.parity)
+
+
+def _cached(job: Job, found: Manifest, start: float) -> Built:
+    """Return the bundle that is there, held against the size that is allowed today."""
+    try:
+        keeping.check_size(job.max_bytes, found.artifact.bytes, job.label)
+    except GateError as error:
+        return Built(job, None, True, time.monotonic() - start, found.parity, error)
+    return Built(job, found, True, time.monotonic() - start, found.parity)
 
 
 def _describe(place: Path) -> str:

@@ -1,4 +1,4 @@
-"""Texts on which a scheme sees how large activations become; labels play no part.
+"""Texts that a scheme looks at: how large activations are, what rounding does; labels play no part.
 
 By default the project's samples for the task, else a file of the user's: SQuAD JSON for qa, a text
 a line otherwise. Quantizers keep running averages, so a few dozen texts do.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +85,11 @@ def from_file(checkpoint: Checkpoint, path: Path) -> Calibration:
     else:
         examples = [(line,) for line in texts.read_lines(path)]
     chosen = tuple(_spread(examples))
-    _check_known(chosen, checkpoint.tokenizer, path)
+    used = [text for example in chosen for text in example]
+    ids = token_counts(used, checkpoint.tokenizer)
+    if not ids:
+        raise DataError(f"{path} holds no text to calibrate on")
+    check_known(ids, checkpoint.tokenizer, str(path), "calibrate on texts")
     return Calibration(path.name, chosen, checkpoint.tokenizer)
 
 
@@ -100,21 +105,29 @@ def _encode(tokenizer: Tokenizer, example: Example, length: int) -> features.Tok
     return window.input_ids, window.token_type_ids
 
 
-def _check_known(examples: Sequence[Example], tokenizer: TextTokenizer, path: Path) -> None:
-    """Refuse texts of which the tokenizer knows little; byte-level vocabularies know all."""
+def token_counts(given: Sequence[str], tokenizer: TextTokenizer) -> Counter[int]:
+    """Return how often each token stands in texts."""
+    encodings = tokenizer.tokenizer.encode_batch_fast(list(given), add_special_tokens=False)
+    return Counter(token for encoding in encodings for token in encoding.ids)
+
+
+def check_known(counts: Counter[int], tokenizer: TextTokenizer, source: str, instead: str) -> None:
+    """Refuse texts of which the tokenizer knows little; byte-level vocabularies know all.
+
+    Args:
+        counts: how often each token stands in them.
+        tokenizer: whose tokens they are.
+        source: the texts' name, for the sentence.
+        instead: what to do, as the beginning of "… in the language that …".
+
+    Raises:
+        DataError: more than :data:`MOST_UNKNOWN` of them are unknown.
+    """
     unknown = tokenizer.tokenizer.token_to_id("[UNK]")
-    ids = [
-        token
-        for example in examples
-        for text in example
-        for token in tokenizer.tokenizer.encode(text, add_special_tokens=False).ids
-    ]
-    if not ids:
-        raise DataError(f"{path} holds no text to calibrate on")
-    share = ids.count(unknown) / len(ids) if unknown is not None else 0.0
+    share = 0.0 if unknown is None else counts[unknown] / max(counts.total(), 1)
     if share > MOST_UNKNOWN:
         raise DataError(
-            f"{100 * share:.0f} % of the tokens of {path} are not in the checkpoint's vocabulary"
-            f" ([UNK]), at most {100 * MOST_UNKNOWN:.0f} % may be: calibrate on texts in the"
+            f"{100 * share:.0f} % of the tokens of {source} are not in the checkpoint's vocabulary"
+            f" ([UNK]), at most {100 * MOST_UNKNOWN:.0f} % may be: {instead} in the"
             " language that the model was trained on"
         )

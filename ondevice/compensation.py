@@ -50,7 +50,7 @@ def for_target(
     storage: StorageOf,
     gains: Mapping[str, Tensor] | None = None,
 ) -> MobileGraph:
-    """Prepare a graph for a target's scheme; as it is where that stores 8 bits or more."""
+    """Prepare a graph for a target's scheme; as it is where that compensates nothing."""
     if options.weights_made_for is None:
         return graph
     kept = frozenset(options.kept)

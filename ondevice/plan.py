@@ -117,7 +117,9 @@ def check_words(options: BuildOptions) -> None:
         check_installed(target)
     if options.calibration is not None and not _takes_texts(options):
         able = ", ".join(name for name, scheme in SCHEMES.items() if scheme.takes_texts)
-        raise UserError(f"--calibration is for schemes that look at texts: {able}")
+        raise UserError(
+            f"--calibration is for schemes that look at texts: {able}; and for --keep auto"
+        )
     keeping.check_words(
         options.keep, [s for t in _targets(options.targets) for s in _schemes(t, options)]
     )
@@ -163,8 +165,8 @@ def _schemes(target: Target, options: BuildOptions) -> tuple[str, ...]:
 
 
 def _takes_texts(options: BuildOptions) -> bool:
-    """Say whether any scheme that is asked for looks at texts."""
-    return any(
+    """Say whether any scheme that is asked for looks at texts, or the choice of parts to keep."""
+    return keeping.read_budget(options.keep) is not None or any(
         get_scheme(scheme).takes_texts
         for target in _targets(options.targets)
         for scheme in _schemes(target, options)

@@ -15,12 +15,13 @@ import itertools
 import json
 import re
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ondevice import staging
+from ondevice import calibration, staging
 from ondevice.errors import CheckpointError, DataError, UserError
 from ondevice.tokenizer import TOKENIZER_FILE, VOCAB_FILE, TextTokenizer
 
@@ -83,25 +84,25 @@ def choose(tokenizer: TextTokenizer, documents: Iterable[str]) -> Trim:
 
     Raises:
         UserError: the tokenizer is not WordPiece, where pieces can be dropped one by one.
-        DataError: there are no documents, or nothing in them is text.
+        DataError: there are no documents, nothing in them is text, or little of it is known.
     """
     if tokenizer.kind != "wordpiece":
         raise UserError(
             f"the vocabulary of a {tokenizer.kind} tokenizer cannot be trimmed: its pieces are"
             " made of each other; --trim-vocab is for WordPiece"
         )
-    used: set[int] = set()
+    used: Counter[int] = Counter()
     digest, count = hashlib.sha256(), 0
     remaining = iter(documents)
     while batch := list(itertools.islice(remaining, BATCH)):
         count += len(batch)
         for text in batch:
             digest.update(text.encode("utf-8", "surrogatepass") + b"\n")
-        for encoding in tokenizer.tokenizer.encode_batch_fast(batch, add_special_tokens=False):
-            used.update(encoding.ids)
+        used += calibration.token_counts(batch, tokenizer)
     if not used:
         raise DataError("the corpus holds no text: every word piece would be dropped")
-    kept = sorted(used | _always_kept(tokenizer))
+    calibration.check_known(used, tokenizer, "the corpus", "trim with texts")
+    kept = sorted(used.keys() | _always_kept(tokenizer))
     return Trim(tuple(kept), tokenizer.size, digest.hexdigest(), count)
 
 

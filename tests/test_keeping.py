@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ondevice import bundle, cli, console, keeping, models, plan
+from ondevice import build, bundle, cli, console, keeping, models, plan
 from ondevice.errors import GateError, UserError
 from ondevice.keeping import MB, Budget, Keeper, read_budget
 from ondevice.plan import BuildOptions
@@ -147,6 +147,47 @@ def test_the_table_says_what_hurts_and_what_to_type(tiny, capsys):
     assert errors == sorted(errors, reverse=True)
 
 
+def test_what_was_measured_is_shown_where_the_size_is_too_little(tiny, capsys):
+    command = ["sensitivity", "--model", str(tiny("bert", "qa")), "--target", "onnx"]
+    assert cli.main([*command, "--max-mb", "0.01"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out.startswith("part ")
+    assert "whole layers: layers.0 " in captured.out
+    assert "--max-mb 0.01 is too little: with nothing kept" in captured.err.splitlines()[-1]
+    assert cli.main([*command, "--max-mb", "0.01", "--json"]) == 2
+    assert "keep" not in json.loads(capsys.readouterr().out)
+
+
+def test_a_bundle_that_is_there_is_held_against_the_budget_too(tiny, tmp_path, monkeypatch):
+    """The estimate lets nothing through here, so what it says is put aside."""
+    need("onnx")
+    model = str(tiny("bert", "qa"))
+    monkeypatch.setattr(Keeper, "kept", lambda *_: ("layers.0.contract",))
+
+    def built(keep):
+        options = BuildOptions(
+            model, targets=("onnx",), schemes=("int8",), lengths=(16,), keep=keep, out=tmp_path
+        )
+        (one,) = build.run(options, console.Progress())
+        return one
+
+    assert not built(("auto:1",)).cached
+    again = built(("auto:0.01",))
+    assert again.cached
+    assert again.manifest is None
+    assert "and --keep auto allows it 0.01" in str(again.failure)
+    assert built(("auto:1",)).failure is None
+
+
+def test_texts_to_measure_on_may_be_the_user_s_whatever_the_scheme(tmp_path):
+    need("coreml")
+    given = {"targets": ("coreml",), "schemes": ("pal4",), "calibration": tmp_path / "x.json"}
+    plan.check_words(BuildOptions(**given, keep=("auto",)))
+    for keep in ((), ("layers.0",)):
+        with pytest.raises(UserError, match="--calibration is for schemes that look at texts"):
+            plan.check_words(BuildOptions(**given, keep=keep))
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -154,7 +195,6 @@ def test_the_table_says_what_hurts_and_what_to_type(tiny, capsys):
         (["--scheme", "fp16", "--target", "onnx"], "'fp16' stores floats"),
         (["--target", "onxx"], "unknown target 'onxx'; targets: coreml, tflite"),
         (["--max-mb", "0"], "--max-mb must be above 0"),
-        (["--max-mb", "0.01", "--target", "onnx"], "too little"),
     ],
 )
 def test_a_question_without_an_answer_is_one_sentence(tiny, capsys, arguments, sentence):

@@ -165,7 +165,18 @@ def test_nothing_changes_where_every_piece_is_used(trimmed):
     everything = [tokenizer.tokenizer.decode([number]) for number in range(tokenizer.size)]
     everything += [f"zz{piece.removeprefix('##')}" for piece in tokenizer.vocabulary()]
     trim = vocabulary.choose(tokenizer, everything)
-    assert set(trimmed.trim.kept) < set(trim.kept)
+    assert trim.kept == tuple(range(tokenizer.size))
+    assert len(trimmed.trim.kept) < tokenizer.size
+
+
+def test_a_corpus_in_another_script_is_refused_with_its_share(trimmed):
+    """All of it is [UNK]: nothing that it needs would stay."""
+    chinese = "河流在这个国家的北部"
+    with pytest.raises(
+        DataError, match=r"^100 % of the tokens of the corpus .*: trim with texts in"
+    ):
+        vocabulary.choose(trimmed.before.tokenizer, [chinese])
+    vocabulary.choose(trimmed.before.tokenizer, ["the river 河 is great in the north"] * 2)
 
 
 class TestPublish:

@@ -77,15 +77,21 @@ def run(arguments: argparse.Namespace) -> int:
         texts = calibration.from_file(checkpoint, arguments.calibration)
     lengths = plan.check_lengths(None, checkpoint)
     measured = Keeper(checkpoint, (keeping.AUTO,), texts).measure(target, scheme, lengths)
-    kept = None
-    if arguments.max_mb is not None:
-        kept = measured.choose(keeping.Budget(int(arguments.max_mb * MB)))
+    budget = None if arguments.max_mb is None else int(arguments.max_mb * MB)
+    fits = budget is None or budget >= measured.size
+    kept = measured.choose(keeping.Budget(budget)) if fits and budget is not None else None
     if arguments.json:
         sys.stdout.write(json.dumps(_record(measured, kept), indent=1) + "\n")
-        return 0
-    sys.stdout.write(_table(measured) + "\n\n" + _summary(measured) + "\n")
-    if kept is not None:
+    else:
+        sys.stdout.write(_table(measured) + "\n\n" + _summary(measured) + "\n")
+    if kept is not None and not arguments.json:
         sys.stdout.write(_advice(measured, kept) + "\n")
+    if not fits:
+        # What was measured stands above all the same: it took minutes.
+        raise UserError(
+            f"--max-mb {arguments.max_mb:g} is too little: with nothing kept the artifact has about"
+            f" {measured.size / MB:.1f} MB"
+        )
     return 0
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ondevice.errors import UserError, choices
-from ondevice.schemes import FINE_BITS, check_offered, get_scheme
+from ondevice.schemes import check_offered, get_scheme
 from ondevice.storage import FLOAT32, Storage
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class ConvertOptions:
     @property
     def weights_made_for(self) -> tuple[object, ...] | None:
         """What a graph's weights are prepared for (:mod:`ondevice.compensation`); None: nothing."""
-        if get_scheme(self.scheme).bits >= FINE_BITS:
+        if not get_scheme(self.scheme).compensated:
             return None
         return self.scheme, self.kept, self.calibration
 

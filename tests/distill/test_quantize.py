@@ -300,8 +300,15 @@ def test_an_option_that_came_later_keeps_the_identity_of_older_runs() -> None:
 
 def test_training_rounds_as_the_targets_do() -> None:
     from ondevice.parts import TABLE
-    from ondevice.targets import _executorch_quantize, _onnx_int4
+    from ondevice.targets import (
+        _coreml_weights,
+        _executorch_quantize,
+        _onnx_int4,
+        _tflite_schemes,
+    )
 
     blocks = ROUNDINGS["int4"].matrix_blocks
     assert blocks == _onnx_int4.MATRIX_BLOCKS == _executorch_quantize.LINEAR_GROUPS
+    assert blocks == _tflite_schemes.BLOCKS
+    assert blocks[0] == _coreml_weights.BLOCK
     assert _executorch_quantize.group_size(TABLE, 384) == 0

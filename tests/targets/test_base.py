@@ -36,6 +36,13 @@ def test_sharing_changes_no_byte(graph_of, tmp_path, name):
     assert {scheme: convert(scheme, "shared", kept) for scheme in schemes[::-1]} == alone
 
 
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_only_compensated_weights_are_a_lowering_of_their_own(scheme):
+    """Palettes take the weights as they are: they share what fp16 was lowered to."""
+    made_for = ConvertOptions(scheme, (16,), LABELS).weights_made_for
+    assert (made_for is not None) == SCHEMES[scheme].compensated
+
+
 class Weights:
     """Stands for what was lowered."""
 
