@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # The least that the protocol allows for a figure that is published.
 MIN_ITERATIONS = 50
+# What LiteRT's benchmark_model can run an artifact with; XNNPACK is the CPU's.
+DELEGATES = ("xnnpack", "gpu", "nnapi")
 # Where result documents go.
 DEFAULT_OUT = Path("results")
 
@@ -35,6 +37,7 @@ class BenchOptions:
         seconds: how long the device may take to answer one request before it counts as hung.
         runners: programs to push to a phone: LiteRT's ``benchmark_model``, ExecuTorch's
             ``executor_runner``.
+        delegate: what ``benchmark_model`` runs artifacts with: one of DELEGATES.
         app: the id of the demo app on the phone, to run its benchmark instead.
         xctest: an Xcode project whose performance tests are run on the iPhone too.
     """
@@ -47,12 +50,13 @@ class BenchOptions:
     questions: int = 0
     seconds: float = 600.0
     runners: tuple[Path, ...] = ()
+    delegate: str = DELEGATES[0]
     app: str | None = None
     xctest: Path | None = None
 
 
 # Takes each result as soon as there is one, unfinished ones as `partial` with the reason that will
-# be true if nothing follows ("interrupted …"); a later one of the same name replaces it.
+# be true if nothing follows ("interrupted …"); a later one of the same run replaces it.
 Keep = Callable[["BenchmarkResult"], object]
 
 

@@ -22,11 +22,19 @@ from ondevice.bench import (
 )
 from ondevice.bench.adb import Adb, DeviceError, connect
 from ondevice.bench.android_files import Workplace
-from ondevice.bench.android_plan import Item, Kind, nothing_to_run, refuse, sort_programs
+from ondevice.bench.android_plan import (
+    Item,
+    Kind,
+    check_delegate,
+    nothing_to_run,
+    refuse,
+    sort_programs,
+)
 from ondevice.bench.android_programs import (
     Job,
     NoAnswerError,
     ProgramError,
+    TooOldError,
     push_inputs,
 )
 from ondevice.bench.parts import (
@@ -63,6 +71,7 @@ def run(
     programs = sort_programs(options.runners)
     if options.app is None and not any(one.identity.target in programs for one in measured):
         raise UserError(nothing_to_run(measured))
+    check_delegate(options, programs)
     adb = connect(identifier, options.seconds)
     device = android_state.read_device(adb)
     if options.app is not None:
@@ -85,17 +94,20 @@ class _Session:
     keep: Keep
     progress: Progress
     created: str = field(default_factory=entries.now)
-    before: DeviceState = field(default_factory=DeviceState)
-    after: DeviceState = field(default_factory=DeviceState)
 
     def run(self) -> list[BenchmarkResult]:
-        """Run the protocol; return a finished result for each bundle."""
+        """Run the protocol; return a finished result for each bundle.
+
+        Raises:
+            UserError: nothing ran at all; the results say why.
+        """
         try:
             with Workplace(self.adb, self.progress) as place:
                 self._push(place)
                 self._check_goldens()
-                self.before = android_state.read_state(self.adb)
                 for item in self._alive():
+                    # The one before may have heated the phone.
+                    item.before = item.after = android_state.read_state(self.adb)
                     self._time(item)
                     # Losing the phone during the next one leaves this one whole.
                     item.timed = True
@@ -110,6 +122,9 @@ class _Session:
         results = [self._document(item) for item in self.items]
         for result in results:
             self.keep(result)
+        absent = [item.entry for item in self.items if item.entry.absent]
+        if len(absent) == len(self.items):
+            raise UserError(f"nothing ran on the phone: {absent[0].label}: {absent[0].absent}")
         return results
 
     def _alive(self) -> list[Item]:
@@ -147,6 +162,7 @@ class _Session:
                 artifact=item.manifest.artifact,
                 model=pushed,
                 threads=self.options.threads,
+                delegate=self.options.delegate,
                 prepared={
                     length: push_inputs(place, f"{number}-{length}", cases)
                     for length, cases in inputs.items()
@@ -176,9 +192,12 @@ class _Session:
             )
         except NoAnswerError as error:
             entry.golden = GoldenCheck(status="not_run", reason=plain(str(error)))
-        except ProgramError as error:
+        except TooOldError as error:
             entry.absent = plain(str(error))
             entry.golden = GoldenCheck(status="not_run", reason=entry.absent)
+        except ProgramError as error:
+            # It ran the artifact and has no right answer: as wrong as another answer.
+            entry.golden = GoldenCheck(status="failed", reason=plain(str(error)))
         entry.memory = item.program.memory()
 
     # --- times ---
@@ -198,7 +217,7 @@ class _Session:
                 entry.notes = tuple(dict.fromkeys([*entry.notes, *([note] if note else [])]))
             entry.measurements = item.program.measurements()
             entry.placements = item.program.placements()[0]
-            self.after = android_state.read_state(self.adb)
+            item.after = android_state.read_state(self.adb)
             if entry.failure:
                 return
 
@@ -220,11 +239,11 @@ class _Session:
             evidence=("host" if self.device.virtual else "phone") if ran else "not run",
             source=f"ondevice {__version__}",
             tools=tools,
-            device=self.device.model_copy(update={"before": self.before, "after": self.after}),
+            device=self.device.model_copy(update={"before": item.before, "after": item.after}),
             artifact=entry.identity,
             runtime=RuntimeInfo(
                 name=kind.runtime if kind else entry.identity.target,
-                accelerator="xnnpack" if kind else "cpu",
+                accelerator=kind.accelerator(self.options.delegate) if kind else "cpu",
             ),
             protocol=self._protocol(kind) if kind else None,
             golden=entry.golden,
@@ -232,8 +251,15 @@ class _Session:
             memory=entry.memory if ran else None,
             placements=entry.placements if ran else (),
             cpu_fallback=fallback if ran else None,
-            notes=(*entry.notes, *_warnings(self.before, self.after)),
+            notes=(*entry.notes, *_warnings(item.before, item.after), *self._unequal()),
         )
+
+    def _unequal(self) -> list[str]:
+        """Say so if the artifacts did not begin equally cool: their times do not compare well."""
+        found = dict.fromkeys(item.before.thermal for item in self.items if item.before.thermal)
+        if len(found) < 2:
+            return []
+        return [f"the phone's thermal status differed between the artifacts: {', '.join(found)}"]
 
     def _protocol(self, kind: Kind) -> ProtocolInfo:
         return ProtocolInfo(

@@ -17,6 +17,7 @@ from ondevice.bench.android_programs import (
     Outputs,
     Prepared,
     ProgramError,
+    TooOldError,
     execute,
     read_outputs,
     why_failed,
@@ -32,6 +33,12 @@ from ondevice.bench.parts import Measurement, MemoryInfo, Placement
 WARMUP_SECONDS = 0.5
 # Without these an answer is not known.
 ASKING = {"output_filepath", "input_layer_value_files"}
+# XNNPACK is the CPU's own; beside another it would take, unsaid, what the other leaves.
+DELEGATE_FLAGS = {
+    "xnnpack": ("--use_xnnpack=true",),
+    "gpu": ("--use_gpu=true", "--use_xnnpack=false"),
+    "nnapi": ("--use_nnapi=true", "--use_xnnpack=false"),
+}
 STATISTICS = "benchmark_model prints statistics, not samples: its figures are shown as its own"
 
 
@@ -92,7 +99,7 @@ class BenchmarkModel:
         return memory_of(self.ran[0].said) if self.ran and self._watched else None
 
     def placements(self) -> tuple[tuple[Placement, ...], bool | None]:
-        """Return what delegates took, and whether nodes stayed outside."""
+        """Return what delegates took, and whether nodes fell back from them to the CPU."""
         if not self.ran:
             return (), None
         return placements_of(self.ran[-1].said), self.ran[-1].said.fallback
@@ -110,7 +117,7 @@ class BenchmarkModel:
                 f"--graph={job.model}",
                 f"--signature_to_run_for=length_{length}",
                 f"--num_threads={job.threads}",
-                "--use_xnnpack=true",
+                *DELEGATE_FLAGS[job.delegate],
                 f"--input_layer={','.join(inputs)}",
                 f"--input_layer_shape={':'.join(f'1,{length}' for _ in inputs)}",
                 f"--input_layer_value_range={':'.join(ranges)}",
@@ -118,11 +125,11 @@ class BenchmarkModel:
                 *flags,
             ],
         )
-        said = parse_benchmark_model(output.text)
+        said = parse_benchmark_model(output.text, job.delegate)
         longest = max(job.artifact.lengths)
         if "signature_to_run_for" in said.unknown_flags and length != longest:
             # It ran the first signature, which is the longest, and would report that.
-            raise ProgramError(
+            raise TooOldError(
                 f"this build of benchmark_model has no --signature_to_run_for: it runs length"
                 f" {longest} only; take a newer one"
             )

@@ -15,12 +15,14 @@ from ondevice.bench.android_programs import (
     Outputs,
     Prepared,
     ProgramError,
+    TooOldError,
     execute,
     read_outputs,
+    read_peak,
     why_failed,
 )
 from ondevice.bench.android_times import Ran, executor_runner_times
-from ondevice.bench.parts import Measurement, MemoryInfo, Placement
+from ondevice.bench.parts import Measurement, MemoryInfo, Placement, plain
 
 LOG_TAG = "ExecuTorch"
 
@@ -37,6 +39,7 @@ class ExecutorRunner:
     def __init__(self, job: Job) -> None:
         self._job = job
         self.ran: list[Ran[ExecutorRunnerOutput]] = []
+        self._memory: MemoryInfo | None = None
 
     def answer(self, prepared: Prepared) -> Outputs:
         """Run the artifact once; see :class:`ondevice.bench.android_programs.Program`."""
@@ -63,8 +66,8 @@ class ExecutorRunner:
         return executor_runner_times(self.ran, WARMUP_RUNS)
 
     def memory(self) -> MemoryInfo | None:
-        """Return nothing: the program does not tell."""
-        return None
+        """Return the peak of the first process that answered, as the kernel counts it."""
+        return self._memory
 
     def placements(self) -> tuple[tuple[Placement, ...], bool | None]:
         """Return nothing: delegates are fixed when a program is lowered, and not printed."""
@@ -79,22 +82,31 @@ class ExecutorRunner:
             f"--num_executions={executions}",
             f"--cpu_threads={job.threads}",
         ]
-        if len(job.artifact.lengths) > 1:
-            # A single length is the program's first method, which every build runs.
-            arguments.append(f"--method_name=forward_{prepared.length}")
-        output = execute(job, arguments)
+        # A single length is the program's first method, which every build runs.
+        several = len(job.artifact.lengths) > 1
+        method = f"forward_{prepared.length}" if several else "forward"
+        if several:
+            arguments.append(f"--method_name={method}")
+        watched = not self.ran and not timed
+        output = execute(job, arguments, watched=watched)
         said = parse_executor_runner(output.text)
         if "unknown command line flag" in output.text:
-            raise ProgramError(f"this build of executor_runner is too old: {said.error}")
+            raise TooOldError(f"this build of executor_runner is too old: {said.error}")
         if said.executed == 0:
             said = parse_executor_runner(f"{self._log()}\n{output.text}")
         if output.code == 0 and not said.executed and not said.error:
-            raise ProgramError(
+            raise TooOldError(
                 "executor_runner said nothing of its runs; take a build that logs"
                 " (EXECUTORCH_ENABLE_LOGGING=ON)"
             )
         if output.code != 0 or said.executed != executions:
             raise ProgramError(f"executor_runner failed: {why_failed(said.error, output)}")
+        if said.method and said.method != method:
+            raise ProgramError(
+                f"executor_runner ran the method '{plain(said.method, 60)}', not '{method}'"
+            )
+        if watched:
+            self._memory = read_peak(job)
         self.ran.append(Ran(prepared.length, timed, said))
         return said
 

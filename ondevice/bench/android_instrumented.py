@@ -14,7 +14,7 @@ from pathlib import Path
 from ondevice import bundle
 from ondevice.bench import MIN_ITERATIONS, BenchOptions, Keep
 from ondevice.bench.adb import Adb, DeviceError
-from ondevice.bench.android_output import Instrumentation, parse_instrumentation
+from ondevice.bench.android_output import instrumentation_failure
 from ondevice.bench.importing import take_in
 from ondevice.bench.parts import plain
 from ondevice.bench.results import BenchmarkResult, parse_result
@@ -57,20 +57,20 @@ def run(
     adb.shell(["rm", "-f", *places])
     with progress.step(f"all bundles in the app, by its test {TEST}"):
         start = ["am", "instrument", "-w", "-r", "-e", "class", f"{app}.{TEST}", component]
-        ended = parse_instrumentation(adb.shell(start, seconds=options.seconds).stdout)
+        failure = instrumentation_failure(adb.shell(start, seconds=options.seconds).stdout)
     results = []
     for path, manifest, place in zip(bundles, manifests, places, strict=True):
-        content = _read(adb, app, path.name, place, ended)
+        content = _read(adb, app, path.name, place, failure)
         result = parse_result(content, place, manifest.artifact.sha256)
         take_in(result, manifest, "android", bundle_name=path.name, name=place, keep=keep)
         results.append(result)
     return results
 
 
-def _read(adb: Adb, app: str, name: str, place: str, ended: Instrumentation) -> bytes:
+def _read(adb: Adb, app: str, name: str, place: str, failure: str) -> bytes:
     """Return what the test left for a bundle; a test that failed says there why."""
     said = adb.shell(["cat", place], seconds=adb.seconds)
     if said.code == 0 and said.stdout:
         return said.stdout.encode()
-    why = f"its tests failed: {ended.reason}" if ended.reason else "the app does not hold it"
+    why = f"its tests failed: {failure}" if failure else "the app does not hold it"
     raise DeviceError(f"'{app}' left no result for '{name}': {plain(why)}")

@@ -18,11 +18,11 @@ _NUMBER = r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)"
 # The forms of `adb logcat`: threadtime (its default), time, brief, tag, process, and ExecuTorch's
 # and LiteRT's own prefixes where they log to the terminal.
 _PREFIXES = (
-    re.compile(r"^(?:\d{4}-)?\d\d-\d\d \d\d:\d\d:\d\d\.\d+ +\d+ +\d+ [VDIWEFA] (?P<tag>.*?) *: "),
-    re.compile(r"^(?:\d\d-\d\d \d\d:\d\d:\d\d\.\d+ )?[VDIWEFA]/(?P<tag>.*?) *(?:\( *\d+\))?: "),
-    re.compile(r"^[VDIWEFA]\( *\d+(?:: *\d+)?\) (?P<tag>)"),
-    re.compile(r"^[VDIWEF] \d\d:\d\d:\d\d\.\d+ (?P<tag>executorch):\S+\] "),
-    re.compile(r"^(?:INFO|WARN|WARNING|ERROR|VERBOSE|FATAL): (?P<tag>)"),
+    re.compile(r"^(?:\d{4}-)?\d\d-\d\d \d\d:\d\d:\d\d\.\d+ +\d+ +\d+ [VDIWEFA] .*? *: "),
+    re.compile(r"^(?:\d\d-\d\d \d\d:\d\d:\d\d\.\d+ )?[VDIWEFA]/.*? *(?:\( *\d+\))?: "),
+    re.compile(r"^[VDIWEFA]\( *\d+(?:: *\d+)?\) "),
+    re.compile(r"^[VDIWEF] \d\d:\d\d:\d\d\.\d+ executorch:\S+\] "),
+    re.compile(r"^(?:INFO|WARN|WARNING|ERROR|VERBOSE|FATAL): "),
 )
 
 _TIMINGS = re.compile(
@@ -46,22 +46,12 @@ _LOADED = re.compile(rf"Model loaded in {_NUMBER} ms")
 _METHOD = re.compile(r"Using method (\S+)")
 
 
-def messages(text: str, tag: str | None = None) -> Iterator[str]:
-    """Yield each line without the prefix of the log that it came through.
-
-    Args:
-        text: logcat's output in any of its forms, or a program's own.
-        tag: only lines of this tag, and lines without a tag.
-    """
+def messages(text: str) -> Iterator[str]:
+    """Yield each line of logcat's output, in any of its forms, without the log's prefix."""
     for line in text.splitlines():
-        message, found = line, ""
-        for prefix in _PREFIXES:
-            match = prefix.match(line)
-            if match:
-                message, found = line[match.end() :], match["tag"]
-                break
-        if tag is None or not found or found == tag:
-            yield message.strip()
+        matches = (prefix.match(line) for prefix in _PREFIXES)
+        end = next((match.end() for match in matches if match), 0)
+        yield line[end:].strip()
 
 
 def _unprefixed(text: str) -> list[str]:
@@ -100,7 +90,8 @@ class BenchmarkModelOutput:
         warmup, runs: statistics; None if not printed.
         peak_mib: peak memory in MiB (the tool prints "MB", and divides kilobytes by 1024).
         replaced: what delegates took, in the order of the lines.
-        fallback: whether nodes stayed outside the delegate that was asked for; None if not said.
+        fallback: whether nodes stayed outside the delegate that was asked for, on the CPU; None
+            if not said, and for XNNPACK, which is the CPU.
         unknown_flags: names of flags that this build does not know.
         misnamed: (the tensor's name, what it was called), where inputs were given in another
             order than the graph has them.
@@ -119,8 +110,8 @@ class BenchmarkModelOutput:
     error: str = ""
 
 
-def parse_benchmark_model(text: str) -> BenchmarkModelOutput:
-    """Read the output of LiteRT's benchmark_model."""
+def parse_benchmark_model(text: str, delegate: str = "xnnpack") -> BenchmarkModelOutput:
+    """Read the output of LiteRT's benchmark_model, which was asked to use `delegate`."""
     lines = _unprefixed(text)
     timings = _last(_TIMINGS, lines)
     peak = _last(_PEAK, lines)
@@ -134,7 +125,7 @@ def parse_benchmark_model(text: str) -> BenchmarkModelOutput:
         runs=runs or (Stat(0, mean=float(timings[4])) if timings else None),
         peak_mib=float(peak[1]) if peak else None,
         replaced=replaced,
-        fallback=_fallback(lines, replaced),
+        fallback=None if delegate == "xnnpack" else _fallback(lines, replaced, delegate),
         unknown_flags=frozenset(re.findall(r"--([A-Za-z_0-9]+)", " ".join(unknown))),
         misnamed=tuple((match[1], match[2]) for line in lines if (match := _MISNAMED.search(line))),
         error=error_line(text),
@@ -177,7 +168,7 @@ def _replaced(lines: list[str]) -> Iterator[Replaced]:
             yield Replaced(match["delegate"], int(match["nodes"]), int(match["total"] or 0))
 
 
-def _fallback(lines: list[str], replaced: tuple[Replaced, ...]) -> bool | None:
+def _fallback(lines: list[str], replaced: tuple[Replaced, ...], delegate: str) -> bool | None:
     said = "\n".join(lines)
     if "the model graph will not be executed by the delegate" in said:
         return True
@@ -185,11 +176,12 @@ def _fallback(lines: list[str], replaced: tuple[Replaced, ...]) -> bool | None:
         return False
     if "the model graph will be partially executed by the delegate" in said:
         return True
-    # The first delegate is the one that was asked for; others take what it left.
-    asked = [one for one in replaced if one.delegate == replaced[0].delegate and one.total]
+    # TfLiteGpuDelegateV2, TfLiteNnapiDelegate; others take what it left.
+    asked = [one for one in replaced if delegate in one.delegate.lower()]
     if not asked:
-        return None
-    return any(one.nodes < one.total for one in asked)
+        return True if replaced else None
+    counted = [one for one in asked if one.total]
+    return any(one.nodes < one.total for one in counted) if counted else None
 
 
 @dataclass(frozen=True)
@@ -246,45 +238,26 @@ def error_line(text: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in found[-1])[:300] if found else ""
 
 
-@dataclass(frozen=True)
-class Instrumentation:
-    """What ``am instrument -w -r`` said.
+def instrumentation_failure(text: str) -> str:
+    """Return why ``am instrument -w -r`` did not pass, or "" if it did.
 
-    Attributes:
-        passed: it ran to the end and every test was OK; its exit code and adb's say nothing.
-        tests: how many there were.
-        values: what the tests reported with INSTRUMENTATION_STATUS, the last of each name.
-        reason: why it did not pass.
+    It ran to its end and every test was OK with `INSTRUMENTATION_CODE: -1` and `OK (n tests)`; its
+    exit code and adb's say nothing.
     """
-
-    passed: bool
-    tests: int = 0
-    values: dict[str, str] = field(default_factory=dict)
-    reason: str = ""
-
-
-def parse_instrumentation(text: str) -> Instrumentation:
-    """Read ``am instrument -w -r``: `INSTRUMENTATION_CODE: -1` and `OK (n tests)` mean passed."""
-    values: dict[str, str] = {}
-    for match in re.finditer(r"^INSTRUMENTATION_STATUS: ([^=\n]+)=(.*)$", text, re.MULTILINE):
-        values[match[1].strip()] = match[2].strip()
     code = re.search(r"^INSTRUMENTATION_CODE: (-?\d+)", text, re.MULTILINE)
     ran = re.search(r"\bOK \((\d+) tests?\)", text)
     tests = int(ran[1]) if ran else 0
     if code and code[1] == "-1" and tests:
-        return Instrumentation(True, tests, values)
+        return ""
     failed = re.search(r"^INSTRUMENTATION_(?:FAILED|ABORTED|RESULT: shortMsg=).*$", text, re.M)
     counted = re.search(r"Tests run: (\d+),\s*Failures: (\d+)", text)
     if counted:
+        stack = re.findall(r"^INSTRUMENTATION_STATUS: stack=(.*)$", text, re.MULTILINE)
         reason = f"{counted[2]} of {counted[1]} tests failed"
-        reason += f": {values['stack'][:200]}" if values.get("stack") else ""
-    elif failed:
-        reason = failed[0].strip()[:300]
-    elif ran and not tests:
-        reason = "no test ran"
-    else:
-        reason = "it did not run to its end"
-    return Instrumentation(False, int(counted[1]) if counted else tests, values, reason)
+        return reason + (f": {stack[-1].strip()[:200]}" if stack and stack[-1].strip() else "")
+    if failed:
+        return failed[0].strip()[:300]
+    return "no test ran" if ran and not tests else "it did not run to its end"
 
 
 def am_start_failure(text: str) -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from ondevice.bench import BenchOptions, android_app, android_goldens
+from ondevice.bench import DELEGATES, BenchOptions, android_app, android_goldens
 from ondevice.bench.android_benchmark_model import WARMUP_SECONDS, BenchmarkModel
 from ondevice.bench.android_executor_runner import ExecutorRunner
 from ondevice.bench.android_programs import WARMUP_RUNS, Job, Program
 from ondevice.bench.entries import Entry
+from ondevice.bench.parts import DeviceState
 from ondevice.bundle import hash_file
 from ondevice.errors import UserError
 from ondevice.manifest import Manifest
@@ -33,6 +34,10 @@ class Kind:
     runtime: str
     warmup: str
 
+    def accelerator(self, delegate: str) -> str:
+        """Return what runs the artifacts, if `delegate` was asked for."""
+        return delegate if self.make is BenchmarkModel else DELEGATES[0]
+
 
 # By target; artifacts of other targets need the app.
 PROGRAMS: dict[str, Kind] = {
@@ -53,6 +58,7 @@ class Item:
     Attributes:
         file: its program here; None if there is none.
         timed: whether all that was to be timed was timed.
+        before, after: the phone's state around its own runs.
     """
 
     entry: Entry
@@ -63,6 +69,8 @@ class Item:
     job: Job | None = None
     records: android_goldens.Records = field(default_factory=dict)
     timed: bool = False
+    before: DeviceState = field(default_factory=DeviceState)
+    after: DeviceState = field(default_factory=DeviceState)
 
     @cached_property
     def file_sha256(self) -> str:
@@ -113,6 +121,19 @@ def sort_programs(files: Sequence[Path]) -> dict[str, Path]:
             raise UserError(f"no file '{path}'")
         found[target] = path
     return found
+
+
+def check_delegate(options: BenchOptions, programs: Mapping[str, Path]) -> None:
+    """Refuse a delegate that nothing would use.
+
+    Raises:
+        UserError: there is no benchmark_model to hand it to.
+    """
+    if options.delegate != DELEGATES[0] and "tflite" not in programs:
+        raise UserError(
+            f"--delegate {options.delegate} is for benchmark_model and tflite bundles: give"
+            " --runner benchmark_model, or leave it out"
+        )
 
 
 def nothing_to_run(measured: Sequence[Entry]) -> str:

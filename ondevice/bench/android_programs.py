@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from ondevice.bench import DELEGATES
 from ondevice.bench.adb import DeviceError, DeviceLostError, DeviceTimeoutError, Output
 from ondevice.bench.android_files import PID_FILE, Workplace
 from ondevice.bench.parts import Measurement, MemoryInfo, Placement
@@ -29,6 +30,16 @@ if TYPE_CHECKING:
 WARMUP_RUNS = 10
 # Beginning of the names of the files that a program writes.
 OUTPUT = "output"
+# The file that takes the peak of a process, in kB.
+PEAK = "peak"
+# Look until the process has no memory any more: one that ended is there until it is waited for.
+# While its name is "sh", the shell has not become the program yet. All are words of the shell
+# itself but `sleep`, which on old versions of Android takes whole seconds only.
+_WATCH = (
+    "p=$!; while v=; do while read -r k x u; do case $k in Name:) n=$x;; VmHWM:) v=$x;; esac;"
+    ' done < /proc/$p/status; [ -n "$v" ] || break;'
+    f' [ "$n" = sh ] || echo "$v" > {PEAK}; sleep 0.02 || sleep 1; done 2>/dev/null; wait $p;'
+)
 
 Inputs = Mapping[str, "NDArray[np.int32]"]
 Outputs = dict[str, "NDArray[np.float32]"]
@@ -36,6 +47,10 @@ Outputs = dict[str, "NDArray[np.float32]"]
 
 class ProgramError(DeviceError):
     """The program ran and did not do its work; other artifacts may fare better."""
+
+
+class TooOldError(ProgramError):
+    """This build of the program cannot run an artifact of this kind at all."""
 
 
 class NoAnswerError(ProgramError):
@@ -70,6 +85,7 @@ class Job:
         artifact: what the manifest says of it.
         model: the artifact's file there.
         threads: CPU threads.
+        delegate: what benchmark_model runs it with.
         prepared: model inputs of each length that is timed; from the goldens.
     """
 
@@ -79,6 +95,7 @@ class Job:
     model: str
     threads: int
     prepared: Mapping[int, Sequence[Prepared]]
+    delegate: str = DELEGATES[0]
 
 
 class Program(Protocol):
@@ -108,7 +125,7 @@ class Program(Protocol):
         """Return its peak memory, if the program tells."""
 
     def placements(self) -> tuple[tuple[Placement, ...], bool | None]:
-        """Return what delegates took, and whether some of the graph fell back from them."""
+        """Return what delegates took, and whether some of the graph fell back to the CPU."""
 
 
 def push_inputs(place: Workplace, stem: str, cases: Sequence[Inputs]) -> list[Prepared]:
@@ -126,15 +143,31 @@ def push_inputs(place: Workplace, stem: str, cases: Sequence[Inputs]) -> list[Pr
     return prepared
 
 
-def execute(job: Job, arguments: Sequence[str]) -> Output:
-    """Run the program in its directory, leaving its process id there; outputs of before go."""
+def execute(job: Job, arguments: Sequence[str], *, watched: bool = False) -> Output:
+    """Run the program in its directory, leaving its process id there; outputs of before go.
+
+    Args:
+        job: what to run.
+        arguments: the program's.
+        watched: look at its memory while it runs (:func:`read_peak`); never where it is timed.
+    """
     # The shell becomes the program: the id that it writes is the program's.
     inner = f'echo $$ > {PID_FILE}; exec "$0" "$@"'
-    script = (
-        f"cd {shlex.quote(str(job.place.directory))} && rm -f {OUTPUT}* &&"
-        f" sh -c '{inner}' {shlex.join([job.program, *arguments])}"
-    )
+    place = f"cd {shlex.quote(str(job.place.directory))} && rm -f {OUTPUT}* {PEAK} &&"
+    run = f"sh -c '{inner}' {shlex.join([job.program, *arguments])}"
+    script = f"{place} {{ {run} & {_WATCH} }}" if watched else f"{place} {run}"
     return job.place.adb.shell(script, seconds=job.place.adb.seconds)
+
+
+def read_peak(job: Job) -> MemoryInfo | None:
+    """Return the peak of the process that was watched; None if it was not seen.
+
+    The kernel keeps the peak, so that looking often misses only what came after the last look.
+    """
+    text = job.place.adb.shell(["cat", str(job.place.directory / PEAK)]).stdout.strip()
+    if not re.fullmatch(r"[0-9]{1,12}", text) or not 0 < int(text) * 1024 <= 2**50:
+        return None
+    return MemoryInfo(peak_bytes=int(text) * 1024, method="VmHWM, polled")
 
 
 def read_outputs(job: Job, names: Sequence[str], length: int) -> Outputs:

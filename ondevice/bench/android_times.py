@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from pydantic import ValidationError
+
 from ondevice.bench.android_output import BenchmarkModelOutput, ExecutorRunnerOutput, Stat
 from ondevice.bench.parts import (
     MAX_NANOSECONDS,
@@ -69,14 +71,19 @@ def _reported(stat: Stat) -> ReportedTimes | None:
     mean = _nanoseconds(stat.mean, 1e3)
     if mean is None:
         return None
-    return ReportedTimes(
-        count=min(stat.count, MAX_COUNT),
-        mean=mean,
-        median=_nanoseconds(stat.median, 1e3),
-        p95=_nanoseconds(stat.p95, 1e3),
-        min=_nanoseconds(stat.min, 1e3),
-        max=_nanoseconds(stat.max, 1e3),
-    )
+    count = min(stat.count, MAX_COUNT)
+    try:
+        return ReportedTimes(
+            count=count,
+            mean=mean,
+            median=_nanoseconds(stat.median, 1e3),
+            p95=_nanoseconds(stat.p95, 1e3),
+            min=_nanoseconds(stat.min, 1e3),
+            max=_nanoseconds(stat.max, 1e3),
+        )
+    except ValidationError:
+        # A median above the longest run: no percentile of it can be believed.
+        return ReportedTimes(count=count, mean=mean)
 
 
 def executor_runner_times(

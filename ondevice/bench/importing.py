@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ondevice import bundle
-from ondevice.bench.results import BenchmarkResult, ResultError, read_result
+from ondevice.bench.results import BenchmarkResult, ResultError, plain, read_result
 from ondevice.errors import GateError
 
 if TYPE_CHECKING:
@@ -35,6 +35,21 @@ def import_result(path: Path, bundles: Sequence[Path]) -> BenchmarkResult:
     raise ResultError(
         f"'{path}' is of another artifact: SHA-256 {found}; given: {known or 'no bundle'}"
     )
+
+
+def refuse_wrong(results: Mapping[Path, BenchmarkResult]) -> None:
+    """Refuse what failed its goldens on the phone; it was kept, to be looked into.
+
+    Raises:
+        GateError: one did.
+    """
+    for path, result in results.items():
+        if result.golden.status == "failed":
+            one = result.artifact
+            raise GateError(
+                f"{one.model} {one.target} {one.scheme} did not give its goldens' answers on the"
+                f" phone ({path.name}): {plain(result.golden.reason, 300) or 'no reason given'}"
+            )
 
 
 def take_in(

@@ -6,7 +6,7 @@ null or left out, never guessed.
 
 from __future__ import annotations
 
-import unicodedata
+import re
 from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, FailFast, Field, model_validator
@@ -20,9 +20,13 @@ MAX_NANOSECONDS = 10**15  # eleven days: no single run takes longer
 
 # FailFast: of a million wrong items one is told; an error for each would cost gigabytes.
 
-# Documents end up in terminals and web pages: no control characters, and an end.
-Text = Annotated[str, Field(max_length=2_000, pattern=r"^[^\x00-\x1f\x7f]*$")]
-Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+# Documents end up in terminals and web pages: no control characters (C0, DEL and C1, of which
+# U+009B alone begins a terminal's command), no line separators, nothing that turns the text beside
+# it around (directional marks, embeddings, overrides and isolates), and an end.
+UNPRINTABLE = r"\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
+PRINTABLE = f"^[^{UNPRINTABLE}]*$"
+Text = Annotated[str, Field(max_length=2_000, pattern=PRINTABLE)]
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=PRINTABLE)]
 Nanoseconds = Annotated[int, Field(gt=0, le=MAX_NANOSECONDS)]
 Bytes = Annotated[int, Field(gt=0, le=2**50)]
 Length = Annotated[int, Field(gt=0, le=2**16)]
@@ -51,12 +55,12 @@ Thermal = Literal[
     "shutdown",
 ]
 LOADS = ("load_cold", "load_warm")
+_UNPRINTABLE = re.compile(f"[{UNPRINTABLE}]")
 
 
 def plain(text: str, size: int = 500) -> str:
     """Return someone else's text as one line that fits :data:`Text`."""
-    printable = "".join(" " if unicodedata.category(char) == "Cc" else char for char in text)
-    return " ".join(printable.split())[:size]
+    return " ".join(_UNPRINTABLE.sub(" ", text).split())[:size]
 
 
 class Documented(Strict):
@@ -80,7 +84,7 @@ class DeviceState(Documented):
     """Whether it is connected to power."""
     power_mode: Literal["normal", "low_power"] | None = None
     """iOS Low Power Mode, Android Battery Saver."""
-    load_average: Annotated[float, Field(ge=0)] | None = None
+    load_average: Annotated[float, Field(ge=0, le=1e6)] | None = None
     """Runnable processes, mean of the last minute (hosts): above 0 other work was going on."""
 
 
@@ -127,7 +131,7 @@ class ArtifactIdentity(Documented):
     published figures, and for what was not run because it was never made."""
     bytes: Bytes | None = None
     """Size of the artifact, bytes."""
-    params: Annotated[int, Field(gt=0)] | None = None
+    params: Annotated[int, Field(gt=0, le=10**13)] | None = None
     """Weights of the model, a number."""
     model_sha256: Sha256 | None = None
     """Hash of the checkpoint's weights (manifest: model.sha256)."""
@@ -164,7 +168,7 @@ class ProtocolInfo(Documented):
     """CPU threads that the runtime was told to use; null where it chose by itself."""
     warmup: Text
     """The rule by which warm-up ended, as a sentence."""
-    iterations: Annotated[int, Field(gt=0)]
+    iterations: Annotated[int, Field(gt=0, le=MAX_SAMPLES)]
     """Timed runs that were asked for, of each kind and length."""
     order: Literal["interleaved", "alone"]
     """interleaved: the artifacts took turns run by run; alone: one after another."""
@@ -190,7 +194,7 @@ class GoldenCheck(Documented):
 
 
 class ReportedTimes(Documented):
-    """Times from a source that gives no samples; nanoseconds."""
+    """Times from a source that gives no samples; nanoseconds. Mean or median is given."""
 
     count: Count = 0
     """Runs behind the figures; 0 if unknown."""
@@ -208,6 +212,16 @@ class ReportedTimes(Documented):
     """Shortest run."""
     max: Nanoseconds | None = None
     """Longest run."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.mean is None and self.median is None:
+            raise ValueError("reported figures need a mean or a median")
+        rising = (self.min, self.median, self.p90, self.p95, self.p99, self.max)
+        known = [one for one in rising if one is not None]
+        if known != sorted(known):
+            raise ValueError("min, median, p90, p95, p99 and max do not rise")
+        return self
 
 
 class Measurement(Documented):
@@ -242,12 +256,16 @@ class Measurement(Documented):
 
 
 class MemoryInfo(Documented):
-    """Memory of the process that held the artifact, and nothing else but the runtime."""
+    """Memory of the process that held the artifact: all of the process, not the artifact's share.
+
+    On the host that is Python, the runtime and its packages as well; in an app the app.
+    """
 
     peak_bytes: Bytes
-    """Largest resident set of the process over its life, bytes."""
+    """Largest resident set of the process up to the reading, whatever reached it, bytes."""
     before_load_bytes: Bytes | None = None
-    """Resident set just before the load, the runtime already imported, bytes."""
+    """Resident set just before the load, the runtime already imported, bytes: what of the peak is
+    not the artifact's. Null where it was not read."""
     method: Name
     """How it was read: "VmHWM", "ru_maxrss", "benchmark_model", "phys_footprint", …"""
 
@@ -259,7 +277,7 @@ class DataInfo(Documented):
     """Its file name, without directories."""
     sha256: Sha256
     """Hash of the file."""
-    questions: Annotated[int, Field(gt=0)]
+    questions: Annotated[int, Field(gt=0, le=2**31 - 1)]
     """Questions of it that were asked."""
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import hashlib
 import os
 import re
 import tempfile
@@ -165,6 +166,10 @@ class BenchmarkResult(Documented):
                 self.golden.status == "failed" and timed,
                 "an artifact that failed its goldens is timed",
             ),
+            (
+                self.golden.status == "failed" and self.status == "complete",
+                "an artifact that failed its goldens is complete",
+            ),
             (self.evidence in {"not run", "reference"} and timed, "it is timed without having run"),
             (
                 self.evidence == "not run" and self.status == "complete",
@@ -236,7 +241,8 @@ def _sentence(name: str, error: ValidationError) -> str:
                 f" {SCHEMA_VERSION}; update ondevice"
             )
     first = faults[0]
-    where = ".".join(str(part) for part in first["loc"]) or "the document"
+    # A key is the document's own text too.
+    where = plain(".".join(plain(str(part), 60) for part in first["loc"]), 200) or "the document"
     kind, message = first["type"], first["msg"].removeprefix("Value error, ")
     if kind == "extra_forbidden":
         message = "there is no such field"
@@ -250,8 +256,13 @@ def _short(sha256: str | None) -> str:
     return f"{sha256[:12]}…" if sha256 else "none"
 
 
-def result_name(result: BenchmarkResult) -> str:
-    """Return the file name of a result: another run of the same on the same device replaces it."""
+def result_name(result: BenchmarkResult, *, imported: bool = False) -> str:
+    """Return the file name of a result: what was measured, where, by what, and when.
+
+    Within a run `created` is the same, so that an unfinished result is replaced by its finished
+    one, and by nothing else. Phones of one kind may begin in the same second: the name of what was
+    `imported` ends in a hash of all of it.
+    """
     artifact, protocol = result.artifact, result.protocol
     threads = "auto" if protocol is None or protocol.threads is None else str(protocol.threads)
     words = (
@@ -262,19 +273,34 @@ def result_name(result: BenchmarkResult) -> str:
         artifact.sha256[:8] if artifact.sha256 else result.evidence,
         result.device.kind,
         result.device.name,
+        result.device.os_version or "",
+        result.runtime.name,
+        result.runtime.accelerator,
         f"t{threads}",
+        re.sub(r"[-:]", "", result.created),
+        hashlib.sha256(result.model_dump_json().encode()).hexdigest()[:8] if imported else "",
     )
-    plain = (re.sub(r"[^A-Za-z0-9._]+", "-", word).strip("-.")[:60] for word in words)
+    # Names of files have 255 bytes at most.
+    sizes = (40, 10, 12, 16, 9, 8, 40, 20, 20, 16, 6, 16, 8)
+    plain = (
+        re.sub(r"[^A-Za-z0-9._]+", "-", word).strip("-.")[:size].rstrip("-.")
+        for word, size in zip(words, sizes, strict=True)
+    )
     return "-".join(word for word in plain if word) + ".json"
 
 
-def write_result(directory: Path, result: BenchmarkResult) -> Path:
+def write_result(directory: Path, result: BenchmarkResult, *, imported: bool = False) -> Path:
     """Write a result into a directory, whole or not at all; return its path.
+
+    Args:
+        directory: made if it is not there.
+        result: what to write.
+        imported: whether another program measured it; see :func:`result_name`.
 
     Raises:
         UserError: it cannot be written.
     """
-    path = directory / result_name(result)
+    path = directory / result_name(result, imported=imported)
     try:
         directory.mkdir(parents=True, exist_ok=True)
         handle, staged = tempfile.mkstemp(prefix=".", suffix=".partial", dir=directory)

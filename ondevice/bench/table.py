@@ -8,30 +8,44 @@ from pathlib import Path
 
 from ondevice import console
 from ondevice.bench import DEFAULT_OUT, MIN_ITERATIONS
-from ondevice.bench.results import BenchmarkResult, Kind, Measurement
+from ondevice.bench.results import BenchmarkResult, Kind, Measurement, plain
 from ondevice.bench.score import summarize_score
 from ondevice.statistics import Summary, summarize
 
 NOTHING = "–"
 # A line of the table for each length at which one of these was timed.
 SHOWN = ("model_only", "end_to_end")
+# Names, reasons and notes may come from a device: they are cut, and there are not many of them.
+MAX_NAME = 60
+MAX_REMARK = 500
+MAX_NOTES = 20
 
 
 def render(written: dict[Path, BenchmarkResult]) -> str:
     """Return the table of results, with what is to be said about them."""
     results = list(written.values())
     headers = (
-        *("model", "target", "scheme", "MB", "cold load ms", "peak MB", "length"),
+        *("model", "target", "scheme", "MB", "cold load ms", "peak MB", "before load", "length"),
         *("model ms", "p90", "end to end ms", "× baseline", "F1", "evidence"),
     )
     rows = [row for result in results for row in _rows(result, results)]
     lines = [console.table(headers, rows)]
     remarks = [
-        f"{'not run' if one.evidence == 'not run' else 'PARTIAL'}: {_label(one)}: {one.reason}"
+        f"{'not run' if one.evidence == 'not run' else 'PARTIAL'}: {_label(one)}:"
+        f" {plain(one.reason, MAX_REMARK)}"
         for one in results
         if one.reason
     ]
-    notes = {note: None for one in results for note in one.notes}
+    remarks += [
+        f"golden check {'FAILED' if one.golden.status == 'failed' else 'not run'}: {_label(one)}:"
+        f" {plain(one.golden.reason, MAX_REMARK) or 'no reason given'}"
+        for one in results
+        if _unchecked(one)
+    ]
+    notes = {plain(note, MAX_REMARK): None for one in results for note in one.notes}
+    if len(notes) > MAX_NOTES:
+        more = f"{len(notes) - MAX_NOTES} more notes are in the documents"
+        notes = dict.fromkeys([*list(notes)[:MAX_NOTES], more])
     if any(_iterations(one) < MIN_ITERATIONS for one in results):
         notes[f"fewer than {MIN_ITERATIONS} timed runs: to try things out, not to publish"] = None
     lines += ["", *remarks, *(f"note: {note}" for note in notes)] if remarks or notes else []
@@ -42,7 +56,16 @@ def render(written: dict[Path, BenchmarkResult]) -> str:
 
 def _label(result: BenchmarkResult) -> str:
     artifact = result.artifact
-    return f"{artifact.model} {artifact.target} {artifact.scheme}"
+    words = (artifact.model, artifact.target, artifact.scheme)
+    return " ".join(plain(word, MAX_NAME) for word in words)
+
+
+def _unchecked(result: BenchmarkResult) -> bool:
+    """Whether the goldens were not passed; a checkpoint is what they were made from."""
+    if result.golden.status == "failed":
+        return True
+    ran = result.evidence not in {"not run", "published"} and result.artifact.target != "torch"
+    return ran and result.golden.status == "not_run"
 
 
 def _iterations(result: BenchmarkResult) -> int:
@@ -54,12 +77,13 @@ def _iterations(result: BenchmarkResult) -> int:
 def _rows(result: BenchmarkResult, results: Sequence[BenchmarkResult]) -> list[tuple[str, ...]]:
     artifact = result.artifact
     head = (
-        artifact.model,
-        artifact.target,
-        artifact.scheme,
+        plain(artifact.model, MAX_NAME),
+        plain(artifact.target, MAX_NAME),
+        plain(artifact.scheme, MAX_NAME),
         NOTHING if artifact.bytes is None else f"{artifact.bytes / 1e6:.1f}",
         _ms(_middle(_find(result, "load_cold", None))),
-        NOTHING if result.memory is None else f"{result.memory.peak_bytes / 1e6:.0f}",
+        _mb(result.memory.peak_bytes if result.memory else None),
+        _mb(result.memory.before_load_bytes if result.memory else None),
     )
     lengths = {one.length: None for one in result.measurements if one.kind in SHOWN}
     tail = (_f1(result), result.evidence)
@@ -118,6 +142,10 @@ def _f1(result: BenchmarkResult) -> str:
     kept = found.retention
     share = "" if kept is None or math.isnan(kept.value) else f" ({kept.value:.1f} %)"
     return NOTHING if found.f1 is None else f"{found.f1.value:.2f}{share}"
+
+
+def _mb(size: int | None) -> str:
+    return NOTHING if size is None else f"{size / 1e6:.0f}"
 
 
 def _ms(nanoseconds: float | None) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ondevice import console
-from ondevice.bench import DEFAULT_OUT, DEVICES, MIN_ITERATIONS, BenchOptions
+from ondevice.bench import DEFAULT_OUT, DELEGATES, DEVICES, MIN_ITERATIONS, BenchOptions
 from ondevice.errors import GateError, UserError, choices
 
 if TYPE_CHECKING:
@@ -45,17 +45,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--questions",
         type=int,
-        default=defaults.questions,
         metavar="N",
-        help="at most so many of them, at even distances; 0 for all (default: %(default)s)",
+        help="at most so many of them, at even distances; 0 for all"
+        f" (default: {defaults.questions})",
     )
     parser.add_argument(
         "--iterations",
         type=int,
-        default=defaults.iterations,
         metavar="N",
         help=f"timed runs at each length, {MIN_ITERATIONS} or more for a figure to publish"
-        " (default: %(default)s)",
+        f" (default: {defaults.iterations})",
     )
     parser.add_argument(
         "--threads",
@@ -69,9 +68,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout",
         type=float,
-        default=defaults.seconds,
         metavar="SECONDS",
-        help="how long one request may take before it counts as hung (default: %(default)g)",
+        help="how long one request may take before it counts as hung"
+        f" (default: {defaults.seconds:g})",
     )
     parser.add_argument(
         "--runner",
@@ -80,6 +79,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="FILE",
         help="a program to push to a phone (benchmark_model, executor_runner); repeatable",
+    )
+    parser.add_argument(
+        "--delegate",
+        choices=DELEGATES,
+        help="what benchmark_model runs an artifact with on a phone (default:"
+        f" {defaults.delegate}, which is the CPU)",
     )
     parser.add_argument("--app", metavar="ID", help="run the benchmark of this app on the phone")
     parser.add_argument(
@@ -104,7 +109,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=DEFAULT_OUT,
         metavar="DIR",
-        help="where result documents go (default: %(default)s)",
+        help="where result documents go, each run's under names of their own (default:"
+        " %(default)s)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
@@ -124,15 +130,17 @@ def run(arguments: argparse.Namespace) -> int:
     written: dict[Path, BenchmarkResult] = {}
 
     def keep(result: BenchmarkResult) -> None:
-        written[write_result(arguments.out, result)] = result
+        written[write_result(arguments.out, result, imported=bool(arguments.imported))] = result
 
     if arguments.imported:
-        from ondevice.bench.importing import import_result
+        from ondevice.bench.importing import import_result, refuse_wrong
 
         # All of them first: nothing is written if one is refused.
         for result in [import_result(path, arguments.bundle) for path in arguments.imported]:
             keep(result)
-        return _show(written, as_json=arguments.json)
+        code = _show(written, as_json=arguments.json)
+        refuse_wrong(written)
+        return code
     measure: RunOnDevice = importlib.import_module(DEVICES[kind].module).run
     measure(
         arguments.bundle,
@@ -167,17 +175,24 @@ def _refuse_ignored(arguments: argparse.Namespace, kind: str) -> None:
     ignored: tuple[str, ...]
     if arguments.xctest is not None and kind != "ios":
         raise UserError("--xctest runs tests on an iPhone: give --device ios, or leave it out")
+    if arguments.delegate is not None and kind != "android" and not arguments.imported:
+        raise UserError("--delegate is for --runner benchmark_model with --device android")
+    if arguments.questions is not None and arguments.data is None and not arguments.imported:
+        raise UserError("--questions would have no effect without --data FILE; leave it out")
     if arguments.imported:
-        ignored, why = ("baseline", "data", "device"), "with --import, which measures nothing"
+        ignored = ("baseline", "device", "data", "questions", "iterations", "threads", "lengths")
+        ignored += ("timeout", "runner", "delegate", "app")
+        why = "with --import, which measures nothing"
     elif kind == "ios" or (kind != "host" and arguments.app is not None):
         ignored, why = ("threads", "lengths"), "here: the app on the phone chooses them itself"
     elif kind == "coreml":
         ignored, why = ("threads",), "here: Core ML chooses them itself"
     else:
         return
-    given = [f"--{name}" for name in ignored if getattr(arguments, name) is not None]
+    given = [f"--{name}" for name in ignored if getattr(arguments, name) not in (None, [])]
     if given:
-        raise UserError(f"{' and '.join(given)} would have no effect {why}; leave it out")
+        it = "it" if len(given) == 1 else "them"
+        raise UserError(f"{' and '.join(given)} would have no effect {why}; leave {it} out")
 
 
 def _options(arguments: argparse.Namespace) -> BenchOptions:
@@ -191,8 +206,10 @@ def _options(arguments: argparse.Namespace) -> BenchOptions:
         if given < least or (most is not None and given > most):
             limit = f"at least {least}" if most is None else f"from {least} to {most}"
             raise UserError(f"--{name} must be {limit}, not {given}")
-    if not (math.isfinite(arguments.timeout) and arguments.timeout > 0):
-        raise UserError(f"--timeout must be a number of seconds, not {arguments.timeout:g}")
+    defaults = BenchOptions()
+    seconds = defaults.seconds if arguments.timeout is None else arguments.timeout
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise UserError(f"--timeout must be a number of seconds, not {seconds:g}")
     for path in arguments.runner:
         if not path.is_file():
             raise UserError(f"no file '{path}' for --runner")
@@ -203,15 +220,20 @@ def _options(arguments: argparse.Namespace) -> BenchOptions:
     return BenchOptions(
         baseline=arguments.baseline,
         data=arguments.data,
-        iterations=arguments.iterations,
-        threads=BenchOptions.threads if arguments.threads is None else arguments.threads,
+        iterations=_or(arguments.iterations, defaults.iterations),
+        threads=_or(arguments.threads, defaults.threads),
         lengths=_lengths(arguments.lengths),
-        questions=arguments.questions,
-        seconds=arguments.timeout,
+        questions=_or(arguments.questions, defaults.questions),
+        seconds=seconds,
         runners=tuple(arguments.runner),
+        delegate=arguments.delegate or defaults.delegate,
         app=arguments.app,
         xctest=arguments.xctest,
     )
+
+
+def _or(given: int | None, default: int) -> int:
+    return default if given is None else given
 
 
 def _lengths(given: str | None) -> tuple[int, ...] | None:

@@ -326,6 +326,10 @@ if MODE == "hang" and timed:
     hang()
 OLD = ("output_filepath", "input_layer_value_files", "signature_to_run_for")
 out = ["STARTING!"]
+took = [name for name in ("gpu", "nnapi") if flags.get("use_" + name) == "true"]
+delegate = {"gpu": "TfLiteGpuDelegateV2", "nnapi": "TfLiteNnapiDelegate"}.get(
+    took[0] if took else "", "TfLiteXNNPackDelegate"
+)
 if MODE == "old":
     unknown = " ".join("--%s=%s" % (name, flags[name]) for name in OLD if name in flags)
     out.append("Unconsumed cmdline flags: " + unknown)
@@ -339,7 +343,7 @@ else:
 length = int(flags["input_layer_shape"].split(":")[0].split(",")[1])
 runs = 7 if MODE == "few" and timed else int(flags["num_runs"])
 out += [
-    "Replacing 30 out of 34 node(s) with delegate (TfLiteXNNPackDelegate) node, yielding 3",
+    "Replacing 30 out of 34 node(s) with delegate (%s) node, yielding 3" % delegate,
     "Running benchmark for at least 1 iterations and at least 0 seconds but terminate if",
     "count=10 first=%d curr=9 min=8 max=99 avg=20.5 std=1 p5=8 median=20 p95=90" % (length * 200),
     "Running benchmark for at least 50 iterations and at least 0 seconds but terminate if",
@@ -360,11 +364,16 @@ if MODE == "hang" and count > 1:
 if MODE == "old" and "method_name" in flags:
     sys.stderr.write("ERROR: unknown command line flag 'method_name'\\n")
     sys.exit(1)
+if MODE == "large":
+    # In small pieces: the peak is seen on the way.
+    held = [bytearray(os.urandom(1)) * 2**20 for _ in range(64)]
+    time.sleep(0.3)
 start, end = answer(read(flags["inputs"].split(",")[0]))
 write(flags["output_file"] + "-0.bin", start)
 write(flags["output_file"] + "-1.bin", end)
 times = [30.0] + [24.0 + 0.125 * (at % 3) for at in range(count - 1)]
-out = ["Using method " + flags.get("method_name", "forward")]
+method = "forward_other" if MODE == "method" else flags.get("method_name", "forward")
+out = ["Using method " + method]
 if MODE != "total":
     out.append("Model loaded in 41.250000 ms.")
     out += ["Iteration %d of %d: %f ms" % (at + 1, count, one) for at, one in enumerate(times)]

@@ -117,7 +117,9 @@ class TestBenchmarkModel:
         assert result.memory is not None
         assert result.memory.peak_bytes == 66.5 * 2**20
         assert [(one.nodes, one.total) for one in result.placements] == [(30, 34)]
-        assert result.cpu_fallback is True
+        # XNNPACK is the CPU: nothing can fall back from it.
+        assert result.cpu_fallback is None
+        assert result.runtime.accelerator == "xnnpack"
         assert result.protocol is not None
         assert (result.protocol.threads, result.protocol.order) == (2, "alone")
         assert "statistics, not samples" in result.notes[0]
@@ -181,9 +183,14 @@ class TestBenchmarkModel:
     def test_an_old_build_runs_the_longest_length_only(
         self, bench: Bench, tmp_path: Path, with_runner: Callable[..., BenchOptions]
     ):
-        (result,) = bench([make_bundle(tmp_path / "b")], with_runner("benchmark_model", mode="old"))
-        assert result.evidence == "not run"
-        assert "has no --signature_to_run_for: it runs length 16 only" in result.reason
+        with pytest.raises(
+            UserError, match="nothing ran on the phone: made-up tflite fp32: "
+        ) as it:
+            bench([make_bundle(tmp_path / "b")], with_runner("benchmark_model", mode="old"))
+        assert "has no --signature_to_run_for: it runs length 16 only" in str(it.value)
+        assert it.value.exit_code == 2
+        (result,) = bench.kept
+        assert (result.evidence, result.golden.status) == ("not run", "not_run")
         assert result.measurements == ()
 
     def test_fewer_runs_than_asked(
@@ -210,11 +217,58 @@ class TestBenchmarkModel:
         tmp_path: Path,
         with_runner: Callable[..., BenchOptions],
     ):
-        (result,) = bench([make_bundle(tmp_path / "b")], with_runner("benchmark_model", mode=mode))
-        assert (result.status, result.evidence) == ("partial", "not run")
+        """Not absent: the program is there, and its answer is no right one."""
+        with pytest.raises(GateError, match="does not give its goldens' answers on the phone"):
+            bench([make_bundle(tmp_path / "b")], with_runner("benchmark_model", mode=mode))
+        (result,) = bench.kept
+        assert (result.status, result.evidence) == ("partial", "phone")
         assert reason in result.reason
-        assert result.golden.status == "not_run"
+        assert result.golden.status == "failed"
         assert bench.left() == []
+
+    @pytest.mark.parametrize("delegate", ["gpu", "nnapi"])
+    def test_what_an_accelerator_leaves_falls_back_to_the_cpu(
+        self,
+        delegate: str,
+        bench: Bench,
+        tmp_path: Path,
+        with_runner: Callable[..., BenchOptions],
+    ):
+        options = with_runner("benchmark_model", delegate=delegate)
+        (result,) = bench([make_bundle(tmp_path / "b", lengths=(16,))], options)
+        assert result.runtime.accelerator == delegate
+        assert result.cpu_fallback is True
+        assert [(one.nodes, one.total) for one in result.placements] == [(30, 34)]
+        timed = [one for one in bench.device.commands if "--num_runs=50" in one]
+        assert f"--use_{delegate}=true --use_xnnpack=false" in timed[0]
+
+    @pytest.mark.parametrize(
+        ("mode", "lengths", "code"),
+        [("crash", (16,), 3), ("short", (16,), 3), ("old", (8, 16), 2), ("old", (16,), 0)],
+    )
+    def test_exit_codes(
+        self,
+        mode: str,
+        lengths: tuple[int, ...],
+        code: int,
+        bench: Bench,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+    ):
+        from ondevice.cli import main
+
+        program = make_program(tmp_path / "bin", "benchmark_model", mode)
+        one = make_bundle(tmp_path / "b", lengths=lengths)
+        command = ["bench", str(one), "--device", f"android:{bench.device.serial}"]
+        command += ["--runner", str(program), "--out", str(tmp_path / "results")]
+        assert main(command) == code
+        captured = capsys.readouterr()
+        if code:
+            assert captured.out == ""
+            assert captured.err.splitlines()[-1].startswith("ondevice: ")
+        else:
+            assert "golden check not run: made-up tflite fp32: this build of" in captured.out
+        assert len(list((tmp_path / "results").iterdir())) == 1
 
 
 class TestExecutorRunner:
@@ -257,9 +311,36 @@ class TestExecutorRunner:
         self, bench: Bench, tmp_path: Path, with_runner: Callable[..., BenchOptions]
     ):
         one = make_bundle(tmp_path / "b", "executorch", lengths=(16,))
-        (result,) = bench([one], with_runner("executor_runner", mode="silent"))
-        assert result.evidence == "not run"
-        assert "said nothing of its runs; take a build that logs" in result.reason
+        with pytest.raises(UserError, match="said nothing of its runs; take a build that logs"):
+            bench([one], with_runner("executor_runner", mode="silent"))
+        assert bench.kept[-1].evidence == "not run"
+
+    def test_its_peak_memory_is_the_kernel_s(
+        self, bench: Bench, tmp_path: Path, with_runner: Callable[..., BenchOptions]
+    ):
+        one = make_bundle(tmp_path / "b", "executorch", lengths=(16,))
+        (result,) = bench([one], with_runner("executor_runner", mode="large"))
+        assert result.memory is not None
+        assert result.memory.method == "VmHWM, polled"
+        assert 64 * 2**20 < result.memory.peak_bytes < 200 * 2**20
+        # Looking costs time: never where it is timed, and once is enough.
+        watched = [one for one in bench.device.commands if "VmHWM" in one]
+        assert len(watched) == 1
+        assert "--num_executions=1 " in watched[0]
+
+    def test_a_program_that_fails_while_watched_keeps_its_exit_code(
+        self, bench: Bench, tmp_path: Path, with_runner: Callable[..., BenchOptions]
+    ):
+        one = make_bundle(tmp_path / "b", "executorch", lengths=(16,))
+        with pytest.raises(GateError, match="exit code 1, its last line: ERROR: Didn't find op"):
+            bench([one], with_runner("executor_runner", mode="crash"))
+
+    def test_another_method_than_the_one_asked_for(
+        self, bench: Bench, tmp_path: Path, with_runner: Callable[..., BenchOptions]
+    ):
+        one = make_bundle(tmp_path / "b", "executorch")
+        with pytest.raises(GateError, match="ran the method 'forward_other', not 'forward_8'"):
+            bench([one], with_runner("executor_runner", mode="method"))
 
     def test_a_single_length_runs_on_a_build_without_names_of_methods(
         self, bench: Bench, tmp_path: Path, with_runner: Callable[..., BenchOptions]
@@ -342,6 +423,14 @@ class TestRefusals:
             (
                 replace(OPTIONS, data=Path("dev.json")),
                 "scores and real traffic come from --device host",
+            ),
+            (
+                replace(OPTIONS, delegate="gpu"),
+                "there is nothing on the phone to run the bundles with",
+            ),
+            (
+                replace(OPTIONS, app="a.b", delegate="gpu"),
+                "--delegate gpu is for benchmark_model and tflite bundles",
             ),
             (
                 replace(OPTIONS, app="a.b", runners=(Path("benchmark_model"),)),
@@ -516,6 +605,33 @@ class TestFailures:
             (result,) = Bench(one)([make_bundle(tmp_path / "b")], with_runner("benchmark_model"))
         assert "the phone was throttling before the runs: thermal status severe" in result.notes
         assert "the phone was in its power saving mode" in result.notes
+
+    def test_heat_is_read_before_each_artifact(
+        self, bench: Bench, tmp_path: Path, with_runner: Callable[..., BenchOptions]
+    ):
+        from tests.bench.phone import stubs
+
+        dumpsys = stubs(thermal=2)["dumpsys"]
+        program = make_program(tmp_path / "two", "benchmark_model")
+        # The first timed run heats the phone.
+        heating = f"cat > $ROOT/bin/dumpsys <<'STUB'\n#!/bin/sh\n{dumpsys}\nSTUB"
+        bench.device.install("heat", heating)
+        text = program.read_text(encoding="utf-8")
+        heat = 'timed = flags["num_runs"] != "1"\nif timed:\n    os.system("heat")\n'
+        text = text.replace('timed = flags["num_runs"] != "1"\n', heat)
+        program.write_text(text, encoding="utf-8")
+        bundles = [
+            make_bundle(tmp_path / name, lengths=(16,), seed=seed)
+            for seed, name in enumerate(("a", "b"))
+        ]
+        first, second = bench(bundles, replace(OPTIONS, runners=(program,)))
+        assert (first.device.before.thermal, first.device.after.thermal) == ("none", "moderate")
+        assert second.device.before.thermal == "moderate"
+        for result in (first, second):
+            assert (
+                "the phone's thermal status differed between the artifacts: none, moderate"
+                in result.notes
+            )
 
     def test_an_emulator_is_no_phone(
         self, bench: Bench, tmp_path: Path, with_runner: Callable[..., BenchOptions]

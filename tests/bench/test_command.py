@@ -83,7 +83,7 @@ def test_the_table_shows_medians_speed_up_and_score(device, capsys, tmp_path):
     assert head.split()[:3] == ["model", "target", "scheme"]
     assert [row.split()[1] for row in rows[:4]] == ["torch", "torch", "tflite", "tflite"]
     cells = rows[2].split()
-    assert cells[:6] == ["example", "tflite", "int8", "23.3", "41.2", "98"]
+    assert cells[:7] == ["example", "tflite", "int8", "23.3", "41.2", "98", "61"]
     assert "128" in cells
     assert "4.00" in cells
     assert "1.00" in rows[0].split()
@@ -102,7 +102,7 @@ def test_figures_without_samples_are_shown_without_an_interval(device, capsys, t
     )
     device.results = (changed(EXAMPLE, measurements=reported, memory=None, score=None),)
     cells = run(capsys, tmp_path)[1].splitlines()[1].split()
-    assert cells[4:] == ["–", "–", "384", "1118.0", "–", "7.0", "–", "–", "phone"]
+    assert cells[4:] == ["–", "–", "–", "384", "1118.0", "–", "7.0", "–", "–", "phone"]
 
 
 def test_json_is_one_document_and_nothing_else(device, capsys, tmp_path):
@@ -118,7 +118,7 @@ def test_what_was_not_run_is_said_and_is_no_failure(device, capsys, tmp_path):
     code, out = run(capsys, tmp_path)
     assert code == 0
     assert "not run: example coreml int8: Core ML exists on Apple systems only" in out
-    assert out.splitlines()[1].split()[4:] == ["–"] * 8 + ["not", "run"]
+    assert out.splitlines()[1].split()[4:] == ["–"] * 9 + ["not", "run"]
 
 
 def test_what_ended_early_is_said_and_is_a_failure(device, capsys, tmp_path):
@@ -135,6 +135,39 @@ def test_a_later_result_replaces_an_unfinished_one(device, capsys, tmp_path):
     assert code == 0
     assert "PARTIAL" not in out
     assert len(list((tmp_path / "out").iterdir())) == 1
+
+
+def test_a_later_run_replaces_nothing(device, capsys, tmp_path):
+    """Also one that is interrupted: the complete one is what it was."""
+    run(capsys, tmp_path)
+    later = EXAMPLE.model_copy(update={"created": "2026-03-01T12:00:00Z"})
+    device.results = (changed(later, status="partial", reason="interrupted during: x"),)
+    assert run(capsys, tmp_path)[0] == 3
+    kept = [read_result(path) for path in sorted((tmp_path / "out").iterdir())]
+    assert sorted(one.status for one in kept) == ["complete", "partial"]
+    device.results = (later,)
+    assert run(capsys, tmp_path)[0] == 0
+    kept = [read_result(path) for path in sorted((tmp_path / "out").iterdir())]
+    assert [one.status for one in kept] == ["complete", "complete"]
+
+
+def test_names_and_notes_reach_the_table_as_one_line_with_an_end(device, capsys, tmp_path):
+    odd = {"model": "a\x9b31mb" + "x" * 190}
+    notes = tuple(f"{number}: \u202egnihton\x1b[2J" + "y" * 1900 for number in range(90))
+    device.results = (
+        changed(EXAMPLE, artifact=odd, notes=notes, status="partial", reason="\x9b2J" + "z" * 1900),
+    )
+    out = run(capsys, tmp_path)[1]
+    assert not {"\x9b", "\x1b", "\u202e"} & set(out)
+    assert max(len(line) for line in out.splitlines()) < 700
+    assert "70 more notes are in the documents" in out
+
+
+def test_a_golden_that_was_not_run_is_said(device, capsys, tmp_path):
+    device.results = (changed(EXAMPLE, golden={"status": "not_run", "reason": "too old a build"}),)
+    code, out = run(capsys, tmp_path)
+    assert code == 0
+    assert "golden check not run: example tflite int8: too old a build" in out
 
 
 def test_few_runs_are_called_few(device, capsys, tmp_path):
@@ -190,7 +223,12 @@ def test_the_words_reach_the_device(device, capsys, tmp_path):
         (["b", "--iterations", "100001"], "--iterations must be from 1 to 100000, not 100001"),
         (["b", "--threads", "-1"], "--threads must be from 1 to 4096, not -1"),
         (["b", "--threads", "5000"], "--threads must be from 1 to 4096, not 5000"),
-        (["b", "--questions", "-1"], "--questions must be at least 0, not -1"),
+        (
+            ["b", "--questions", "-1", "--data", "file"],
+            "--questions must be at least 0, not -1",
+        ),
+        (["b", "--questions", "7"], "--questions would have no effect without --data FILE"),
+        (["b", "--delegate", "gpu"], "--delegate is for --runner benchmark_model with --device"),
         (
             ["b", "--device", "ios", "--threads", "2"],
             "--threads would have no effect here: the app",
@@ -204,6 +242,22 @@ def test_the_words_reach_the_device(device, capsys, tmp_path):
             "--baseline would have no effect with --import",
         ),
         (["b", "--import", "f", "--data", "d"], "--data would have no effect with --import"),
+        *(
+            (
+                ["b", "--import", "f", f"--{name}", value],
+                f"--{name} would have no effect with --import, which measures nothing; leave it",
+            )
+            for name, value in {
+                "threads": "2",
+                "lengths": "8",
+                "iterations": "50",
+                "runner": "file",
+                "delegate": "gpu",
+                "app": "x",
+                "questions": "1",
+                "timeout": "600",
+            }.items()
+        ),
         (["b", "--import", "f", "--device", "host"], "--device would have no effect with --import"),
         (["b", "--timeout", "nan"], "--timeout must be a number of seconds, not nan"),
         (["b", "--timeout", "0"], "--timeout must be a number of seconds, not 0"),

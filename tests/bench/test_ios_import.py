@@ -79,6 +79,38 @@ def test_the_command_line_takes_a_result_in(tmp_path: Path, capsys: pytest.Captu
     assert read_result(written) == read_result(path)
 
 
+def test_two_results_of_one_kind_of_phone_are_two_files(tmp_path: Path):
+    """Also if both began in the same second; the same one twice is one."""
+    mine, out = make_bundle(tmp_path / "a"), tmp_path / "out"
+    words = []
+    for name, fastest in (("one", 20_000_000), ("two", 30_000_000), ("again", 30_000_000)):
+        measured = [{"kind": "model_only", "length": 16, "samples": [fastest]}]
+        path = tmp_path / f"{name}.json"
+        path.write_text(json.dumps(app_document(mine, "ios", measurements=measured)))
+        words += ["--import", str(path)]
+    assert cli.main(["bench", str(mine), *words, "--out", str(out)]) == 0
+    kept = [read_result(path).measurements[0].samples[0] for path in out.iterdir()]
+    assert sorted(kept) == [20_000_000, 30_000_000]
+
+
+def test_a_result_that_failed_its_goldens_is_kept_and_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    mine, out = make_bundle(tmp_path / "a"), tmp_path / "out"
+    failed = {
+        "golden": {"status": "failed", "checked": 4, "reason": "differs by 3"},
+        "measurements": [],
+    }
+    path = write(tmp_path, app_document(mine, **failed))
+    words = ["bench", str(mine), "--import", str(path), "--out", str(out)]
+    assert cli.main(words) == 2
+    assert "an artifact that failed its goldens is complete" in capsys.readouterr().err
+    path = write(tmp_path, app_document(mine, status="partial", reason="wrong", **failed))
+    assert cli.main(words) == 3
+    assert "did not give its goldens' answers on the phone" in capsys.readouterr().err
+    assert len(list(out.iterdir())) == 1
+
+
 def test_the_command_line_refuses_another_artifacts_result(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

@@ -98,6 +98,44 @@ CHANGES = {
     "older schema": (put(("schema_version",), 0), "schema_version"),
     "no schema": (lambda d: d.pop("schema_version"), "schema_version: Field required"),
     "control characters": (put(("device", "name"), "a\x1b[31mb"), "device.name"),
+    "C1 control": (put(("device", "name"), "a\x9b31mb"), "device.name"),
+    "turned around": (put(("notes",), ["a\u202eb"]), "notes.0"),
+    "isolated": (put(("source",), "a\u2067b"), "source"),
+    "two lines": (put(("source",), "a\u2028b"), "source"),
+    "hostile key": (
+        lambda d: d.update({"\x1b[2J\x9b31m" + "k" * 500: 1}),
+        ": [2J 31m" + "k" * 53 + ": there is no such field",
+    ),
+    "endless parameters": (put(("artifact", "params"), 10**400), "artifact.params"),
+    "endless runs": (put(("protocol", "iterations"), 10**400), "protocol.iterations"),
+    "endless questions": (put(("score", "data", "questions"), 10**400), "score.data.questions"),
+    "load": (put(("device", "before", "load_average"), 1e300), "load_average"),
+    "reported nothing": (
+        lambda d: d["measurements"][3].update(samples=[], reported={}),
+        "need a mean or a median",
+    ),
+    "reported p90 only": (
+        lambda d: d["measurements"][3].update(samples=[], reported={"p90": 5}),
+        "need a mean or a median",
+    ),
+    "median below min": (
+        lambda d: d["measurements"][3].update(samples=[], reported={"median": 5, "min": 6}),
+        "do not rise",
+    ),
+    "median above max": (
+        lambda d: d["measurements"][3].update(samples=[], reported={"median": 5, "max": 4}),
+        "do not rise",
+    ),
+    "p90 above p99": (
+        lambda d: d["measurements"][3].update(
+            samples=[], reported={"median": 5, "p90": 9, "p99": 8}
+        ),
+        "do not rise",
+    ),
+    "wrong, complete": (
+        lambda d: d.update(golden={"status": "failed"}, measurements=[], traffic=None, memory=None),
+        "failed its goldens is complete",
+    ),
     "endless name": (put(("device", "name"), "x" * 300), "device.name"),
     "no date": (put(("created",), "yesterday"), "created"),
     "no such date": (put(("created",), "2026-99-99T99:99:99Z"), "created: there is no such time"),
@@ -235,8 +273,29 @@ def test_names_are_file_names_and_tell_runs_apart():
     assert result.protocol is not None
     threads = result.protocol.model_copy(update={"threads": 1})
     one = result.model_copy(update={"protocol": threads})
-    assert len({result_name(result), result_name(odd), result_name(one)}) == 3
+    runtime = result.runtime.model_copy(update={"accelerator": "gpu"})
+    system = result.device.model_copy(update={"os_version": "15"})
+    others = [
+        result.model_copy(update=update)
+        for update in (
+            {"runtime": runtime},
+            {"device": system},
+            {"created": "2026-02-01T00:00:00Z"},
+        )
+    ]
+    names = {result_name(other) for other in (result, odd, one, *others)}
+    names |= {result_name(result, imported=True)}
+    assert len(names) == 7
+    # Another note of the same run is the same file, unless another program wrote it.
+    noted = result.model_copy(update={"notes": ("x",)})
+    assert result_name(noted) == result_name(result)
+    assert result_name(noted, imported=True) != result_name(result, imported=True)
+    long = result.device.model_copy(update={"name": "é-x" * 60, "os_version": "y" * 2000})
+    identity = result.artifact.model_copy(update=dict.fromkeys(("model", "target"), "z" * 200))
+    longest = result.model_copy(update={"device": long, "artifact": identity})
+    assert len(result_name(longest, imported=True).encode()) <= 255
 
 
 def test_other_people_s_text_becomes_one_printable_line():
     assert plain("a\x1b[1m\n b\t\x00c\x85d", 8) == "a [1m b "
+    assert plain("a\u202eb\u2066c\u2028d\x9be") == "a b c d e"
