@@ -194,9 +194,15 @@ class Row:
         return self.operations / (float(np.median(self.samples)) * 1e-9)
 
 
-def kind_of(scheme: str) -> str:
-    """Return what a scheme multiplies in; fp16 and weight-only schemes do so in float32 here."""
-    return "int8" if scheme in {"int8", "int8-static"} else "fp32"
+def kind_of(target: str, scheme: str) -> str:
+    """Return what a scheme multiplies in; "" where no product is measured in that.
+
+    Weights of 4 bits meet activations of 8. In half precision XNNPACK multiplies as the processor
+    can under ExecuTorch; TFLite and ONNX Runtime do so in float32.
+    """
+    if scheme in {"int8", "int8-static", "int4"}:
+        return "int8"
+    return "" if (target, scheme) == ("executorch", "fp16") else "fp32"
 
 
 def measure_length(
@@ -257,7 +263,7 @@ def cells(row: Row, peaks: Mapping[str, float], bandwidth: float) -> tuple[str, 
     head = (made.model, made.target, made.scheme, str(row.length))
     if not row.samples or not isinstance(made, Artifact):
         return (*head, *["–"] * 4, row.reason or "not run")
-    peak = peaks.get(kind_of(made.scheme))
+    peak = peaks.get(kind_of(made.target, made.scheme))
     return (
         *head,
         f"{np.median(row.samples) / 1e6:.1f}",

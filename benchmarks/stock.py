@@ -13,8 +13,9 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +30,10 @@ if TYPE_CHECKING:
     from ondevice.models import Checkpoint
 
 REASON_CHARACTERS = 300
-# Of ONNX Runtime's transformer optimizer; None is its default for BERT.
-OPTIMIZER_LEVELS = (None, 0, 99)
+# Of ONNX Runtime's transformer optimizer; None is its default for BERT, 0 has its fusions in Python
+# alone, 99 adds all of the runtime's own, written down.
+DEFAULT_LEVELS = (None, 0)
+ALL_LEVELS = (99,)
 
 
 @dataclass(frozen=True)
@@ -102,12 +105,13 @@ def _onnx(source: Source, path: Path) -> dict[str, Any]:
     return {}
 
 
-def _onnx_optimized(source: Source, path: Path) -> dict[str, Any]:
-    """Optimize with the tool's defaults; where ONNX Runtime refuses the result, as next it may.
+def _onnx_optimized(
+    source: Source, path: Path, levels: Sequence[int | None] = DEFAULT_LEVELS
+) -> dict[str, Any]:
+    """Optimize with the first level whose result ONNX Runtime loads.
 
     With onnxruntime 1.32 the default level writes a file for DistilBERT that the same version does
-    not load ("Attempt to replace the existing tensor"): then fusions in Python alone (0), then all
-    levels (99).
+    not load ("Attempt to replace the existing tensor").
     """
     import onnxruntime
     from onnxruntime.transformers import optimizer
@@ -116,7 +120,7 @@ def _onnx_optimized(source: Source, path: Path) -> dict[str, Any]:
     _onnx(source, plain)
     heads, width = source.shape
     refused = {}
-    for level in OPTIMIZER_LEVELS:
+    for level in levels:
         optimized = optimizer.optimize_model(
             str(plain), model_type="bert", num_heads=heads, hidden_size=width, opt_level=level
         )
@@ -147,6 +151,9 @@ PATHS: dict[str, StockPath] = {
     "executorch": StockPath("executorch", "export + XNNPACK recipe", ".pte", _executorch),
     "onnx": StockPath("onnx", "torch.onnx.export", ".onnx", _onnx),
     "onnx-optimized": StockPath("onnx", "torch.onnx.export + optimizer", ".onnx", _onnx_optimized),
+    "onnx-optimized-all": StockPath(
+        "onnx", "… + optimizer, all levels", ".onnx", partial(_onnx_optimized, levels=ALL_LEVELS)
+    ),
     "coreml": StockPath("coreml", "ct.convert", ".mlpackage", _coreml),
 }
 

@@ -8,7 +8,8 @@ row with its reason) and ours are built, held against the checkpoint on the same
 in fresh processes for load time, first run and memory, and then timed in turn (A B C A B C …), all
 at the same length with the same number of threads. Ratios are paired by round, with 95 % bootstrap
 intervals; ours stands against the better of a runtime's stock artifacts. ``distilbert`` and
-``bert-base`` have seeded random weights of full size: time and size do not depend on them.
+``bert-base`` have seeded random weights of full size: time and size do not depend on them. Where
+both are measured, ours of the two are then timed in turn as well.
 
 Prints tables and writes ``benchmarks/results/versus_stock.json``, raw samples included. What was
 built is kept in ``--bundles`` and not built again.
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -42,10 +44,12 @@ from ondevice.statistics import summarize
 
 RESULTS = Path(__file__).parent / "results" / "versus_stock.json"
 MODELS = "distilbert,bert-base,teacher,student"
-HEADERS = ("model", "L", "target", "artifact", "max abs", "MB", "load ms", "first ms", "peak MB")
-HEADERS = (*HEADERS, "median ms", "p90 ms", "ours / stock")
+HEADERS = ("model", "L", "target", "artifact", "max abs", "MB", "load ms", "first ms")
+HEADERS = (*HEADERS, "peak (before) MB", "median ms", "p90 ms", "ours / stock")
 # Of a reason in the table; the results have all of it.
 REASON_CHARACTERS = 100
+# Timed against each other at the end, where both were asked for.
+PAIR = ("distilbert", "bert-base")
 # Runtimes side by side, ours: how much a runtime costs over another with the same weights.
 BESIDE = "tflite"
 
@@ -177,12 +181,17 @@ def attempt(row: Row) -> Iterator[None]:
         row.reason = str(error)
 
 
+def is_timed(row: Row) -> bool:
+    """Whether it ran to the end: one that dropped out half way gives no figure."""
+    return bool(row.samples) and not row.reason
+
+
 def best_stock(rows: Sequence[Row], target: str) -> Row | None:
     """Return a runtime's faster stock artifact; None if none was timed."""
     timed = [
         row
         for row in rows
-        if row.made.target == target and row.made.origin != "ours" and row.samples
+        if row.made.target == target and row.made.origin != "ours" and is_timed(row)
     ]
     return min(timed, key=lambda row: float(np.median(row.samples)), default=None)
 
@@ -190,7 +199,7 @@ def best_stock(rows: Sequence[Row], target: str) -> Row | None:
 def ratios(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Return each of our artifacts over the better stock one, and over ours on TFLite."""
     found = []
-    ours = [row for row in rows if row.made.origin == "ours" and row.samples]
+    ours = [row for row in rows if row.made.origin == "ours" and is_timed(row)]
     for row in ours:
         beside = [
             one for one in ours if one.made.target == BESIDE and one.made.scheme == row.made.scheme
@@ -204,13 +213,43 @@ def ratios(rows: Sequence[Row]) -> list[dict[str, Any]]:
     return found
 
 
+def pair(models: Sequence[Sequence[Row]], options: Options) -> list[dict[str, Any]]:
+    """Time ours of two models at one length, in turn; return the first over the second.
+
+    For each runtime and scheme that both have. It is the paper's comparison (Sanh et al. 2019,
+    table 3): a model and one of half its layers, at equal length, on the same path.
+    """
+    found = []
+    for row, other in itertools.product(*models):
+        ours = row.made.origin == other.made.origin == "ours"
+        if not ours or row.key != other.key or not (is_timed(row) and is_timed(other)):
+            continue
+        assert isinstance(row.made, Artifact)
+        assert isinstance(other.made, Artifact)
+        with Opened(row.made, options.threads) as one, Opened(other.made, options.threads) as two:
+            opened = {"of": one, "to": two}
+            passes = {name: partial(each.time_pass, row.length) for name, each in opened.items()}
+            timed = protocol.run_interleaved(passes, options.iterations)
+        if reason := timed["of"].failure or timed["to"].failure:
+            say(f"{row.key}: {reason}")
+            continue
+        samples = {name: [each.infer for each in run.passes] for name, run in timed.items()}
+        names = {"of": f"{row.made.model} {row.key}", "to": f"{other.made.model} {other.key}"}
+        found.append(
+            names
+            | {"length": row.length, "samples": samples}
+            | as_json(paired_ratio(samples["of"], samples["to"]))
+        )
+    return found
+
+
 def cells(row: Row, against: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
     """Return a row of the table."""
     made = row.made
     ours = made.origin == "ours"
     name = f"ours {made.scheme}" if ours else stock.PATHS[made.origin].title
     head = (made.model, str(row.length), made.target, name)
-    if not row.samples:
+    if not is_timed(row):
         return (*head, *["–"] * 7, (row.reason or "not run")[:REASON_CHARACTERS])
     summary = summarize(row.samples)
     ratio = against.get(row.key)
@@ -221,15 +260,24 @@ def cells(row: Row, against: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]
         f"{made.bytes / 1e6:.1f}",
         _middle([one["load"] / 1e6 for one in row.loads]),
         _middle([one["first"] / 1e6 for one in row.loads]),
-        _middle([(one["peak"] - one["before"]) / 1e6 for one in row.loads]),
+        _memory(row.loads),
         f"{summary.median.value / 1e6:.1f}",
         f"{summary.p90.value / 1e6:.1f}",
         as_text(ratio) if ratio else "–",
     )
 
 
-def _middle(values: Sequence[float]) -> str:
-    return f"{np.median(values):.1f}" if values else "–"
+def _middle(values: Sequence[float], form: str = ".1f") -> str:
+    return format(np.median(values), form) if values else "–"
+
+
+def _memory(loads: Sequence[Mapping[str, int]]) -> str:
+    """Return the peak of a fresh process, and what its runtime's imports took before the load."""
+    if not loads:
+        return _middle([])
+    names = ("peak", "before")
+    peak, before = (_middle([one[name] / 1e6 for one in loads], ".0f") for name in names)
+    return f"{peak} ({before})"
 
 
 def record(row: Row) -> dict[str, Any]:
@@ -297,16 +345,24 @@ def main() -> int:
         "timer": protocol.TIMER,
         "warmup": protocol.WARMUP_RULE,
         "groups": [],
+        "pairs": [],
     }
+    done: dict[tuple[str, int], list[Row]] = {}
     for model in commands.words(arguments.models, "model"):
         checkpoint = artifacts.find_checkpoint(model, options.bundles / "checkpoints")
         for length in options.lengths:
-            rows = measure(checkpoint, length, options)
+            rows = done[model, length] = measure(checkpoint, length, options)
             found = ratios(rows)
             group = {"model": checkpoint.name, "length": length, "ratios": found}
             document["groups"].append({**group, "rows": [record(row) for row in rows]})
             commands.write(arguments.out, document)
             show(rows, found)
+    for length in options.lengths:
+        if all((model, length) in done for model in PAIR):
+            document["pairs"] += pair([done[model, length] for model in PAIR], options)
+            commands.write(arguments.out, document)
+    for one in document["pairs"]:
+        print(f"{one['of']} / {one['to']}, length {one['length']}: {as_text(one)}")
     return 0
 
 

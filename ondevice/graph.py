@@ -6,13 +6,13 @@ plumbing and the dynamic shapes of general-purpose model code; this encoder has 
 - position embeddings are one table; where token types are not an input, row 0 of their table is
   folded into the positions;
 - one additive mask bias is computed once and shared by all layers; it is finite in fp16;
-- attention is written as the target's runtime prefers (:class:`GraphForm`), its scale folded into
-  the query's weights.
+- attention and layer norm are written as the target's runtime prefers (:class:`GraphForm`);
+- factors that change nothing are in the weights (:mod:`ondevice.graph_weights`): the scale of
+  attention, and a quarter that keeps what layers add up inside fp16.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
@@ -21,9 +21,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ondevice import graph_weights
 from ondevice.architectures import Encoder, Head
 from ondevice.errors import CheckpointError
 from ondevice.graph_heads import HeadModule, activate, make_head
+from ondevice.graph_weights import RESIDUAL_SCALE
 from ondevice.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -43,9 +45,33 @@ class GraphForm:
             for a batch of one, which leaves no copies between XNNPACK's parts: faster on
             ExecuTorch, no difference outside the noise on TFLite (``benchmarks/graph_forms.py``);
             ``sdpa`` is PyTorch's one operator, which each converter takes apart in its own way.
+        norm: ``operator`` is PyTorch's one operator for layer norm; ``products`` takes its two
+            means as products with a column, for a batch of one: XNNPACK has no layer norm, and
+            each one left outside ends a delegated part.
     """
 
     attention: Literal["matmul", "bmm", "sdpa"] = "matmul"
+    norm: Literal["operator", "products"] = "operator"
+
+
+class ProductNorm(nn.LayerNorm):
+    """Layer norm (Ba et al. 2016) whose means are products with a column of 1/W; [1, L, W]."""
+
+    def __init__(self, width: int, eps: float) -> None:
+        super().__init__(width, eps=eps)
+        # On the CPU also where the other weights are yet to come: no checkpoint has it.
+        column = torch.full((1, width, 1), 1.0 / width, device="cpu")
+        self.register_buffer("column", column, persistent=False)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        column = self.get_buffer("column")
+        centred = hidden - torch.bmm(hidden, column)
+        variance = torch.bmm(centred * centred, column)
+        return centred * torch.rsqrt(variance + self.eps) * self.weight + self.bias
+
+
+def _norm(width: int, eps: float, form: GraphForm) -> nn.LayerNorm:
+    return ProductNorm(width, eps) if form.norm == "products" else nn.LayerNorm(width, eps=eps)
 
 
 class SelfAttention(nn.Module):
@@ -66,14 +92,14 @@ class SelfAttention(nn.Module):
         self.output = nn.Linear(encoder.width, encoder.width)
 
     def forward(self, hidden: Tensor, mask_bias: Tensor) -> Tensor:
-        """Attend over `hidden` [B, L, W] with a mask bias [B, 1, 1, L]; B is 1 in form ``bmm``."""
+        """Attend over `hidden` [B, L, W] with a mask bias [B, 1, 1, L]; [1, 1, L] in ``bmm``."""
         batch, length, width = hidden.shape
         query, key, value = self.query(hidden), self.key(hidden), self.value(hidden)
         if self.form.attention == "bmm":
             # [heads, L, D], and the key straight to [heads, D, L].
             split = (length, self.heads, self.head_width)
             query, value = (part.view(split).transpose(0, 1) for part in (query, value))
-            scores = torch.bmm(query, key.view(split).permute(1, 2, 0)) + mask_bias[0]
+            scores = torch.bmm(query, key.view(split).permute(1, 2, 0)) + mask_bias
             context = torch.bmm(torch.softmax(scores, dim=-1), value).transpose(0, 1)
         else:
             # [B, heads, L, D]
@@ -97,11 +123,13 @@ class Layer(nn.Module):
 
     def __init__(self, encoder: Encoder, form: GraphForm) -> None:
         super().__init__()
+        # Of a sum that is scaled.
+        epsilon = encoder.layer_norm_eps * RESIDUAL_SCALE**2
         self.attention = SelfAttention(encoder, form)
-        self.attention_norm = nn.LayerNorm(encoder.width, eps=encoder.layer_norm_eps)
+        self.attention_norm = _norm(encoder.width, epsilon, form)
         self.expand = nn.Linear(encoder.width, encoder.intermediate)
         self.contract = nn.Linear(encoder.intermediate, encoder.width)
-        self.output_norm = nn.LayerNorm(encoder.width, eps=encoder.layer_norm_eps)
+        self.output_norm = _norm(encoder.width, epsilon, form)
         self.activation = encoder.activation
 
     def forward(self, hidden: Tensor, mask_bias: Tensor) -> Tensor:
@@ -114,7 +142,7 @@ class Layer(nn.Module):
 class Embeddings(nn.Module):
     """Word + position + token-type embeddings, normalized: ids [B, L] to [B, L, W]."""
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(self, encoder: Encoder, form: GraphForm) -> None:
         super().__init__()
         self.words = nn.Embedding(encoder.vocab_size, encoder.embedding_width)
         # Row i is the embedding of the i-th token; token type 0 is already added.
@@ -123,7 +151,7 @@ class Embeddings(nn.Module):
         self.type_step = (
             nn.Parameter(torch.empty(encoder.embedding_width)) if encoder.token_types else None
         )
-        self.norm: nn.Module = nn.LayerNorm(encoder.embedding_width, eps=encoder.layer_norm_eps)
+        self.norm: nn.Module = _norm(encoder.embedding_width, encoder.layer_norm_eps, form)
         projected = encoder.embedding_width != encoder.width
         self.project: nn.Module | None = (
             nn.Linear(encoder.embedding_width, encoder.width) if projected else None
@@ -154,7 +182,8 @@ class MobileEncoder(nn.Module):
 
     def __init__(self, encoder: Encoder, head: HeadModule, form: GraphForm) -> None:
         super().__init__()
-        self.embeddings = Embeddings(encoder)
+        self.form = form
+        self.embeddings = Embeddings(encoder, form)
         self.layers = nn.ModuleList(Layer(encoder, form) for _ in range(encoder.layers))
         self.head = head
 
@@ -162,12 +191,21 @@ class MobileEncoder(nn.Module):
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
     ) -> tuple[Tensor, ...]:
         hidden = self.embeddings(input_ids, token_type_ids)
-        visible = attention_mask[:, None, None, :].to(hidden.dtype)
-        mask_bias = (1.0 - visible) * MASK_BIAS
+        mask_bias = self.mask_bias(attention_mask, hidden.dtype)
         for layer in self.layers:
             hidden = layer(hidden, mask_bias)
         outputs: tuple[Tensor, ...] = self.head(hidden, attention_mask)
         return outputs
+
+    def mask_bias(self, attention_mask: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Return what a mask [B, L] adds to the scores: 0 for tokens, a large negative for padding.
+
+        [B, 1, 1, L]; in form ``bmm``, whose scores are [heads, L, L], [1, 1, L]: a step between the
+        two in each layer would stand outside the delegate.
+        """
+        rank_3 = self.form.attention == "bmm"
+        visible = attention_mask[:, None] if rank_3 else attention_mask[:, None, None]
+        return (1.0 - visible.to(dtype)) * MASK_BIAS
 
 
 @dataclass(frozen=True)
@@ -244,37 +282,12 @@ def from_state(
     # On the meta device first: no time and memory for random weights that would be replaced.
     with torch.device("meta"):
         module = MobileEncoder(encoder, make_head(task, encoder, head), form or GraphForm())
-    weights = _gather(encoder, head, state)
+    weights = graph_weights.gather(encoder, head, state)
     for name, parameter in module.named_parameters():
         _check(name, weights[name], tuple(parameter.shape))
     module.load_state_dict(weights, strict=True, assign=True)
     module.eval().requires_grad_(False)
     return MobileGraph(module, encoder, task, head.labels)
-
-
-def _gather(encoder: Encoder, head: Head, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Map our parameter names to the checkpoint's tensors, folding the embedding tables."""
-    weights = {ours: _find(state, theirs) for ours, theirs in encoder.names.items()}
-    weights |= {ours: _find(state, theirs) for ours, theirs in head.names.items()}
-    first = encoder.position_offset
-    positions = _find(state, encoder.position_name)[first : first + encoder.max_length]
-    if encoder.type_name is not None:
-        types = _find(state, encoder.type_name)
-        positions = positions + types[0]
-        if encoder.token_types:
-            weights["embeddings.type_step"] = types[1] - types[0]
-    weights["embeddings.positions"] = positions.contiguous()
-    scale = 1.0 / math.sqrt(encoder.width // encoder.heads)
-    for name, weight in weights.items():
-        if ".attention.query." in name:
-            weights[name] = weight * scale
-    return weights
-
-
-def _find(state: Mapping[str, Tensor], name: str) -> Tensor:
-    if name not in state:
-        raise CheckpointError(f"the checkpoint has no weight '{name}'")
-    return state[name].to(torch.float32)
 
 
 def _check(name: str, weight: Tensor, shape: tuple[int, ...]) -> None:

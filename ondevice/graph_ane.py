@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from ondevice.architectures import Encoder
-from ondevice.graph import MASK_BIAS, Embeddings, MobileEncoder, MobileGraph
+from ondevice.graph import MASK_BIAS, Embeddings, GraphForm, MobileEncoder, MobileGraph
 from ondevice.graph_heads import (
     ClassifyHead,
     EmbedHead,
@@ -45,12 +45,15 @@ def to_channels_first(graph: MobileGraph, least_epsilon: float = 0.0) -> MobileG
         graph: the graph in its usual layout.
         least_epsilon: layer-norm epsilons below this are raised to it, for half precision.
     """
-    epsilon = max(graph.encoder.layer_norm_eps, least_epsilon)
-    encoder = replace(graph.encoder, layer_norm_eps=epsilon)
+    encoder = graph.encoder
     with torch.device("meta"):
         head = channels_first_head(graph.module.get_submodule("head"), encoder.width, graph.labels)
         module = ChannelsFirstEncoder(encoder, head)
     module.load_state_dict(_arranged(graph, module), strict=True, assign=True)
+    for name, norm in module.named_modules():
+        if isinstance(norm, ChannelNorm):
+            # The graph's own: it differs between the embeddings and the layers.
+            norm.epsilon = max(float(graph.module.get_submodule(name).eps), least_epsilon)
     module.eval().requires_grad_(False)
     return replace(graph, module=module)
 
@@ -150,7 +153,7 @@ class ChannelsFirstEmbeddings(Embeddings):
     """The embeddings, normalized: ids [B, L] to [B, W, 1, L]."""
 
     def __init__(self, encoder: Encoder) -> None:
-        super().__init__(encoder)
+        super().__init__(encoder, GraphForm())
         self.norm = ChannelNorm(encoder.embedding_width, encoder.layer_norm_eps)
         if self.project is not None:
             self.project = pointwise(encoder.embedding_width, encoder.width)

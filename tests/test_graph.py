@@ -7,7 +7,7 @@ import pytest
 import torch
 import transformers
 
-from ondevice import graph, models
+from ondevice import graph, graph_weights, models
 from ondevice.errors import CheckpointError
 from ondevice.tasks import TASKS
 from tests.conftest import ARCHITECTURE_NAMES, TASK_NAMES, make_checkpoint, random_inputs
@@ -31,13 +31,16 @@ def reference(directory, task, inputs, architecture):
     return {"logits": output.logits}
 
 
-@pytest.mark.parametrize("attention", ["matmul", "bmm", "sdpa"])
+@pytest.mark.parametrize(
+    ("attention", "norm"), [("matmul", "operator"), ("bmm", "products"), ("sdpa", "operator")]
+)
 @pytest.mark.parametrize("valid", [24, 17, 1])
 @pytest.mark.parametrize("task", TASK_NAMES)
 @pytest.mark.parametrize("architecture", ARCHITECTURE_NAMES)
-def test_equals_transformers(tiny, architecture, task, valid, attention):
+def test_equals_transformers(tiny, architecture, task, valid, attention, norm):
     directory = tiny(architecture, task)
-    built = graph.from_checkpoint(models.load(str(directory)), graph.GraphForm(attention))
+    form = graph.GraphForm(attention, norm)
+    built = graph.from_checkpoint(models.load(str(directory)), form)
     inputs = random_inputs(built.inputs, 24, built.encoder.vocab_size, valid=valid)
     expected = reference(directory, task, inputs, architecture)
     with torch.no_grad():
@@ -92,6 +95,48 @@ def test_token_types_change_the_answer(tiny):
     with_types = built.module(ids, mask, types)[0]
     without = built.module(ids, mask, torch.zeros_like(types))[0]
     assert (with_types - without).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURE_NAMES)
+def test_what_layers_add_up_is_a_quarter_and_the_end_is_whole(
+    tiny, architecture, monkeypatch: pytest.MonkeyPatch
+):
+    checkpoint = models.load(str(tiny(architecture, "qa")))
+    scaled = graph.from_checkpoint(checkpoint)
+    for module in (graph, graph_weights):
+        monkeypatch.setattr(module, "RESIDUAL_SCALE", 1.0)
+    plain = graph.from_checkpoint(checkpoint)
+    inputs = random_inputs(plain.inputs, 16, plain.encoder.vocab_size, valid=12)
+
+    def norms(model: graph.MobileGraph) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """What each layer norm is given and gives."""
+        seen = []
+        hooks = [
+            part.register_forward_hook(lambda _, given, out: seen.append((given[0], out)))
+            for part in model.module.modules()
+            if isinstance(part, torch.nn.LayerNorm)
+        ]
+        model.module(*(torch.from_numpy(inputs[name]) for name in model.inputs))
+        for hook in hooks:
+            hook.remove()
+        return seen
+
+    ours, theirs = norms(scaled), norms(plain)
+    for (given, _), (whole, _) in zip(ours[1:], theirs[1:], strict=True):
+        torch.testing.assert_close(given, whole * 0.25, atol=1e-6, rtol=1e-5)
+    # A power of two: the bits are the same.
+    assert torch.equal(ours[-1][1], theirs[-1][1])
+
+
+def test_layer_norm_by_products_is_layer_norm():
+    torch.manual_seed(0)
+    given = torch.randn(1, 16, 384)
+    # As the first layer of the embedded student has it: one value of hundreds among ordinary ones.
+    given[0, 0, 7] = 260.0
+    ours, theirs = graph.ProductNorm(384, 1e-12), torch.nn.LayerNorm(384, eps=1e-12)
+    theirs.load_state_dict({"weight": torch.rand(384) + 0.5, "bias": torch.randn(384)}, strict=True)
+    ours.load_state_dict(theirs.state_dict())
+    torch.testing.assert_close(ours(given), theirs(given), atol=2e-5, rtol=0)
 
 
 def test_mask_bias_is_finite_in_half_precision():

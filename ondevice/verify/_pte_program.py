@@ -47,12 +47,12 @@ class Step:
     Attributes:
         name: as the program has it, such as ``aten::native_layer_norm``.
         macs: multiply-accumulates, of matrix products; None where that is not known.
-        inside: it runs in XNNPACK.
+        part: the number of the delegated part that runs it in XNNPACK; None for what runs outside.
     """
 
     name: str
     macs: int | None
-    inside: bool = False
+    part: int | None = None
 
 
 def read_program(path: Path) -> Any:
@@ -123,7 +123,7 @@ def steps(program: Any, plan: Any) -> Iterator[Step]:
 
 
 def _steps(program: Any, plan: Any) -> Iterator[Step]:
-    for instruction in _instructions(plan):
+    for number, instruction in enumerate(_instructions(plan)):
         kind = type(instruction).__name__
         if kind == "KernelCall":
             yield _kernel(plan, instruction)
@@ -131,7 +131,7 @@ def _steps(program: Any, plan: Any) -> Iterator[Step]:
             delegate = plan.delegates[instruction.delegate_index]
             if delegate.id == BACKEND:
                 data = program.backend_delegate_data[delegate.processed.index].data
-                yield from _xnnpack_nodes(bytes(data))
+                yield from _xnnpack_nodes(bytes(data), number)
             else:
                 yield Step(f"delegate {delegate.id}", None)
 
@@ -149,8 +149,8 @@ def _kernel(plan: Any, call: Any) -> Step:
     return Step(name, prod(plan.values[call.args[-1]].val.sizes) * summed)
 
 
-def _xnnpack_nodes(data: bytes) -> Iterator[Step]:
-    """Yield the nodes of a subgraph, in XNNPACK's own serialization (``schema.fbs`` there)."""
+def _xnnpack_nodes(data: bytes, part: int) -> Iterator[Step]:
+    """Yield the nodes of a delegated part, in XNNPACK's serialization (its ``schema.fbs``)."""
     graph = _decompile(data)
     dims = {}
     for value in graph["xvalues"]:
@@ -163,7 +163,7 @@ def _xnnpack_nodes(data: bytes) -> Iterator[Step]:
         macs = 0
         if operand is not None:
             macs = prod(dims[fields["output_id"]]) * dims[fields[operand]][-1]
-        yield Step(name, macs, inside=True)
+        yield Step(name, macs, part)
 
 
 def _decompile(data: bytes) -> dict[str, Any]:

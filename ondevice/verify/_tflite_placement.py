@@ -63,7 +63,7 @@ def place(path: Path) -> Placed:
     originals = len(graph.operators)
     taken = delegated(nodes[:originals], nodes[originals:])
     steps = tuple(
-        Step(operator.name, _macs(graph, operator), index in taken)
+        Step(operator.name, _macs(graph, operator), taken.get(index))
         for index, operator in enumerate(graph.operators)
     )
     return Placed(RUNTIME, importlib.metadata.version(RUNTIME), steps)
@@ -86,15 +86,15 @@ def _load(path: Path) -> list[Node]:
     ]
 
 
-def delegated(nodes: Sequence[Node], added: Sequence[Node]) -> set[int]:
-    """Return the indices of the nodes that delegates' nodes stand for.
+def delegated(nodes: Sequence[Node], added: Sequence[Node]) -> dict[int, int]:
+    """Return the indices of the nodes that delegates' nodes stand for, each with its delegate's.
 
     A delegate's node has the inputs and outputs of all that it replaces: what lies on the way
     from its outputs back to its inputs is inside.
     """
     producers = {tensor: index for index, node in enumerate(nodes) for tensor in node.outputs}
-    inside: set[int] = set()
-    for delegate in added:
+    inside: dict[int, int] = {}
+    for part, delegate in enumerate(added):
         if delegate.name not in DELEGATES:
             continue
         border = set(delegate.inputs)
@@ -102,7 +102,7 @@ def delegated(nodes: Sequence[Node], added: Sequence[Node]) -> set[int]:
         while waiting:
             index = producers.get(waiting.pop())
             if index is not None and index not in inside:
-                inside.add(index)
+                inside[index] = part
                 waiting += [tensor for tensor in nodes[index].inputs if tensor not in border]
     return inside
 

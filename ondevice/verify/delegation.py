@@ -55,6 +55,7 @@ class Delegation(Strict):
         figure: the share of multiply-accumulates inside, 0 to 1; None if it was not counted.
         ops_inside: operations inside, as XNNPACK has them.
         macs_inside: multiply-accumulates of matrix products inside.
+        parts: how many delegated parts they are in; between two, values are handed back and forth.
         outside: what is not inside, the most expensive first.
     """
 
@@ -70,6 +71,7 @@ class Delegation(Strict):
     ops: int = 0
     macs_inside: int = 0
     macs: int = 0
+    parts: int = 0
     outside: tuple[Outside, ...] = ()
 
     @property
@@ -78,7 +80,8 @@ class Delegation(Strict):
         if self.figure is None or self.ops_share is None:
             return ""
         macs, ops = 100.0 * self.figure, 100.0 * self.ops_share
-        return f"{macs:.1f} % of multiplications, {ops:.0f} % of operations"
+        parts = f"in {self.parts} part{'s' * (self.parts != 1)}"
+        return f"{macs:.1f} % of multiplications, {ops:.0f} % of operations, {parts}"
 
     @property
     def ops_share(self) -> float | None:
@@ -137,10 +140,10 @@ def count(
 ) -> Delegation:
     """Add up the operations of one method; no gate is applied yet."""
     every = list(steps)
-    inside = [step for step in every if step.inside]
+    inside = [step for step in every if step.part is not None]
     by_name: dict[str, list[Step]] = {}
     for step in every:
-        if not step.inside:
+        if step.part is None:
             by_name.setdefault(step.name, []).append(step)
     outside = [
         Outside(
@@ -164,6 +167,7 @@ def count(
         ops=len(every),
         macs_inside=macs_inside,
         macs=macs,
+        parts=len({step.part for step in inside}),
         outside=tuple(sorted(outside, key=_cost)),
     )
 

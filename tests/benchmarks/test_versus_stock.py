@@ -68,6 +68,15 @@ def test_a_path_that_fails_is_a_row_with_its_reason(load, capsys):
     assert versus_stock.record(row)["bytes"] is None
 
 
+def test_a_row_that_dropped_out_half_way_gives_no_ratio(load, make_row, capsys):
+    versus_stock = load("versus_stock")
+    rows = [make_row("tflite", "tflite", [100] * 5), make_row("tflite", "ours", [50] * 5)]
+    rows[0].reason = "the process ended"
+    assert versus_stock.ratios(rows) == []
+    versus_stock.show(rows, [])
+    assert "the process ended" in capsys.readouterr().out
+
+
 def test_what_has_no_runtime_here_is_not_timed(load, make_row):
     row = make_row("coreml", "coreml", [])
     assert load("versus_stock").runnable([row]) == []
@@ -116,6 +125,7 @@ def test_a_small_run_over_onnx(load, run, tiny, tmp_path, capsys):
     assert [row["title"] for row in group["rows"]] == [
         "torch.onnx.export",
         "torch.onnx.export + optimizer",
+        "… + optimizer, all levels",
         "ours",
     ]
     for row in group["rows"]:

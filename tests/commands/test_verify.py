@@ -569,7 +569,7 @@ def test_a_runtime_that_an_app_ships_is_judged(place, capsys):
 def test_the_share_in_xnnpack_has_an_option(place, monkeypatch, capsys):
     """On a made-up count: ONNX has none of its own, and lowering another target takes long."""
     monkeypatch.delitem(delegation.NOT_APPLICABLE, "onnx")
-    steps = [Step("FULLY_CONNECTED", 97, inside=True), Step("BATCH_MATMUL", 3), Step("CAST", 0)]
+    steps = [Step("FULLY_CONNECTED", 97, part=0), Step("BATCH_MATMUL", 3), Step("CAST", 0)]
     monkeypatch.setattr(
         delegation, "_count_program", lambda *_: delegation.count(steps, "x", "1", 32)
     )
@@ -577,7 +577,7 @@ def test_the_share_in_xnnpack_has_an_option(place, monkeypatch, capsys):
     assert "passed: delegation, x 1 at length 32: outside XNNPACK: BATCH" in capsys.readouterr().out
     assert verify(place, "--min-delegated", 98) == 3
     (row,) = only(place, "delegation")
-    assert row.figure == "97.0 % of multiplications, 33 % of operations"
+    assert row.figure == "97.0 % of multiplications, 33 % of operations, in 1 part"
     assert row.limit == "≥ 98 % of multiplications in XNNPACK"
 
 

@@ -84,3 +84,8 @@ def encoder_macs(length: int, *, width: int = 32, layers: int = 2, inner: int = 
     projections = 4 * length * width * width
     attention = 2 * length * length * width
     return layers * (projections + attention + 2 * length * width * inner) + 2 * length * width
+
+
+def norm_macs(length: int, *, width: int = 32, layers: int = 2) -> int:
+    """Multiply-accumulates of its layer norms, where their two means are products with a column."""
+    return (2 * layers + 1) * 2 * length * width

@@ -12,13 +12,13 @@ from ondevice.verify import _pte_program, _tflite_placement, delegation
 from ondevice.verify._pte_program import Step
 from ondevice.verify._tflite_placement import Node
 from tests.requirements import need
-from tests.verify.published import encoder_macs, published
+from tests.verify.published import encoder_macs, norm_macs, published
 
 __all__ = ["published"]
 
 STEPS = (
-    Step("FULLY_CONNECTED", 900, inside=True),
-    Step("SOFTMAX", 0, inside=True),
+    Step("FULLY_CONNECTED", 900, part=0),
+    Step("SOFTMAX", 0, part=0),
     Step("BATCH_MATMUL", 60),
     Step("BATCH_MATMUL", 40),
     Step("GATHER", 0),
@@ -50,7 +50,7 @@ def test_the_gate_is_on_multiply_accumulates(minimum, status):
         )
     else:
         assert judged.reason == "outside XNNPACK: BATCH_MATMUL ×2, GATHER ×1"
-    assert judged.shares == "90.0 % of multiplications, 40 % of operations"
+    assert judged.shares == "90.0 % of multiplications, 40 % of operations, in 1 part"
 
 
 def test_what_multiplies_an_unknown_number_of_times_is_not_judged_but_named():
@@ -62,7 +62,7 @@ def test_what_multiplies_an_unknown_number_of_times_is_not_judged_but_named():
 
 
 def test_a_program_without_products_proves_nothing():
-    judged = delegation.gate(delegation.count([Step("ADD", 0, inside=True)], "x", "1", 16), 0.5)
+    judged = delegation.gate(delegation.count([Step("ADD", 0, part=0)], "x", "1", 16), 0.5)
     assert (judged.status, judged.evidence, judged.figure) == ("not_run", "not run", None)
 
 
@@ -90,19 +90,19 @@ def test_what_lies_between_a_delegates_borders_is_inside():
         Node("TfLiteXNNPackDelegate", (1, 91), (3,)),
         Node("TfLiteXNNPackDelegate", (4, 92), (5,)),
     ]
-    assert _tflite_placement.delegated(CHAIN, added) == {1, 2, 4}
+    assert _tflite_placement.delegated(CHAIN, added) == {1: 0, 2: 0, 4: 1}
 
 
 def test_other_delegates_do_not_count():
-    assert _tflite_placement.delegated(CHAIN, [Node("GpuDelegate", (1, 91), (3,))]) == set()
-    assert _tflite_placement.delegated(CHAIN, []) == set()
+    assert _tflite_placement.delegated(CHAIN, [Node("GpuDelegate", (1, 91), (3,))]) == {}
+    assert _tflite_placement.delegated(CHAIN, []) == {}
 
 
 def test_a_border_is_not_crossed_on_a_side_path():
     # Node 2 uses both what the delegate computes and what enters it.
     nodes = [Node("GATHER", (0,), (1,)), Node("ADD", (1, 1), (2,)), Node("MUL", (1, 2), (3,))]
     added = [Node("TfLiteXNNPackDelegate", (1,), (2, 3))]
-    assert _tflite_placement.delegated(nodes, added) == {1, 2}
+    assert _tflite_placement.delegated(nodes, added) == {1: 0, 2: 0}
 
 
 # Real artifacts.
@@ -119,10 +119,11 @@ def test_executorch_programs(published, scheme):
     assert found.status == "passed", found.reason
     assert found.figure == 1.0
     # Every matrix product is accounted for, and no more.
-    assert found.macs == encoder_macs(32)
+    assert found.macs == encoder_macs(32) + norm_macs(32)
+    assert found.parts == 1
     assert 0 < found.ops_inside < found.ops
     names = {one.name for one in found.outside}
-    assert "aten::native_layer_norm" in names
+    assert "aten::native_layer_norm" not in names
     assert all("::" in name for name in names)
 
 
