@@ -99,6 +99,8 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stdout.write(_text(report, arguments.out))
     for regression in regressions:
         progress.say(f"regression: {regression}")
+    if changes is not None and threshold is not None and (warning := changes.warning(threshold)):
+        progress.say(warning)
     return GateError.exit_code if regressions else 0
 
 

@@ -19,7 +19,7 @@ from ondevice.report.rows import MB, Device, DeviceKey, Row, RowKey
 from ondevice.report.scores import f1_change
 from ondevice.report.study import Study
 from ondevice.report.tables import KINDS
-from ondevice.report.text import listing
+from ondevice.report.text import listing, plural
 from ondevice.report.timings import ratio
 from ondevice.statistics import Interval
 
@@ -28,8 +28,9 @@ Key = TypeVar("Key", DeviceKey, RowKey)
 Thing = TypeVar("Thing", Device, Row)
 
 REGRESSION = "regression"
+NOISE_UNKNOWN = "noise unknown"
 # In the order in which a reader wants to see them.
-VERDICTS = ("worse", "better", "noise unknown", "within noise", "unchanged")
+VERDICTS = ("worse", "better", NOISE_UNKNOWN, "within noise", "unchanged")
 UNKNOWN = "too few samples, or figures without samples, to tell change from noise"
 UNKNOWN_F1 = "other questions, or figures without questions: F1 does not compare"
 
@@ -77,7 +78,7 @@ class Change:
         if self.new == self.old:
             return "unchanged"
         if self.ratio is None:
-            return "noise unknown"
+            return NOISE_UNKNOWN
         if not self.outside_noise:
             return "within noise"
         return "worse" if self.worse else "better"
@@ -89,7 +90,7 @@ class Comparison:
 
     Attributes:
         broken: artifacts that ran to their end then, and fail their golden check, do not run or
-            are partial now: regressions all.
+            have partial runs only now: regressions all.
         left_out: sentences on what could not be compared.
     """
 
@@ -105,6 +106,23 @@ class Comparison:
             for change in self.changes
             if change.regressed(percent)
         ] + list(self.broken)
+
+    def unjudged(self, percent: float) -> list[Change]:
+        """Return what changed by more than a threshold, either way, and has no interval."""
+        return [
+            change
+            for change in self.changes
+            if change.verdict == NOISE_UNKNOWN and abs(change.percent) > percent
+        ]
+
+    def warning(self, percent: float) -> str:
+        """Return a sentence on what the threshold could not be held against, or ""."""
+        if not (count := len(self.unjudged(percent))):
+            return ""
+        return (
+            f"{plural(count, 'figure')} changed by more than {percent:g} % but could not be judged"
+            " (too few runs)"
+        )
 
 
 def parse_threshold(text: str) -> float:
@@ -173,7 +191,7 @@ def comparison_tables(comparison: Comparison, fail_on: float | None) -> tuple[Ta
             figure(change.old, evidence, decimals=decimals, unit=f" {change.unit}"),
             figure(change.new, evidence, decimals=decimals, unit=f" {change.unit}"),
             Cell(f"{change.percent:+.1f} %", evidence, detail, number=True),
-            label(verdict, reason=few if verdict == "noise unknown" else ""),
+            label(verdict, reason=few if verdict == NOISE_UNKNOWN else ""),
         )
         (noise if verdict in {"unchanged", "within noise"} else changed).append(line)
     caption = (
@@ -195,7 +213,9 @@ def _fault(row: Row) -> str:
     reason = next(iter(row.reasons.counts), "no reason given")
     if row.evidence == NOT_RUN:
         return f"it does not run now: {reason}"
-    return f"it is partial now: {reason}" if row.reasons.counts else ""
+    # A run that was broken off says nothing where another one ended.
+    partial = bool(row.reasons.counts) and not row.completed
+    return f"it is partial now: {reason}" if partial else ""
 
 
 def _stopped(now: Device, then: Device, pairs: list[tuple[Row, Row]]) -> Iterator[Row]:

@@ -237,6 +237,8 @@ def _changes(comparison: Comparison, fail_on: float | None) -> Section:
     if fail_on is not None:
         count = plural(len(comparison.regressions(fail_on)), "regression")
         sentences.append(f"{count} beyond {fail_on:g} % and outside the noise.")
+        if warning := comparison.warning(fail_on):
+            sentences.append(f"{warning}.")
     sentences += [f"Broken: {one}." for one in comparison.broken]
     if not changed.rows:
         sentences.append(f"Of {plural(len(noise.rows), 'figure')} none changed beyond the noise.")

@@ -80,34 +80,41 @@ def _speed_up(scene: Scene) -> Plot | None:
         return None
     refs = {id(row): references(scene.device, row, scene.teachers) for row in scene.rows}
     same = any(one.same_runtime for one in refs.values())
-    found = []
+    found: list[tuple[Row, float, Interval | None]] = []
     for row in scene.rows:
         reference = refs[id(row)].same_runtime if same else refs[id(row)].torch
         gain = speed_up(row, reference, scene.kind, scene.length)
         if gain is not None:
-            known = gain if isinstance(gain, Interval) else Interval(gain, gain, gain)
-            found.append((row, known))
-    found = sorted(found, key=lambda pair: -pair[1].value)[: scenes.MAX_ROWS]
+            known = gain if isinstance(gain, Interval) else None
+            found.append((row, gain if known is None else known.value, known))
+    found = sorted(found, key=lambda one: -one[1])[: scenes.MAX_ROWS]
     if not found:
         return None
     against = "on the same runtime" if same else "in PyTorch"
     title = f"Speed-up against the teacher {against}"
     with drawing.drawing(0.85 + scenes.ROW_INCHES * len(found)) as (figure, axes):
-        for place, (row, gain) in enumerate(found):
+        for place, (row, gain, known) in enumerate(found):
             colour = scene.colours[row.key.model]
-            axes.plot([gain.low, gain.high], [place] * 2, color=colour, linewidth=3, alpha=0.45)
-            axes.plot(gain.value, place, "o", color=colour, markersize=5)
-        right = max(gain.high for _, gain in found)
-        for place, (_, gain) in enumerate(found):
-            axes.text(gain.high + 0.03 * right, place, f"{gain.value:.2f} ×", va="center")
+            if known is not None:
+                ends = [known.low, known.high]
+                axes.plot(ends, [place] * 2, color=colour, linewidth=3, alpha=0.45)
+            # Hollow: how far it may be off is not known.
+            face = PAPER if known is None else colour
+            axes.plot(gain, place, "o", color=colour, markerfacecolor=face, markersize=5)
+        reach = [gain if known is None else known.high for _, gain, known in found]
+        right = max(reach)
+        for place, ((_, gain, _), end) in enumerate(zip(found, reach, strict=True)):
+            axes.text(end + 0.03 * right, place, f"{gain:.2f} ×", va="center")
         axes.axvline(1, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
-        axes.set_xlim(min(0.0, *(gain.low for _, gain in found)), max(right, 1.0) * 1.2)
-        scenes.row_labels(scene, axes, [row for row, _ in found])
-        axes.set_xlabel(f"times as fast at {scene.length} tokens, 95 % interval")
-        scenes.legend(scene, figure, [row for row, _ in found])
+        axes.set_xlim(0.0, max(right, 1.0) * 1.2)
+        scenes.row_labels(scene, axes, [row for row, _, _ in found])
+        hollow = "; hollow: no interval" if any(known is None for _, _, known in found) else ""
+        axes.set_xlabel(f"times as fast at {scene.length} tokens, 95 % interval{hollow}")
+        scenes.legend(scene, figure, [row for row, _, _ in found])
         alt = f"{title} at {scene.length} tokens: " + "; ".join(
-            f"{scene.labels[id(row)]} {gain.value:.2f} times ({gain.low:.2f} to {gain.high:.2f})"
-            for row, gain in found
+            f"{scene.labels[id(row)]} {gain:.2f} times"
+            + (f" ({known.low:.2f} to {known.high:.2f})" if known else " (interval not known)")
+            for row, gain, known in found
         )
         return drawing.finish(f"{scene.key}-speedup", title, alt, figure)
 
@@ -184,13 +191,22 @@ def _pareto(
 
 def _lengths(scene: Scene) -> Plot | None:
     """Draw latency over length; the fastest row of each model is named."""
-    known = [row for row in scene.rows if len(row.lengths(scene.kind)) > 1]
+    # Figures without a median have no place here.
+    timed = {
+        id(row): [
+            length
+            for length in row.lengths(scene.kind)
+            if not np.isnan(row.times[scene.kind, length].value())
+        ]
+        for row in scene.rows
+    }
+    known = [row for row in scene.rows if len(timed[id(row)]) > 1]
     if not known:
         return None
     with drawing.drawing(3.2) as (figure, axes):
         ends: dict[str, tuple[float, int, Row]] = {}
         for row in known[: scenes.MAX_ROWS]:
-            lengths = row.lengths(scene.kind)
+            lengths = timed[id(row)]
             values = [row.times[scene.kind, length].value() for length in lengths]
             colour = scene.colours[row.key.model]
             axes.plot(lengths, values, "o-", color=colour, linewidth=1.2, markersize=3, alpha=0.55)
@@ -206,7 +222,7 @@ def _lengths(scene: Scene) -> Plot | None:
                 va="center",
                 color=scene.colours[row.key.model],
             )
-        lengths = sorted({length for row in known for length in row.lengths(scene.kind)})
+        lengths = sorted({length for row in known for length in timed[id(row)]})
         axes.set_xticks(lengths)
         axes.set_xlim(0, lengths[-1] * 1.3)
         axes.set_ylim(bottom=0)

@@ -118,8 +118,10 @@ class Row:
     artifact: ArtifactIdentity
     runtime: RuntimeInfo
     documents: int = 0
+    completed: int = 0
     times: dict[Moment, Timings] = field(default_factory=dict)
     memory: Timings = field(default_factory=Timings)
+    before_load: Timings = field(default_factory=Timings)
     score: Score | None = None
     score_key: str = ""
     score_range: tuple[float, float] | None = None

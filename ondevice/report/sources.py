@@ -51,7 +51,10 @@ def read(places: Sequence[Path]) -> Iterator[Document | Skipped]:
         DataError: a given path does not exist.
     """
     seen: set[bytes] = set()
-    for path, name in _files(places):
+    for path, name, problem in _files(places):
+        if problem:
+            yield Skipped(name, clean(problem))
+            continue
         try:
             content = _content(path, name)
             if path.name == REPORT_FILE and is_report(content):
@@ -70,25 +73,32 @@ def read(places: Sequence[Path]) -> Iterator[Document | Skipped]:
             yield Skipped(name, clean(str(error).removeprefix(f"'{name}' ")))
 
 
-def _files(places: Sequence[Path]) -> Iterator[tuple[Path, str]]:
-    """Yield files with the names that a report calls them by: without the way to them."""
+def _files(places: Sequence[Path]) -> Iterator[tuple[Path, str, str]]:
+    """Yield files with the names that a report calls them by: without the way to them.
+
+    The third is why it cannot be read, where that is known: it is a directory that does not open.
+    """
     for place in places:
         if place.is_dir():
-            for path in _walk(place):
-                yield path, clean(path.relative_to(place).as_posix())
+            for path, problem in _walk(place):
+                name = path.relative_to(place).as_posix()
+                yield path, clean(place.name if name == "." else name), problem
         elif place.exists():
-            yield place, clean(place.name)
+            yield place, clean(place.name), ""
         else:
             raise DataError(f"'{place}' does not exist; RESULT is a file or a directory of them")
 
 
-def _walk(directory: Path) -> Iterator[Path]:
-    for root, names, files in os.walk(directory):
+def _walk(directory: Path) -> Iterator[tuple[Path, str]]:
+    closed: list[OSError] = []
+    for root, names, files in os.walk(directory, onerror=closed.append):
         if REPORT_FILE in files and _is_report(Path(root, REPORT_FILE)):
             names.clear()
             files = [REPORT_FILE]  # to be counted as skipped
         names.sort()
-        yield from (Path(root, name) for name in sorted(files) if name.endswith(".json"))
+        yield from ((Path(root, name), "") for name in sorted(files) if name.endswith(".json"))
+    for error in closed:
+        yield Path(error.filename), f"the directory cannot be read: {error.strerror or error}"
 
 
 def is_report(content: bytes) -> bool:

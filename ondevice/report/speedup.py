@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -126,6 +127,8 @@ def speed_up(row: Row, reference: Row | None, kind: str, length: int) -> Interva
     mine = row.time(kind, length)
     theirs = None if reference is None else reference.time(kind, length)
     if mine is None or theirs is None:
+        return None
+    if math.isnan(mine.value()) or math.isnan(theirs.value()):
         return None
     known = ratio(theirs, mine)
     return theirs.value() / mine.value() if known is None else known

@@ -15,6 +15,8 @@ from ondevice.report.sources import Document, Skipped
 from ondevice.report.text import clean
 from ondevice.report.timings import NANOSECONDS, Timings
 
+# Accelerators that are the CPU itself.
+CPU = frozenset({"cpu", "xnnpack"})
 # So many skipped files are named; the others are counted.
 MAX_SKIPPED = 50
 
@@ -122,6 +124,7 @@ def _add_conditions(device: Device, result: BenchmarkResult) -> None:
 
 def _add_figures(row: Row, key: str, result: BenchmarkResult) -> None:
     row.documents += 1
+    row.completed += result.status == "complete"
     for measured in result.measurements:
         moment = measured.kind, measured.length
         row.times.setdefault(moment, Timings()).add_measurement(key, measured)
@@ -131,6 +134,8 @@ def _add_figures(row: Row, key: str, result: BenchmarkResult) -> None:
             row.remarks.add("the source prints no median: its mean stands for it")
     if result.memory is not None:
         row.memory.add_figures(key, 1, (result.memory.peak_bytes / MB,) * 3)
+        if (before := result.memory.before_load_bytes) is not None:
+            row.before_load.add_figures(key, 1, (before / MB,) * 3)
     if result.score is not None:
         _add_score(row, key, result)
     if result.traffic is not None:
@@ -182,7 +187,8 @@ def _add_remarks(row: Row, result: BenchmarkResult) -> None:
         row.reasons.add(result.reason)
     if result.protocol is not None:
         row.turns.update(map(clean, result.protocol.interleaved_with[: MAX_TURNS - len(row.turns)]))
-    if result.cpu_fallback:
+    # XNNPACK is the CPU: nothing can fall back from it to there.
+    if result.cpu_fallback and result.runtime.accelerator not in CPU:
         row.remarks.add("part of the graph fell back from the accelerator to the CPU")
     if result.protocol is not None and result.protocol.order == "alone":
         row.remarks.add("timed alone, not in turns with the others")

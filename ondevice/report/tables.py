@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from ondevice.report import wording
 from ondevice.report.cells import Cell, Table, decimals_for, figure, label, not_run
 from ondevice.report.rows import MB, Device, Row
@@ -58,7 +60,7 @@ def study_table(device: Device) -> Table:
         "MB",
         "load, ms",
         *(f"{length} tokens, ms" for length in lengths),
-        "peak MB",
+        "peak MB (before load)",
         "F1",
         "retention, %",
         "evidence",
@@ -66,7 +68,8 @@ def study_table(device: Device) -> Table:
     what = "the model alone" if kind == "model_only" else "text to answer"
     caption = (
         f"Latency is the median of {what}, batch 1; load is the first one in a fresh process."
-        f" {INTERVALS}"
+        " Peak memory is the whole process's, runtime included; in brackets what it had before the"
+        f" artifact was loaded. {INTERVALS}"
     )
     return Table("study", "Size, speed and score", caption, headers, tuple(lines), stub=4)
 
@@ -163,14 +166,18 @@ def _speed_up(row: Row, reference: Row, kind: str, length: int) -> Cell:
     found = speed_up(row, reference, kind, length)
     if isinstance(found, Interval):
         return figure(found.value, row.evidence, decimals=2, interval=found, unit=" ×")
-    late = "the row" if row.time(kind, length) is None else "the teacher"
+    mine, theirs = row.time(kind, length), reference.time(kind, length)
+    late = "the row" if mine is None or math.isnan(mine.value()) else "the teacher"
+    bare = [one for one in (mine, theirs) if one is not None and one.no_samples]
     return figure(
         found,
         row.evidence,
         decimals=2,
         unit=" ×",
         missing=f"{late} was not timed at {length} tokens",
-        reason="too few samples for an interval",
+        reason="the source gives no samples, so there is no interval"
+        if bare
+        else "too few samples for an interval",
     )
 
 
@@ -196,7 +203,8 @@ def _memory(row: Row) -> Cell:
     if not row.memory.runs:
         return not_run(wording.why_untimed(row, None) if not row.times else "not measured")
     value, interval = row.memory.value(), row.memory.interval()
-    return figure(value, row.evidence, decimals=0, interval=interval)
+    before = f" ({row.before_load.value():,.0f})" if row.before_load.runs else ""
+    return figure(value, row.evidence, decimals=0, interval=interval, unit=before)
 
 
 def _f1(row: Row) -> Cell:

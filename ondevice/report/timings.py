@@ -132,8 +132,14 @@ class Timings:
         else:
             each = np.stack([resampled_quantiles(run.samples, draw) for run in self._kept])
         chosen = draw.integers(count, size=(ROUNDS, count))
-        # A quantile that not every run gives is drawn from those that do.
-        drawn: Array = np.nanmedian(each[chosen, :, np.arange(ROUNDS)[:, None]], axis=1).T
+        rounds = np.arange(ROUNDS)[:, None]
+        drawn: Array = np.median(each[chosen, :, rounds], axis=1).T
+        for place in np.flatnonzero(np.isnan(each).any(axis=(0, 2))):
+            # A quantile that not every run gives is drawn from those that do.
+            giving = each[~np.isnan(each[:, place]).any(axis=1), place]
+            if len(giving):
+                chosen = draw.integers(len(giving), size=(ROUNDS, len(giving)))
+                drawn[place] = np.median(giving[chosen, rounds], axis=1)
         return drawn
 
     def pooled(self) -> Array:

@@ -56,6 +56,23 @@ def test_the_example_of_the_contract_becomes_a_report(tmp_path, capsys):
     assert (tmp_path / "out" / "plots" / "device-1-latency.png").is_file()
 
 
+def test_what_could_not_be_judged_is_said(tmp_path, capsys):
+    """One run without samples is 20 % slower: no regression, and not nothing either."""
+    told = {
+        name: made.parts.Measurement(
+            kind="model_only", length=64, reported=made.parts.ReportedTimes(count=50, mean=mean)
+        )
+        for name, mean in (("old", 5_000_000), ("new", 6_000_000))
+    }
+    for name, measured in told.items():
+        write_result(tmp_path / name, made.result(measurements=(measured,)))
+    arguments = (tmp_path / "new", "--against", tmp_path / "old", "--fail-on", "5%")
+    assert run(*arguments, "--out", tmp_path / "out") == 0
+    sentence = "1 figure changed by more than 5 % but could not be judged (too few runs)"
+    assert sentence in capsys.readouterr().err
+    assert f"{sentence}." in (tmp_path / "out" / "report.md").read_text()
+
+
 def test_python_m_is_the_same(results, tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "ondevice.report", results / "old", "--out", tmp_path / "out"],

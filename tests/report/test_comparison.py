@@ -46,10 +46,22 @@ def test_a_large_change_of_few_samples_is_not_judged():
         sample = (int(ms * 1e6),)
         return made.result(measurements=(parts.Measurement(kind="load_cold", samples=sample),))
 
-    found = changes(once(200.0), once(100.0))["load, cold"]
+    compared = compare(gather(once(200.0)), gather(once(100.0)))
+    (found,) = [change for change in compared.changes if change.what == "load, cold"]
     assert found.verdict == "noise unknown"
     assert found.percent == pytest.approx(100.0)
     assert not found.regressed(5.0)
+    assert compared.warning(5.0) == (
+        "1 figure changed by more than 5 % but could not be judged (too few runs)"
+    )
+    assert compared.warning(150.0) == ""
+
+
+def test_a_broken_off_run_beside_a_complete_one_is_no_fault():
+    broken = made.result(salt="broken", status="partial", reason="interrupted", memory=None)
+    alone = compare(gather(broken), gather(OLD))
+    assert len(alone.broken) == 1
+    assert compare(gather(broken, made.result(salt="new")), gather(OLD)).broken == ()
 
 
 def test_size_has_no_noise():
@@ -78,7 +90,8 @@ def test_scores_on_other_questions_do_not_compare():
 
 def test_a_broken_golden_is_a_regression_whatever_the_threshold():
     failed = parts.GoldenCheck(status="failed", checked=3, reason="differs by 9.0")
-    new = made.result(golden=failed, measurements=(), memory=None)
+    wrong = {"status": "partial", "reason": "differs by 9.0"}
+    new = made.result(golden=failed, measurements=(), memory=None, **wrong)
     found = compare(gather(new, made.result("bert-teacher")), gather(OLD))
     (sentence,) = found.regressions(1000.0)
     assert "bert-student tflite fp32" in sentence

@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from ondevice.bench import parts
-from ondevice.report import drawing, plots
+from ondevice.report import content, drawing, plots
 from ondevice.report.speedup import find_teachers
 from tests import requirements
 from tests.report import made
@@ -117,7 +117,8 @@ def test_names_are_drawn_as_they_are():
 def test_what_has_no_figures_has_no_plots():
     requirements.need("report")
     failed = parts.GoldenCheck(status="failed", reason="differs")
-    assert draw(made.result(golden=failed, measurements=(), memory=None)) == []
+    unfinished = {"status": "partial", "reason": "differs"}
+    assert draw(made.result(golden=failed, measurements=(), memory=None, **unfinished)) == []
 
 
 def test_figures_without_samples_are_drawn():
@@ -127,3 +128,45 @@ def test_figures_without_samples_are_drawn():
     )
     (latency,) = draw(made.result(measurements=(told,)))
     assert "5.00 ms" in latency.alt
+
+
+def told(model, *lengths, **figures):
+    """Return a result with figures and no samples."""
+    reported = parts.ReportedTimes.model_construct(
+        **(dict.fromkeys(("mean", "median", "p90", "p99")) | {"count": 9} | figures)
+    )
+    return made.result(
+        model,
+        measurements=tuple(
+            parts.Measurement.model_construct(
+                kind="model_only", length=length, samples=(), reported=reported, stable=None
+            )
+            for length in lengths
+        ),
+    )
+
+
+def test_a_ratio_without_an_interval_is_hollow_and_has_no_range():
+    requirements.need("report")
+    slow, fast = told(made.TEACHER, 64, median=9_000_000), told(made.STUDENT, 64, median=5_000_000)
+    (device,) = gather(slow, fast).devices.values()
+    plots_of = plots.draw(device, "device-1", find_teachers(device, made.TEACHER))
+    (speed,) = [one for one in plots_of if one.key.endswith("speedup")]
+    assert "1.80 times (interval not known)" in speed.alt
+    assert "to 1.80" not in speed.alt
+    assert "hollow: no interval" in speed.svg
+
+
+def test_figures_without_a_median_are_not_drawn():
+    """Such documents are refused where they are read; a plot is not where that shows."""
+    requirements.need("report")
+    slow, fast = told(made.TEACHER, 64, 128, p90=9), told(made.STUDENT, 64, 128, p90=5)
+    (device,) = gather(slow, fast).devices.values()
+    teachers = find_teachers(device, made.TEACHER)
+    assert plots.draw(device, "device-1", teachers) == []
+    assert content.headlines(device, teachers) == []
+    fast = told(made.STUDENT, 64, 128, median=5_000_000)
+    (device,) = gather(slow, fast).devices.values()
+    names = [one.key for one in plots.draw(device, "device-1", teachers)]
+    assert names == ["device-1-latency", "device-1-lengths"]
+    assert content.headlines(device, teachers) == []

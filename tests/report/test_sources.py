@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -125,6 +127,21 @@ def test_a_name_cannot_turn_the_text_around(tmp_path):
     (tmp_path / "a\u202eb\x1b[31m.json").write_text("[]")
     (found,) = read([tmp_path])
     assert found.name == "ab[31m.json"
+
+
+def test_a_directory_that_does_not_open_is_listed(tmp_path, good, monkeypatch):
+    (tmp_path / "closed").mkdir()
+    opened = os.scandir
+
+    def scandir(place):
+        if Path(place).name == "closed":
+            raise PermissionError(errno.EACCES, "Permission denied", str(place))
+        return opened(place)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    found, skipped = read([tmp_path])
+    assert isinstance(found, Document)
+    assert skipped == Skipped("closed", "the directory cannot be read: Permission denied")
 
 
 def test_a_path_that_does_not_exist_is_an_error(tmp_path):

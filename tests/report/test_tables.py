@@ -45,7 +45,7 @@ def test_the_paper_s_table_equals_the_results():
         assert value(column(table, "MB")[place]) == pytest.approx(
             result.artifact.bytes / 1e6, abs=0.05
         )
-        peak = column(table, "peak MB")[place]
+        peak = column(table, "peak MB (before load)")[place]
         assert value(peak) == pytest.approx(result.memory.peak_bytes / 1e6, abs=0.5)
         f1, whole = np.array(result.score.artifact.f1), np.array(result.score.teacher.f1)
         assert value(column(table, "F1")[place]) == pytest.approx(100 * f1.mean(), abs=0.05)
@@ -84,7 +84,12 @@ def test_an_interpreter_s_result_has_scores_and_never_times():
 def test_a_failed_golden_check_is_never_timed_and_says_so():
     failed = parts.GoldenCheck(status="failed", checked=3, max_abs=9.0, reason="differs by 9.0")
     table = tables.study_table(
-        device_of(made.result(golden=failed, measurements=(), memory=None), made.result(salt="x"))
+        device_of(
+            made.result(
+                golden=failed, measurements=(), memory=None, status="partial", reason="differs"
+            ),
+            made.result(salt="x"),
+        )
     )
     # The same artifact, once broken and once timed, is one row: the failure is told with it.
     (runtime,) = column(table, "runtime")
@@ -258,6 +263,30 @@ def test_figures_without_samples_have_no_interval():
     assert (cell.text, cell.detail) == ("5.00", "")
     (times,) = tables.times_table(device_of(made.result(measurements=(told,)))).rows
     assert [cell.evidence for cell in times[-3:]] == ["host", "not run", "not run"]
+
+
+def test_many_runs_without_samples_are_not_called_few():
+    told = parts.Measurement(
+        kind="model_only", length=64, reported=parts.ReportedTimes(count=50, median=5_000_000)
+    )
+    device = device_of(made.result(made.TEACHER), made.result(measurements=(told,)))
+    (table,) = tables.speedup_tables(device, find_teachers(device, made.TEACHER))
+    (cell,) = column(table, "64 tokens")
+    assert cell.reason == "the source gives no samples, so there is no interval"
+
+
+def test_peak_memory_stands_beside_what_there_was_before_the_load():
+    memory = parts.MemoryInfo(peak_bytes=300_000_000, before_load_bytes=90_400_000, method="VmHWM")
+    table = tables.study_table(device_of(made.result(memory=memory)))
+    assert [cell.text for cell in column(table, "peak MB (before load)")] == ["300 (90)"]
+
+
+def test_xnnpack_is_the_cpu_and_nothing_falls_back_from_it():
+    for accelerator, fell in (("xnnpack", False), ("gpu", True)):
+        runtime = parts.RuntimeInfo(name="litert", accelerator=accelerator)
+        device = device_of(made.result(device=made.PHONE, runtime=runtime, cpu_fallback=True))
+        (row,) = device.rows.values()
+        assert any("fell back" in one for one in row.remarks.counts) is fell
 
 
 def test_reported_scores_have_no_retention():

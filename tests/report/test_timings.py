@@ -102,6 +102,20 @@ def test_a_source_without_samples_gives_its_figures_and_no_interval():
     assert found.samples == 50
 
 
+def test_runs_that_do_not_give_a_percentile_are_not_drawn_for_it(recwarn):
+    found = timings(normal(20.0, 50, "only"))
+    for number in range(ENOUGH_RUNS + 3):
+        told = parts.ReportedTimes(count=50, median=12_000_000 + number)
+        found.add_measurement(
+            made.sha(number), parts.Measurement(kind="model_only", length=64, reported=told)
+        )
+    p90 = found.interval(P90)
+    assert p90 is not None
+    assert not np.isnan([p90.low, p90.high]).any()
+    assert p90.low <= p90.value <= p90.high
+    assert list(recwarn) == []
+
+
 def test_a_mean_stands_where_there_is_no_median():
     found = Timings()
     told = parts.ReportedTimes(count=50, mean=9_000_000)
