@@ -141,12 +141,15 @@ class _Work:
         grams = _grams(linears, run) if self.texts and linears else {}
         for name, part in parts.items():
             gain = self.gains.get(name, torch.ones(part.weight.shape[1]))
-            weight, storage = part.weight.data * gain, self.storage_of(name)
+            # A gain of 0 leaves a column of zeros, which is rounded as such.
+            divisor = torch.where(gain == 0, 1.0, gain)
+            before, storage = part.weight.data, self.storage_of(name)
             if name in grams:
-                weight = compensated(weight, grams[name] / torch.outer(gain, gain), storage)
+                gram = grams[name] / torch.outer(divisor, divisor)
+                weight = compensated(before * gain, gram, storage)
             else:
-                weight = clipped(weight, storage)
-            part.weight.data = weight / gain
+                weight = clipped(before * gain, storage)
+            part.weight.data = torch.where(gain == 0, before, weight / divisor)
 
 
 def _through(layer: nn.Module, hidden: list[Tensor], biases: list[Tensor]) -> list[Tensor]:

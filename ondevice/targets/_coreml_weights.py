@@ -24,6 +24,7 @@ from typing import Any
 
 from ondevice.architectures import Encoder
 from ondevice.errors import UserError, require
+from ondevice.parts import POSITIONS
 from ondevice.storage import FLOAT16, FLOAT32, Storage
 
 # coremltools leaves weights of up to 2,048 elements as they are; from 512 on, a scale for each
@@ -59,6 +60,8 @@ def storage(encoder: Encoder, scheme: str, part: str, *, kept: bool) -> Storage:
     if how.storage is None:
         return plain
     stored = how.storage(encoder)
+    if part == POSITIONS:
+        return _ROWS
     if stored.bits == _ROWS.bits:
         return plain if kept else stored
     return _ROWS if kept else stored
@@ -82,7 +85,7 @@ def _blocks_4(largest: int) -> Callable[[Any, Encoder, Collection[str]], Any]:
     def compress(model: Any, encoder: Encoder, kept: Collection[str]) -> Any:
         size = block_size(encoder, largest)
         rows = _linear("int8", "per_channel")
-        higher = dict.fromkeys(_constants(model, kept), rows)
+        higher = dict.fromkeys([*_constants(model, kept), *_positions(model)], rows)
         return _quantize(model, _linear("int4", "per_block", block_size=size), higher)
 
     return compress
@@ -112,7 +115,7 @@ def _tables(bits: int) -> Callable[[Any, Encoder, Collection[str]], Any]:
     def compress(model: Any, encoder: Encoder, kept: Collection[str]) -> Any:
         optimize = require("coremltools.optimize.coreml", extra="coreml")
         table = optimize.OpPalettizerConfig(mode="kmeans", nbits=bits, weight_threshold=THRESHOLD)
-        higher = _constants(model, kept)
+        higher = [*_constants(model, kept), *_positions(model)]
         config = optimize.OptimizationConfig(table, op_name_configs=dict.fromkeys(higher))
         compressed = optimize.palettize_weights(model, config)
         if not higher:
@@ -139,6 +142,20 @@ def _constants(model: Any, parts: Collection[str]) -> list[str]:
                 " equal weights are stored once; leave it out of --keep"
             )
     return list(found.values())
+
+
+def _positions(model: Any) -> list[str]:
+    """Return what the converter calls the position table, which has 8 bits under every scheme.
+
+    Its name depends on whether the length takes all rows; it is the one table that is no part's.
+    """
+    optimize = require("coremltools.optimize.coreml", extra="coreml")
+    found = optimize.get_weights_metadata(model, weight_threshold=THRESHOLD)
+    return [
+        name
+        for name, data in found.items()
+        if data.val.ndim == 2 and not name.endswith("_weight_to_fp16")
+    ]
 
 
 def _in_blocks(largest: int) -> Callable[[Encoder], Storage]:

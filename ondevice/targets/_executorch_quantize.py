@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from ondevice.errors import require
-from ondevice.parts import TABLE, columns_of
+from ondevice.parts import POSITIONS, TABLE, columns_of
 from ondevice.storage import FLOAT32, Storage
 
 if TYPE_CHECKING:
@@ -65,11 +65,11 @@ def storage(encoder: Encoder, scheme: str, part: str, *, kept: bool) -> Storage:
     """Return how a part is stored under a scheme."""
     if scheme == "fp16":
         return Storage(16, "none")
-    if scheme == "fp32" or (scheme == "int8" and kept):
+    if scheme == "fp32" or (scheme == "int8" and (kept or part == POSITIONS)):
         return FLOAT32
     columns = columns_of(encoder, part)
     size = group_size(part, columns)
-    if scheme == "int8" or kept or (part != TABLE and not size):
+    if scheme == "int8" or kept or part == POSITIONS or (part != TABLE and not size):
         return Storage(8)
     return Storage(4, "split", size, scale_bits=16 if size else 32)
 

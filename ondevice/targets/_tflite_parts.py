@@ -7,6 +7,7 @@ behind a layer norm, multiplied column by column by its gain.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from ondevice.graph import MobileGraph
     from ondevice.targets.base import ConvertOptions, StorageOf
+
+logger = logging.getLogger(__name__)
 
 # Cosine between a part's weights and an operator's. Gains have left 0.99 of the parts that were
 # looked at; matrices that are not related have 0.1 at most.
@@ -44,9 +47,12 @@ def prepare(
     gains = {}
     for operator, subgraph, matrix in _matrices(model):
         part = _nearest(matrix, weights)
-        if part is not None:
-            buffers[subgraph.tensors[operator.inputs[1]].buffer] = part
-            gains[part] = torch.from_numpy(_gain(matrix, weights[part]))
+        if part is None:
+            name = subgraph.tensors[operator.outputs[0]].name.decode()
+            logger.warning("no part of the encoder has the weights of '%s': as they are", name)
+            continue
+        buffers[subgraph.tensors[operator.inputs[1]].buffer] = part
+        gains[part] = torch.from_numpy(_gain(matrix, weights[part]))
     after = _weights(compensation.for_target(graph, options, storage, gains))
     for buffer, part in buffers.items():
         matrix = after[part] * gains[part].numpy()
@@ -115,7 +121,8 @@ def _gain(matrix: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[n
     """Return what the converter multiplied each column of a part by."""
     squares = (weight * weight).sum(0)
     gain = (matrix * weight).sum(0) / np.where(squares == 0, 1, squares)
-    return np.where(gain == 0, 1, gain).astype(np.float32)
+    folded: NDArray[np.float32] = gain.astype(np.float32)
+    return folded
 
 
 def _nearest(matrix: NDArray[np.float32], weights: dict[str, NDArray[np.float32]]) -> str | None:

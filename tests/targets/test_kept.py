@@ -97,6 +97,86 @@ def test_other_schemes_keep_too(build, scheme):
         check_agreement(built, load(name, path, built.outputs), scheme, LENGTH)
 
 
+@pytest.mark.parametrize("scheme", ["int8", "int4", "pal6", "pal4"])
+@pytest.mark.parametrize("lengths", [LENGTH, (32, 48)])
+def test_core_ml_stores_positions_in_8_bits(converted, scheme, lengths):
+    """Also the first rows of them, which a shorter length has as a constant of another name."""
+    need("coreml")
+    from ondevice.targets import _mlpackage
+
+    _, path, _ = converted(TARGETS["coreml"], scheme=scheme, lengths=lengths)
+    functions = _mlpackage.read_model(path).mlProgram.functions.values()
+    assert len(functions) == len(lengths)
+    for function in functions:
+        made = {
+            output.name: op
+            for op in function.block_specializations[function.opset].operations
+            for output in op.outputs
+        }
+        (positions,) = (
+            op
+            for name, op in made.items()
+            if name.endswith("_quantized") and "_weight_to_fp16" not in name
+        )
+        assert integer_bits(positions) == 8
+
+
+@pytest.mark.parametrize("scheme", ["fp32", "int8", "int4"])
+@pytest.mark.parametrize("name", TARGET_NAMES)
+def test_the_estimate_of_an_artifact_is_not_above_its_size(build, name, scheme):
+    """A share of its numbers is known to a few percent; the rest is a graph, which has a limit."""
+    from types import SimpleNamespace
+
+    from ondevice import bundle, keeping
+    from ondevice.schemes import get_scheme
+
+    built, path, _ = build(name, scheme, ())
+    checkpoint = SimpleNamespace(encoder=built.encoder, head=HEAD)
+    estimated = keeping.numbers(checkpoint, TARGETS[name], get_scheme(scheme), LENGTH)
+    _, size = bundle.hash_artifact(path)
+    # Core ML stores vectors in half precision: they are 7 % of so small a model.
+    assert 0.9 * estimated <= size <= estimated + keeping.OVERHEAD
+
+
+@pytest.mark.parametrize(("scheme", "bits"), [("int8", 32), ("int4", 8)])
+@pytest.mark.slow
+def test_executorch_stores_positions_as_it_says(build, scheme, bits):
+    from ondevice.parts import POSITIONS
+
+    built, path, _ = build("executorch", scheme, ())
+    assert TARGETS["executorch"].storage(built.encoder, scheme, POSITIONS, kept=False).bits == bits
+    table = built.module.embeddings.positions[:32].numpy().tobytes()
+    assert (table in path.read_bytes()) == (bits == 32)
+
+
+def test_a_column_that_a_gain_has_made_dead_stays_dead(graph_of):
+    """TFLite's converter multiplies what follows a layer norm by its gain."""
+    need("tflite")
+    import copy
+    import dataclasses
+
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    from ondevice.targets import _tflite_parts, _tflite_schemes, tflite
+    from ondevice.targets.base import ConvertOptions
+    from tests.targets.conftest import LABELS, Texts
+
+    plain = graph_of("bert", "qa", TARGETS["tflite"].form())
+    graph = dataclasses.replace(plain, module=copy.deepcopy(plain.module))
+    graph.module.layers[0].attention_norm.weight.data[5] = 0.0
+    options = ConvertOptions("int4", LENGTH, LABELS, calibration=Texts(graph))
+    before = tflite._lower(graph, options)
+    after = _tflite_parts.prepare(before, graph, options, _tflite_schemes.storage)
+
+    def dead(content):
+        model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+        matrices = [matrix for *_, matrix in _tflite_parts._matrices(model)]
+        return [(matrix == 0).all(0).nonzero()[0].tolist() for matrix in matrices]
+
+    assert [5] in dead(before), "the converter folds no gain into what follows"
+    assert dead(after) == dead(before)
+
+
 # --- what is in the files ---
 
 
