@@ -90,7 +90,8 @@ def rounded_twin(graph, stored, length):
     for matrix in stored:
         name = nearest(left, matrix)
         weight = left.pop(name)
-        assert 0.99 < cosine(weight.numpy(), matrix) < 1 - 1e-5, name
+        # Compensation moves weights further than rounding to the nearest would: 0.989.
+        assert 0.98 < cosine(weight.numpy(), matrix) < 1 - 1e-5, name
         weight.copy_(torch.from_numpy(matrix))
     assert all(weight.numel() <= _coreml_weights.THRESHOLD for weight in left.values())
     return twin

@@ -149,7 +149,7 @@ def test_executorch_stores_positions_as_it_says(build, scheme, bits):
     assert (table in path.read_bytes()) == (bits == 32)
 
 
-def test_a_column_that_a_gain_has_made_dead_stays_dead(graph_of):
+def test_a_column_that_a_gain_has_made_dead_stays_dead(graph_of, monkeypatch, caplog):
     """TFLite's converter multiplies what follows a layer norm by its gain."""
     need("tflite")
     import copy
@@ -175,6 +175,11 @@ def test_a_column_that_a_gain_has_made_dead_stays_dead(graph_of):
 
     assert [5] in dead(before), "the converter folds no gain into what follows"
     assert dead(after) == dead(before)
+    assert not caplog.records
+    monkeypatch.setattr(_tflite_parts, "_nearest", lambda *_: None)
+    _tflite_parts.prepare(before, graph, options, _tflite_schemes.storage)
+    assert len(caplog.records) == len(dead(before))
+    assert "no part of the encoder has the weights of" in caplog.text
 
 
 # --- what is in the files ---
