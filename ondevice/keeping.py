@@ -180,7 +180,10 @@ def estimate(
 def numbers(
     checkpoint: Checkpoint, target: Target, scheme: Scheme, lengths: tuple[int, ...]
 ) -> int:
-    """Return the bytes of an artifact's numbers alone, which no artifact is smaller than."""
+    """Return the bytes of an artifact's numbers alone, with vectors in float32.
+
+    An artifact is smaller by its vectors' half at most: Core ML's, by 0.4 % of the student's int4.
+    """
     encoder = replace(checkpoint.encoder, max_length=lengths[-1])
     described = _describe(encoder, checkpoint.head, target, scheme.name)
     return _size(encoder, target, scheme, described)

@@ -10,12 +10,11 @@ from typing import Any
 
 from ondevice import build, card, console, lengths, models, parts, plan
 from ondevice.build import Built
+from ondevice.commands import _checkpoint
 from ondevice.errors import UserError
-from ondevice.models import DEFAULT_MODEL, EMBEDDED
 from ondevice.schemes import SCHEMES
 from ondevice.targets import TARGETS
 from ondevice.targets.base import DEFAULT_LAYOUT, LAYOUTS
-from ondevice.tasks import TASKS
 from ondevice.verify.promises import binding_failures
 
 
@@ -52,18 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help=f"{', '.join(TARGETS)}, or all; several with commas (default: %(default)s)",
     )
-    parser.add_argument(
-        "--model",
-        default=DEFAULT_MODEL,
-        metavar="MODEL",
-        help=f"{', '.join(EMBEDDED)}, a checkpoint directory, or a hub id (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--task",
-        default="auto",
-        metavar="NAME",
-        help=f"auto, {', '.join(TASKS)} (default: %(default)s, from the checkpoint's head)",
-    )
+    _checkpoint.add_arguments(parser)
     parser.add_argument(
         "--scheme",
         metavar="NAME",
@@ -74,9 +62,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--calibration",
         type=Path,
         metavar="FILE",
-        help=f"with {_schemes_with_texts()}: texts like those the app will see, which show how"
-        " large activations become and what rounding does to them; SQuAD JSON for qa, else a text"
-        " a line; no labels needed (default: the project's samples)",
+        help=f"with {_schemes_with_texts()}, or --keep auto: texts like those the app will see,"
+        " which show how large activations become and what rounding does to them; SQuAD JSON for"
+        " qa, else a text a line; no labels needed (default: the project's samples)",
     )
     parser.add_argument(
         "--keep",

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ondevice import console
+from ondevice.commands import _checkpoint
 from ondevice.errors import GateError, MissingPackageError, UserError
-from ondevice.models import DEFAULT_MODEL, EMBEDDED
+from ondevice.models import DEFAULT_MODEL
 from ondevice.search import DEFAULT_OUT, REFERENCE_QUESTIONS, Budget, SearchOptions
+from ondevice.search.options import AUTO, KEEPS
 from ondevice.targets import TARGETS
 
 if TYPE_CHECKING:
@@ -32,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model",
         action="append",
         metavar="MODEL",
-        help=f"{', '.join(EMBEDDED)}, a checkpoint directory, or a hub id; several with commas or"
-        f" repeated, for example students of several layers (default: {DEFAULT_MODEL})",
+        help=f"{_checkpoint.WHICH}; several with commas or repeated, for example students of"
+        f" several layers (default: {DEFAULT_MODEL})",
     )
     parser.add_argument(
         "--target",
@@ -94,7 +96,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--calibration",
         type=Path,
         metavar="FILE",
-        help="texts for schemes with calibrated activations (default: the project's samples)",
+        help="texts like those the app will see, for schemes that look at some and for what is kept"
+        " in more bits; SQuAD JSON, no labels needed (default: the project's samples)",
     )
     parser.add_argument(
         "--out",
@@ -103,6 +106,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="where bundles, answers and results are kept; the same command goes on where it was"
         " interrupted (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--keep",
+        choices=KEEPS,
+        default=AUTO,
+        help="auto: consider each scheme that rounds also with the parts that it hurts most in more"
+        " bits, as many as fit (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--retry-failed", action="store_true", help="build also what failed in an earlier search"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
@@ -177,6 +190,7 @@ def _options(arguments: argparse.Namespace) -> SearchOptions:
         data=arguments.data,
         questions=arguments.questions,
         calibration=arguments.calibration,
+        keep=arguments.keep,
         budget=Budget(
             max_mb=arguments.max_mb,
             max_f1_drop=arguments.max_f1_drop,
@@ -184,6 +198,7 @@ def _options(arguments: argparse.Namespace) -> SearchOptions:
             min_retention=arguments.min_retention,
         ),
         out=arguments.out,
+        retry_failed=arguments.retry_failed,
     )
 
 

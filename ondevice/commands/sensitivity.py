@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from ondevice import calibration, console, keeping, models, plan
+from ondevice.commands import _checkpoint
 from ondevice.errors import UserError, choices
 from ondevice.keeping import MB, Keeper, Measurement
-from ondevice.models import DEFAULT_MODEL, EMBEDDED
 from ondevice.schemes import SCHEMES, check_offered, get_scheme
 from ondevice.targets import TARGETS
-from ondevice.tasks import TASKS
 
 DEFAULT_SCHEME = "int4"
 
@@ -34,18 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help=f"of those that the target has: {', '.join(rounding)} (default: %(default)s)",
     )
-    parser.add_argument(
-        "--model",
-        default=DEFAULT_MODEL,
-        metavar="MODEL",
-        help=f"{', '.join(EMBEDDED)}, a checkpoint directory, or a hub id (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--task",
-        default="auto",
-        metavar="NAME",
-        help=f"auto, {', '.join(TASKS)} (default: %(default)s, from the checkpoint's head)",
-    )
+    _checkpoint.add_arguments(parser)
     parser.add_argument(
         "--calibration",
         type=Path,

@@ -8,6 +8,7 @@ takes its process down takes nothing else with it.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -25,10 +26,13 @@ from ondevice.build import Source
 from ondevice.errors import RuntimeUnavailableError, UserError
 from ondevice.manifest import Evidence
 from ondevice.plan import BuildOptions
+from ondevice.search.candidates import identity
 from ondevice.verify.opening import NOT_HERE
 
 # How often to look whether the search is still there.
 ORPHAN_SECONDS = 0.5
+# How allocators of Python, C++ and PyTorch say it: of the machine, not of the candidate.
+OUT_OF_MEMORY = re.compile(r"MemoryError|bad_alloc|alloc_cpu|allocat|out of memory", re.IGNORECASE)
 _PATHS = {"out", "calibration"}
 
 
@@ -77,11 +81,16 @@ class SearchServer(Server):
         """Return the reply to one request."""
         operation = request["op"]
         if operation == "build":
+            options = parse(request["options"])
             try:
-                return self._build(parse(request["options"]))
+                return self._build(options)
             except UserError as error:
-                # Of the machine, not of the candidate: a full disk, a directory in use.
-                return {"refused": str(error)}
+                return {_whose(error, options): str(error)}
+        if operation == "keep":
+            try:
+                return self._keep(parse(request["options"]))
+            except UserError as error:
+                return {"kept": [], "why": str(error)}
         if operation == "open" and request["kind"] == "bundle":
             self.worker = OpenedBundle(request)
             return {}
@@ -100,13 +109,29 @@ class SearchServer(Server):
         checkpoint = models.load(options.model, options.task)
         (job,) = plan.make_jobs(checkpoint, options)
         kept = self._source
-        if kept is None or (kept.checkpoint.sha256, kept.lengths) != (
-            checkpoint.sha256,
-            job.lengths,
-        ):
+        wanted = identity(checkpoint), job.lengths
+        if kept is None or (identity(kept.checkpoint), kept.lengths) != wanted:
             kept = self._source = Source(checkpoint, job.lengths)
         built = build.build_one(job, kept, console.Progress(), force=options.force)
-        return {"failure": None if built.failure is None else str(built.failure)}
+        if built.failure is None:
+            return {"failure": None}
+        said = str(built.failure)
+        return {"broken" if OUT_OF_MEMORY.search(said) else "failure": said}
+
+    def _keep(self, options: BuildOptions) -> dict[str, Any]:
+        """Measure which parts are to be kept; why none are, where the budget is too little."""
+        checkpoint = models.load(options.model, options.task)
+        (job,) = plan.make_jobs(checkpoint, options)
+        return {"kept": list(job.convert_options.kept), "why": ""}
+
+
+def _whose(error: UserError, options: BuildOptions) -> str:
+    """Tell what keeps a candidate from being built from what keeps all of them.
+
+    Those are about the place of the bundles, which the sentence names: a full disk, a directory in
+    use. What lacks a candidate alone, a package for its scheme, may be there the next time.
+    """
+    return "refused" if str(options.out) in str(error) else "broken"
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:

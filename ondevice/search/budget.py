@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 
 from ondevice.card import MB
 from ondevice.errors import UserError
-from ondevice.search.contender import Contender
+from ondevice.search.contender import Contender, Figures
 from ondevice.statistics import difference, mean_of
 
 # A candidate leaves early only for what this share of the bootstrap's draws agree on: with 95 %,
@@ -51,6 +51,32 @@ _BOUNDS: dict[str, tuple[Callable[[float], bool], str]] = {
     "max_p90_ms": (lambda value: value > 0, "above 0"),
     "min_retention": (lambda value: 0 < value <= 100, "above 0 and at most 100"),
 }
+
+
+def check_retention(budget: Budget, own: Mapping[str, Figures]) -> None:
+    """Refuse a retention that the checkpoints themselves miss: rounding will not mend that.
+
+    Args:
+        budget: what is asked.
+        own: what the unrounded checkpoints answer, beside the teacher, by their labels.
+
+    Raises:
+        UserError: each clearly retains less.
+    """
+    wanted = budget.min_retention
+    if wanted is None or not own:
+        return
+    if not all(_falls_short(figures, wanted) for figures in own.values()):
+        return
+    kept = {name: figures.retention for name, figures in own.items()}
+    words = ", ".join(
+        f"{name} retains {0.0 if one is None or math.isnan(one.value) else one.value:.1f} %"
+        for name, one in kept.items()
+    )
+    raise UserError(
+        f"--min-retention {wanted:g} is more than is there before anything is rounded: {words} of"
+        " the teacher's F1 on these questions"
+    )
 
 
 def option(name: str) -> str:
@@ -141,7 +167,12 @@ def _is_clear(one: Contender, name: str, budget: Budget) -> bool:
         lost = difference(mean_of(figures.own_f1), mine, size, level=CLEAR)
         return lost.low > budget.max_f1_drop
     assert budget.min_retention is not None
+    return _falls_short(figures, budget.min_retention)
+
+
+def _falls_short(figures: Figures, retention: float) -> bool:
+    """Tell whether somebody clearly has less than a share of the teacher's F1, in percent."""
     assert figures.teacher_f1 is not None
     # A difference, not a quotient: a teacher may score 0 on the questions of a draw.
-    wanted = mean_of(figures.teacher_f1 * budget.min_retention / 100.0)
-    return difference(wanted, mine, size, level=CLEAR).low > 0.0
+    wanted = mean_of(figures.teacher_f1 * retention / 100.0)
+    return difference(wanted, mean_of(figures.f1), len(figures.f1), level=CLEAR).low > 0.0

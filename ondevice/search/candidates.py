@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ondevice import models, plan
+from ondevice import bundle, keeping, models, plan
 from ondevice.errors import UserError, choices
 from ondevice.models import Checkpoint
 from ondevice.plan import BuildOptions
 from ondevice.schemes import SCHEMES, get_scheme
 from ondevice.search.budget import Budget
 from ondevice.search.contender import Candidate
-from ondevice.search.options import SearchOptions
+from ondevice.search.options import NONE, SearchOptions
+from ondevice.search.replies import key_of
 from ondevice.targets import TARGETS
 
-# What else can be done to an artifact of a scheme: the changes to its build's options, by the
-# variant's name. The first is the scheme as it is.
-VARIANTS: dict[str, Mapping[str, Any]] = {"": {}}
 TEACHER, STUDENT = "teacher", "student"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What else can be done to an artifact of a scheme.
+
+    Attributes:
+        name: empty for the scheme as it is.
+        keep: what is stored in more bits, as ``BuildOptions.keep`` says it.
+    """
+
+    name: str
+    keep: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -48,7 +59,7 @@ def load_models(names: Sequence[str]) -> list[Model]:
     found: dict[str, tuple[str, Checkpoint]] = {}
     for name in names:
         checkpoint = _load(name)
-        found.setdefault(f"{checkpoint.name} {checkpoint.sha256}", (name, checkpoint))
+        found.setdefault(identity(checkpoint), (name, checkpoint))
     count = Counter(checkpoint.name for _, checkpoint in found.values())
     return [
         Model(given, _label(checkpoint, alone=count[checkpoint.name] == 1), checkpoint)
@@ -57,7 +68,18 @@ def load_models(names: Sequence[str]) -> list[Model]:
 
 
 def _label(checkpoint: Checkpoint, *, alone: bool) -> str:
-    return checkpoint.name if alone else f"{checkpoint.name}-{checkpoint.sha256[:8]}"
+    return checkpoint.name if alone else f"{checkpoint.name}-{identity(checkpoint)[:8]}"
+
+
+def identity(checkpoint: Checkpoint) -> str:
+    """Return the hash of what makes a checkpoint this one: weights, config, tokenizer and name."""
+    facts = {
+        "weights": checkpoint.sha256,
+        "config": bundle.hash_file(checkpoint.directory / "config.json"),
+        "tokenizer": hashlib.sha256(checkpoint.tokenizer.json().encode()).hexdigest(),
+        "name": checkpoint.name,
+    }
+    return key_of(facts)
 
 
 def _load(name: str) -> Checkpoint:
@@ -100,17 +122,18 @@ def make_candidates(options: SearchOptions, found: Sequence[Model]) -> list[Cand
     targets = _targets(options.targets)
     schemes = _schemes(options.schemes, targets)
     _check_timeable(options.budget, targets)
-    calibrated = any(get_scheme(name).calibrated for names in schemes.values() for name in names)
-    if options.calibration is not None and not calibrated:
-        able = ", ".join(name for name, scheme in SCHEMES.items() if scheme.calibrated)
-        raise UserError(f"--calibration is for schemes with calibrated activations: {able}")
+    considered = {name for names in schemes.values() for name in names}
+    reading = any(_reads_texts(name, options) for name in considered)
+    if options.calibration is not None and not reading:
+        able = ", ".join(name for name in SCHEMES if _reads_texts(name, options))
+        raise UserError(f"--calibration is for schemes that look at texts: {able}")
     candidates = [
         _candidate(model, target, scheme, lengths, variant, options, several=len(found) > 1)
         for target, names in schemes.items()
         for model in found
         for scheme in names
         for lengths in _lengths(options, model)
-        for variant in VARIANTS
+        for variant in _variants(scheme, options)
     ]
     for target in schemes:
         plan.check_installed(TARGETS[target])
@@ -122,24 +145,43 @@ def _candidate(
     target: str,
     scheme: str,
     lengths: tuple[int, ...],
-    variant: str,
+    variant: Variant,
     options: SearchOptions,
     *,
     several: bool,
 ) -> Candidate:
     # A bundle's own name does not say which lengths, variant or namesake it is of.
-    parts = [f"L{'-'.join(map(str, lengths))}", variant, model.label if several else ""]
+    parts = [f"L{'-'.join(map(str, lengths))}", variant.name, model.label if several else ""]
     build = BuildOptions(
         model=model.given,
         task=model.checkpoint.task,
         targets=(target,),
         schemes=(scheme,),
         lengths=lengths,
-        calibration=options.calibration if get_scheme(scheme).calibrated else None,
+        calibration=options.calibration if variant.keep or get_scheme(scheme).takes_texts else None,
+        keep=variant.keep,
         out=Path(options.out, "bundles", *filter(None, parts)),
     )
-    changed = replace(build, **VARIANTS[variant])
-    return Candidate(model.label, target, scheme, lengths, changed, variant)
+    return Candidate(model.label, target, scheme, lengths, build, variant.name)
+
+
+def _variants(scheme: str, options: SearchOptions) -> list[Variant]:
+    """Return a scheme as it is, and with parts in more bits where it rounds weights.
+
+    Which parts is measured when it is built (:mod:`ondevice.search.build`): as many as the budget
+    has room for.
+    """
+    plain = Variant("", ())
+    if options.keep == NONE or get_scheme(scheme).bits > keeping.MOST_BITS:
+        return [plain]
+    most = options.budget.max_mb
+    room = keeping.AUTO if most is None else f"{keeping.AUTO}:{most}"
+    return [plain, Variant("keep", (room,))]
+
+
+def _reads_texts(scheme: str, options: SearchOptions) -> bool:
+    """Tell whether any variant of a scheme looks at texts."""
+    return get_scheme(scheme).takes_texts or len(_variants(scheme, options)) > 1
 
 
 def _lengths(options: SearchOptions, model: Model) -> list[tuple[int, ...]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,8 +9,8 @@ from pathlib import Path
 from ondevice import bundle, console, plan
 from ondevice.errors import CheckpointError, UserError
 from ondevice.models import Checkpoint
-from ondevice.search.candidates import Model
-from ondevice.search.contender import Contender, compare
+from ondevice.search.candidates import Model, identity
+from ondevice.search.contender import Contender, Figures, compare
 from ondevice.search.replies import Replies, key_of
 from ondevice.search.workshop import AbsentError, BrokenError, Workshop
 from ondevice.tasks.qa import QAExample, QAOptions
@@ -60,6 +59,20 @@ class Judge:
         self._kept = kept
         self._progress = progress
 
+    def own(self, model: Model, examples: Sequence[QAExample]) -> Figures:
+        """Return the figures of a checkpoint itself, unrounded, beside the teacher's.
+
+        Raises:
+            CheckpointError: it or the teacher cannot be run.
+        """
+        answers = self._answers_of(model, self._longest[model.label], examples)
+        return compare(answers, answers, self._teachers(examples), examples)
+
+    def _teachers(self, examples: Sequence[QAExample]) -> dict[str, Answered] | None:
+        if self._teacher is None:
+            return None
+        return self._answers_of(self._teacher, max(self._longest.values()), examples)
+
     def judge(self, one: Contender, examples: Sequence[QAExample]) -> None:
         """Ask a candidate, and put its figures into it; one that cannot be run leaves.
 
@@ -92,9 +105,7 @@ class Judge:
         one.figures = compare(
             replies.answers(examples),
             self._answers_of(self._models[name], self._longest[name], examples),
-            None
-            if self._teacher is None
-            else self._answers_of(self._teacher, max(self._longest.values()), examples),
+            self._teachers(examples),
             examples,
         )
 
@@ -121,13 +132,10 @@ class Judge:
 
 def _checkpoint_key(checkpoint: Checkpoint, window: QAOptions) -> str:
     """Return the hash of what decides a checkpoint's answers."""
-    tokenizer = hashlib.sha256(checkpoint.tokenizer.json().encode()).hexdigest()
     packages = ("torch", "transformers", "tokenizers", "numpy")
     return key_of(
         {
-            "weights": checkpoint.sha256,
-            "config": bundle.hash_file(checkpoint.directory / "config.json"),
-            "tokenizer": tokenizer,
+            "checkpoint": identity(checkpoint),
             "window": asdict(window),
             "tools": {name: plan.installed_version(name) for name in packages},
             "code": plan.code_hash(),

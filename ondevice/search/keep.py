@@ -1,11 +1,44 @@
-"""Write a small file whole or not at all."""
+"""A search's directory: held by one search at a time; small files whole or not at all."""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from ondevice.errors import UserError
+from ondevice.staging import REMEDY, unwritable
+
+
+@contextlib.contextmanager
+def held(directory: Path) -> Iterator[None]:
+    """Hold a directory while the block runs, made if it is not there; the kernel lets go of it.
+
+    Raises:
+        UserError: another process holds it, or it cannot be made.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise unwritable(directory, error) from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"another process is writing '{directory}' now; wait for it, or {REMEDY}"
+            ) from None
+        try:
+            yield
+        finally:
+            # Where nothing was kept, nothing is left behind.
+            with contextlib.suppress(OSError):
+                directory.rmdir()
+    finally:
+        os.close(handle)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -11,6 +11,8 @@ from ondevice.search.budget import Budget
 DEFAULT_OUT = Path("search")
 # The reference interpreter takes about a second for a question, so it is asked no more than this.
 REFERENCE_QUESTIONS = 120
+# What else than the schemes as they are is considered.
+AUTO, NONE = KEEPS = ("auto", "none")
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,12 @@ class SearchOptions:
         data: questions with answers (SQuAD JSON); None for the project's samples.
         questions: at most so many of them, at even distances, 0 for all; None for all on a runtime
             and :data:`REFERENCE_QUESTIONS` in the reference interpreter.
-        calibration: texts for schemes with calibrated activations; None for the samples.
+        calibration: texts for schemes that look at some, and for what is kept in more bits; None
+            for the samples.
+        keep: ``auto`` to consider each scheme that rounds also with parts in more bits, as many as
+            the budget has room for; ``none`` for schemes as they are.
         out: where bundles, answers and results are kept.
+        retry_failed: build also what failed before.
     """
 
     models: tuple[str, ...] = (DEFAULT_MODEL,)
@@ -38,5 +44,7 @@ class SearchOptions:
     data: Path | None = None
     questions: int | None = None
     calibration: Path | None = None
+    keep: str = NONE
     budget: Budget = field(default_factory=Budget)
     out: Path = DEFAULT_OUT
+    retry_failed: bool = False

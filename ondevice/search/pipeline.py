@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ondevice import bundle, console, samples
+from ondevice import bundle, console, keeping, samples
+from ondevice.card import MB
 from ondevice.errors import DataError, UserError
-from ondevice.search.build import build_all
+from ondevice.schemes import get_scheme
+from ondevice.search.budget import Budget, check_retention
+from ondevice.search.build import build_all, plain_jobs
 from ondevice.search.candidates import Model, find_teacher, load_models, make_candidates
-from ondevice.search.contender import Contender
+from ondevice.search.contender import Contender, Figures
 from ondevice.search.judge import Judge
+from ondevice.search.keep import held
 from ondevice.search.options import REFERENCE_QUESTIONS, SearchOptions
 from ondevice.search.race import race
 from ondevice.search.timing import time_bundle
@@ -32,6 +36,8 @@ if TYPE_CHECKING:
 
 # What is kept in a search's directory.
 BUNDLES, ANSWERS, FAILURES, TIMES = "bundles", "answers", "failures", "times"
+# An artifact may be smaller by this share than what is estimated of its numbers.
+VECTORS = 0.01
 
 
 @dataclass(frozen=True)
@@ -75,9 +81,13 @@ def run(
     teacher = find_teacher(options, found)
     contenders = [Contender(one) for one in make_candidates(options, found)]
     targets = list(dict.fromkeys(one.candidate.target for one in contenders))
-    with Workshop(command) as workshop:
+    plain_jobs(contenders, found)
+    _say_too_small(options.budget, contenders, found, progress)
+    with held(options.out), Workshop(command) as workshop:
         judge = make_judge(options, found, teacher, contenders, workshop, progress)
-        build_all(contenders, found, workshop, options.out / FAILURES, progress)
+        check_retention(options.budget, own_figures(options, found, targets, examples, judge))
+        failures = options.out / FAILURES
+        build_all(contenders, found, workshop, failures, progress, retry=options.retry_failed)
         workshop.dismiss()
         chosen = {
             target: race(
@@ -90,7 +100,7 @@ def run(
             )
             for target in targets
         }
-    notes = _notes(options, contenders, examples)
+    said = _notes(options, contenders, examples)
     return Found(
         options,
         data,
@@ -99,8 +109,45 @@ def run(
         teacher,
         tuple(contenders),
         chosen,
-        tuple(notes),
+        tuple(said),
     )
+
+
+def _say_too_small(
+    budget: Budget,
+    contenders: Sequence[Contender],
+    found: Sequence[Model],
+    progress: console.Progress,
+) -> None:
+    """Say before anything is built that no artifact can be as small as was asked."""
+    if budget.max_mb is None:
+        return
+    checkpoints = {model.label: model.checkpoint for model in found}
+    least: dict[str, int] = {}
+    for one in (contender.candidate for contender in contenders):
+        target, scheme = TARGETS[one.target], get_scheme(one.scheme)
+        size = keeping.numbers(checkpoints[one.model], target, scheme, one.lengths)
+        least[one.target] = min(size, least.get(one.target, size))
+    for name, size in least.items():
+        if (1 - VECTORS) * size > budget.max_mb * MB:
+            progress.say(
+                f"  {name}: nothing can fit into --max-mb {budget.max_mb:g}: the smallest has about"
+                f" {size / MB:.1f} MB of weights"
+            )
+
+
+def own_figures(
+    options: SearchOptions,
+    found: Sequence[Model],
+    targets: Sequence[str],
+    examples: Sequence[QAExample],
+    judge: Judge,
+) -> dict[str, Figures]:
+    """Return what the checkpoints retain themselves, by their labels; nothing if nobody asks."""
+    if options.budget.min_retention is None:
+        return {}
+    asked = min((questions_for(target, options, examples) for target in targets), key=len)
+    return {model.label: judge.own(model, asked) for model in found}
 
 
 def make_judge(

@@ -49,18 +49,35 @@ class Workshop:
 
         Raises:
             UserError: nothing can be built here now.
-            BrokenError: the converter took its process down, hung, or is not what it should be.
+            BrokenError: the converter took its process down, hung, lacks a package, or ran out of
+                memory.
         """
+        reply = self._request("build", options)
+        if "refused" in reply:
+            raise UserError(str(reply["refused"]))
+        if "broken" in reply:
+            # What it holds goes with it.
+            self.dismiss()
+            raise BrokenError(str(reply["broken"]))
+        return str(reply["failure"] or "")
+
+    def keep(self, options: BuildOptions) -> tuple[tuple[str, ...], str]:
+        """Measure which parts ``keep="auto"`` keeps; return them, or why there are none.
+
+        Raises:
+            BrokenError: the measuring took its process down.
+        """
+        reply = self._request("keep", options)
+        return tuple(map(str, reply["kept"])), str(reply["why"])
+
+    def _request(self, operation: str, options: BuildOptions) -> dict[str, Any]:
         if self._builder is None:
             self._builder = Process(BUILD_SECONDS, self._command)
         try:
-            reply = self._builder.request("build", options=record(options))
+            return self._builder.request(operation, options=record(options))
         except PassError as error:
             self.dismiss()
             raise BrokenError(f"the converter: {error}") from error
-        if "refused" in reply:
-            raise UserError(str(reply["refused"]))
-        return str(reply["failure"] or "")
 
     def ask(
         self,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ondevice.errors import UserError
-from ondevice.search.budget import Budget, clear_misses, misses, unproven
+from ondevice.search.budget import Budget, check_retention, clear_misses, misses, unproven
 from tests.search.made import contender, right
 
 
@@ -26,6 +26,22 @@ from tests.search.made import contender, right
 def test_what_nothing_could_fit_is_refused(budget, words):
     with pytest.raises(UserError, match=words):
         Budget(**budget).check()
+
+
+def test_a_retention_that_the_checkpoint_itself_misses_is_refused():
+    own = contender("fp32", f1=right(0.5), teacher=np.ones(240)).figures
+    near = contender("fp32", f1=right(0.89), teacher=np.ones(240)).figures
+    budget = Budget(min_retention=90.0)
+    words = (
+        r"--min-retention 90 is more than is there before .*: a retains 50\.0 % of the teacher's"
+    )
+    with pytest.raises(UserError, match=words):
+        check_retention(budget, {"a": own})
+    # Rounding may bring a question or two; and another may do.
+    check_retention(budget, {"a": near})
+    check_retention(budget, {"a": own, "b": near})
+    check_retention(Budget(), {"a": own})
+    check_retention(budget, {})
 
 
 def test_every_bound_itself_may_be_asked_for():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from ondevice.errors import UserError
 from ondevice.search import Budget, SearchOptions
 from ondevice.search import candidates as made
-from ondevice.search.candidates import find_teacher, load_models, make_candidates
+from ondevice.search.candidates import find_teacher, identity, load_models, make_candidates
 from ondevice.targets import TARGETS
 from tests.requirements import need
 
@@ -49,6 +50,27 @@ def test_a_scheme_that_one_of_the_targets_has_is_considered_there_alone(tiny):
     ]
 
 
+def test_texts_go_to_the_schemes_that_look_at_some(tiny, tmp_path):
+    texts = tmp_path / "texts.json"
+    found = candidates(tiny, schemes=("fp32", "int8", "int4"), calibration=texts)
+    given = {one.scheme: one.options.calibration for one in found}
+    assert given == {"fp32": None, "int8": None, "int4": texts}
+
+
+def test_what_rounds_is_considered_with_parts_in_more_bits_too(tiny, tmp_path):
+    schemes = ("fp32", "int8", "int4")
+    found = candidates(tiny, schemes=schemes, keep="auto")
+    expected = [("fp32", ""), ("int8", ""), ("int8", "keep"), ("int4", ""), ("int4", "keep")]
+    assert [(one.scheme, one.variant) for one in found] == expected
+    assert {one.options.keep for one in found if one.variant} == {("auto",)}
+    assert len({(one.options.out, one.scheme) for one in found}) == len(found)
+    found = candidates(tiny, schemes=schemes, keep="auto", budget=Budget(max_mb=10.5))
+    assert {one.options.keep for one in found if one.variant} == {("auto:10.5",)}
+    texts = tmp_path / "texts.json"
+    found = candidates(tiny, schemes=("int8",), keep="auto", calibration=texts)
+    assert [one.options.calibration for one in found] == [None, texts]
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -61,7 +83,10 @@ def test_a_scheme_that_one_of_the_targets_has_is_considered_there_alone(tiny):
         ),
         ({"lengths": ((65,),)}, "length 65 is above the checkpoint's position table"),
         ({"lengths": ((32, 16),)}, "lengths must ascend"),
-        ({"calibration": Path("texts")}, "--calibration is for schemes with calibrated activ"),
+        (
+            {"calibration": Path("texts"), "schemes": ("fp32", "int8")},
+            "--calibration is for schemes that look at texts: int8-static, int4",
+        ),
     ],
 )
 def test_what_does_not_go_together_is_refused(tiny, options, words):
@@ -104,6 +129,25 @@ def test_namesakes_are_told_apart_and_a_model_counts_once(tiny, tmp_path):
         )
     ]
     assert len(set(places)) == 2
+
+
+def test_the_same_weights_with_another_tokenizer_are_another_model(tiny, tmp_path):
+    places = [tmp_path / name / "student" for name in ("a", "b")]
+    for place in places:
+        shutil.copytree(tiny("bert", "qa"), place)
+    path = places[1] / "tokenizer_config.json"
+    words = json.loads(path.read_text())
+    path.write_text(json.dumps(words | {"do_lower_case": False}))
+    tokenizer = places[1] / "tokenizer.json"
+    if tokenizer.is_file():
+        parts = json.loads(tokenizer.read_text())
+        parts["normalizer"]["lowercase"] = False
+        tokenizer.write_text(json.dumps(parts))
+    found = load_models([str(place) for place in places])
+    assert len(found) == 2
+    assert len({model.label for model in found}) == 2
+    assert len({identity(model.checkpoint) for model in found}) == 2
+    assert found[0].checkpoint.sha256 == found[1].checkpoint.sha256
 
 
 def test_the_embedded_student_s_teacher_is_known_and_no_other_s(tiny):

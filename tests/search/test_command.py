@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 
 import pytest
 
 from ondevice import cli
+from ondevice.commands import build, search, sensitivity
 from tests.requirements import need
 
 
@@ -42,3 +44,25 @@ def test_bad_input_is_one_sentence_and_exit_code_2(arguments, words, capsys, tmp
     assert words in captured.err
     assert len(captured.err.splitlines()) == 1
     assert {path.name for path in tmp_path.iterdir()} == {"empty.json", "unlabelled.json"}
+
+
+def options_of(*words):
+    parser = argparse.ArgumentParser()
+    search.add_arguments(parser)
+    return search._options(parser.parse_args(words))
+
+
+def test_the_command_considers_more_than_schemes_as_they_are():
+    assert (options_of().keep, options_of().retry_failed) == ("auto", False)
+    options = options_of("--keep", "none", "--retry-failed")
+    assert (options.keep, options.retry_failed) == ("none", True)
+
+
+def test_commands_that_take_one_checkpoint_take_it_alike():
+    said = []
+    for command in (build, sensitivity):
+        parser = argparse.ArgumentParser()
+        command.add_arguments(parser)
+        known = {action.dest: action for action in parser._actions}
+        said.append([(known[name].default, known[name].help) for name in ("model", "task")])
+    assert said[0] == said[1]

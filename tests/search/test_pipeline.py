@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
+import io
 import json
 import os
 import shutil
@@ -15,7 +17,8 @@ import numpy as np
 import psutil
 import pytest
 
-from ondevice import bundle, cli, models
+from ondevice import bundle, cli, console, models
+from ondevice.bench import protocol
 from ondevice.errors import DataError, MissingPackageError, UserError
 from ondevice.search import Budget, pictures, pipeline, timing
 from ondevice.search.document import document
@@ -100,11 +103,17 @@ def test_the_same_search_again_runs_nothing(searched, monkeypatch, target, schem
     monkeypatch.delattr(timing.host, "run")
     options = searched.options(targets=(target,), schemes=schemes)
     again = document(pipeline.run(options, quiet(), FORBIDDEN), ())
+    for row in again["candidates"]:
+        if row["outcome"] == "failed":
+            assert row["reason"].endswith(" (failed before; --retry-failed builds it)")
+            row["reason"] = row["reason"].split(" (failed")[0]
     before = [
         row
         for row in document(searched.found, ())["candidates"]
         if row["target"] == target and row["scheme"] in schemes
     ]
+    for row in before:
+        row["reason"] = row["reason"].split(" (log:")[0]
     assert again["candidates"] == before
     assert again["chosen"][target] == str(searched.found.chosen[target].place)
 
@@ -122,6 +131,48 @@ def test_nothing_fits(searched):
     by = nearest["misses"][0]["by"]
     assert by == pytest.approx(by_scheme(found, "onnx")["int8"].bytes / 1e6 - 0.001)
     assert "nothing fits on onnx; nearest: tiny-bert-qa int8 L32 (0." in render(found)
+
+
+def test_parts_in_more_bits_are_a_candidate_of_their_own(searched, monkeypatch):
+    """Measured and built by the real worker, and all of it found again."""
+    options = searched.options(targets=("onnx",), schemes=("int8",), keep="auto")
+    with monkeypatch.context() as patch:
+        patch.setattr(protocol, "COLD_LOADS", 1)
+        found = pipeline.run(options, quiet())
+    plain, keeping = found.of_target("onnx")
+    assert keeping.candidate.label == "tiny-bert-qa int8 keep L32"
+    assert plain.bytes != keeping.bytes
+    assert bundle.open_bundle(keeping.place).options["keep"]
+    monkeypatch.delattr(timing.host, "run")
+    again = pipeline.run(options, quiet(), FORBIDDEN)
+    assert document(again, ())["candidates"] == document(found, ())["candidates"]
+
+
+def test_a_budget_that_nothing_can_keep_is_said_before_anything_is_built(searched, capsys):
+    options = searched.options(
+        targets=("onnx",), schemes=("fp32", "int8"), budget=Budget(max_mb=0.001)
+    )
+    stream = io.StringIO()
+    pipeline.run(options, console.Progress(stream), FORBIDDEN)
+    first, *_ = stream.getvalue().splitlines()
+    assert "onnx: nothing can fit into --max-mb 0.001: the smallest has about 0.0 MB of w" in first
+
+
+def test_more_than_the_checkpoint_has_is_refused_before_anything_is_built(
+    searched, monkeypatch, tmp_path
+):
+    """Its answers are known; whose share it is to keep is not reached by the half of them."""
+
+    class Short(pipeline.Judge):
+        def own(self, model, examples):
+            figures = super().own(model, examples)
+            return dataclasses.replace(figures, f1=figures.f1 / 2)
+
+    monkeypatch.setattr(pipeline, "Judge", Short)
+    monkeypatch.setattr(pipeline, "build_all", None)
+    options = searched.options(targets=("onnx",), budget=Budget(min_retention=90.0))
+    with pytest.raises(UserError, match=r"--min-retention 90 is more than .* retains 50\.0 %"):
+        pipeline.run(options, quiet(), FORBIDDEN)
 
 
 def test_questions_without_answers_are_refused(searched, tmp_path):
@@ -148,6 +199,7 @@ def test_a_killed_search_goes_on_where_it_was(searched, tmp_path):
     shutil.copytree(before / "times", options.out / "times")
     command = [sys.executable, "-m", "ondevice.search", "--target", "onnx", "--scheme", "int8"]
     command += ["--model", options.models[0], "--teacher", options.teacher, "--lengths", "32"]
+    command += ["--keep", "none"]
     child = subprocess.Popen(
         [*command, "--data", str(options.data), "--out", str(options.out)],
         stdout=subprocess.DEVNULL,
@@ -220,7 +272,7 @@ def command(searched):
     options = searched.options()
     words = ["search", "--target", "onnx", "--scheme", "fp32,int8", "--lengths", "32"]
     words += ["--model", options.models[0], "--teacher", options.teacher]
-    words += ["--data", str(options.data), "--out", str(options.out)]
+    words += ["--data", str(options.data), "--out", str(options.out), "--keep", "none"]
     return lambda *more: cli.main([*words, *more])
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
-from ondevice.errors import UserError
+from ondevice.errors import ConversionError, MissingPackageError, UserError
 from ondevice.plan import BuildOptions
+from ondevice.search import _worker
 from ondevice.search._worker import parse, record
 from ondevice.search.replies import Replies, Source
 from ondevice.search.workshop import AbsentError, BrokenError, Workshop
@@ -104,6 +107,62 @@ def test_what_keeps_anyone_from_building_ends_the_search():
         pytest.raises(UserError, match="the disk is full"),
     ):
         shop.build(BuildOptions())
+
+
+def test_what_one_candidate_lacks_ends_that_one_alone():
+    code = "reply = {'broken': 'onnxruntime is not here'} if 'int4' in line else {'failure': None}"
+    with workshop(code) as shop:
+        with pytest.raises(BrokenError, match="onnxruntime is not here"):
+            shop.build(BuildOptions(schemes=("int4",)))
+        assert shop.build(BuildOptions(schemes=("int8",))) == ""
+
+
+def test_which_parts_are_kept_is_measured_in_the_process():
+    with workshop("reply = {'kept': ['layers.0', 'head'], 'why': ''}") as shop:
+        assert shop.keep(BuildOptions(keep=("auto",))) == (("layers.0", "head"), "")
+    with (
+        workshop("os.abort()") as shop,
+        pytest.raises(BrokenError, match="its process was ended by SIGABRT"),
+    ):
+        shop.keep(BuildOptions(keep=("auto",)))
+
+
+class TestServer:
+    """The real worker's answers, in this process."""
+
+    def answered(self, monkeypatch, outcome, out):
+        def build_one(*_, **__):
+            if isinstance(outcome, UserError):
+                raise outcome
+            return SimpleNamespace(failure=outcome)
+
+        job = SimpleNamespace(lengths=(16,))
+        monkeypatch.setattr(_worker.models, "load", lambda *_: None)
+        monkeypatch.setattr(_worker.plan, "check_words", lambda _: None)
+        monkeypatch.setattr(_worker.plan, "make_jobs", lambda *_: [job])
+        monkeypatch.setattr(_worker, "identity", lambda _: "it")
+        monkeypatch.setattr(_worker.build, "build_one", build_one)
+        options = record(BuildOptions(out=out))
+        return _worker.SearchServer().answer({"op": "build", "options": options})
+
+    def test_only_what_is_about_the_place_ends_the_search(self, monkeypatch, tmp_path):
+        full = UserError(f"the disk is full: '{tmp_path}/x' was not written; free some space")
+        assert self.answered(monkeypatch, full, tmp_path) == {"refused": str(full)}
+        lacking = MissingPackageError("the package 'onnxruntime' is not installed")
+        assert self.answered(monkeypatch, lacking, tmp_path) == {"broken": str(lacking)}
+
+    @pytest.mark.parametrize(
+        ("said", "kind"),
+        [
+            ("ONNX's converter broke on onnx int4: MemoryError: ", "broken"),
+            ("RuntimeError: [enforce fail at alloc_cpu.cpp:117] can't allocate memory", "broken"),
+            ("RuntimeError: std::bad_alloc", "broken"),
+            ("ValueError: no lowering for aten.foo", "failure"),
+        ],
+    )
+    def test_memory_that_ran_out_is_not_the_candidate_s(self, monkeypatch, tmp_path, said, kind):
+        found = self.answered(monkeypatch, ConversionError(said), tmp_path)
+        assert found == {kind: said}
 
 
 def test_options_survive_the_way_to_the_process(tmp_path):
