@@ -11,6 +11,10 @@ Three parts, each a set of result documents in ``benchmarks/results/paper_study/
   everything takes turns with the teacher in PyTorch.
 - ``published``: the study's own figures for an iPhone, with their caveat.
 
+An artifact that fails its goldens, or a model that cannot be built, is told and left out; the
+others go on, and the exit code is 3. After the parts ``…/paper_study_report/`` is the report of all
+documents, and the paper's table is printed as Markdown.
+
 Bundles are built first where they are not there yet (``--bundles``), which takes about as long
 as measuring them. Run it on a machine that does nothing else.
 """
@@ -22,10 +26,11 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import commands
 import full_scale
 
 from ondevice import __version__, models, samples
@@ -42,9 +47,14 @@ from ondevice.bench.parts import (
 )
 from ondevice.bench.results import SCHEMA_VERSION, BenchmarkResult, write_result
 from ondevice.console import Progress
-from ondevice.errors import OnDeviceError
-from ondevice.report import published
+from ondevice.errors import GateError, MissingPackageError, OnDeviceError, UserError
+from ondevice.report import content, output, published, sources
+from ondevice.report.cells import Table
+from ondevice.report.markdown import table_lines
+from ondevice.report.study import gather
+from ondevice.targets import TARGETS as KNOWN_TARGETS
 
+PARTS = ("sizes", "embedded", "published")
 MODELS = ("bert-base", "distilbert")
 EMBEDDED = ("teacher", "student")
 TARGETS = ("tflite", "executorch", "onnx")
@@ -54,8 +64,14 @@ LENGTHS = (64, 128, 256, 384)
 QUESTIONS = 150
 # An artifact that misses its parity limit is a result too: exit code 3, nothing published.
 FINDINGS = (0, 3)
+# The paper's columns, and the latency at each length.
+COLUMNS = frozenset(
+    ("model", "artifact", "parameters, M", "MB", "load, ms", "F1", "retention, %", "evidence")
+)
 RESULTS = Path(__file__).parent / "results" / "paper_study"
 BUNDLES = Path("bundles") / "paper_study"
+
+TEN_RUNS = "each figure is XCTest's average of ten runs; the log prints the ten values too"
 
 Keep = Callable[[BenchmarkResult], object]
 
@@ -70,6 +86,12 @@ class Study:
     bundles: Path
     keep: Keep
     progress: Progress
+    failures: list[str] = field(default_factory=list)
+
+    def note(self, what: str, error: Exception) -> None:
+        """Say what went wrong, and go on."""
+        self.failures.append(f"{what}: {error}")
+        self.progress.say(self.failures[-1])
 
     @property
     def lengths(self) -> tuple[int, ...]:
@@ -81,14 +103,17 @@ class Study:
 def build(study: Study, model: str, target: str) -> list[Path]:
     """Build a model for a target under all schemes; return what was published.
 
-    One that misses its parity limit is kept as a result that was not run.
+    One that misses its parity limit is kept as a result that was not run; where nothing can be
+    built at all, that is noted.
     """
     command = [sys.executable, "-m", "ondevice.build", "--model", model, "--target", target]
     command += ["--scheme", ",".join(study.schemes), "--json", "--out", str(study.bundles)]
     command += ["--lengths", ",".join(map(str, study.lengths))]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode not in FINDINGS:
-        raise SystemExit(f"building {model} for {target} ended with exit code {done.returncode}")
+        why = UserError(f"the build ended with exit code {done.returncode}")
+        study.note(f"building {Path(model).name} for {target}", why)
+        return []
     made = json.loads(done.stdout)
     for record in made:
         if not record["published"]:
@@ -141,10 +166,26 @@ def measure_sizes(study: Study) -> None:
             ]
             if pair:
                 study.progress.say(f"{target} {scheme}")
-                _measure(study, entries.read_bundles(pair, study.options))
-    some = entries.read_bundles([paths[0] for paths in built.values() if paths][:1], study.options)
+                _attempt(
+                    study,
+                    f"{target} {scheme}",
+                    lambda pair=pair: entries.read_bundles(pair, study.options),
+                )
+    published_paths = [path for paths in built.values() for path in paths]
     study.progress.say("torch")
-    _measure(study, [entries.read_baseline(str(one), some, study.options) for one in checkpoints])
+    _attempt(study, "torch", lambda: _baselines(study, checkpoints, published_paths))
+
+
+def _baselines(
+    study: Study, checkpoints: Sequence[Path], bundles: Sequence[Path]
+) -> list[entries.Entry]:
+    """Return the checkpoints in PyTorch, at the lengths of the bundles.
+
+    Raises:
+        UserError: there is no bundle.
+    """
+    some = entries.read_bundles(bundles[:1], study.options)
+    return [entries.read_baseline(str(one), some, study.options) for one in checkpoints]
 
 
 def _checkpoint(name: str, directory: Path) -> Path:
@@ -163,17 +204,41 @@ def measure_embedded(study: Study, data: Path, questions: int) -> None:
         for target in study.targets
         for path in build(study, model, target)
     ]
-    measured = entries.read_bundles(paths, study.options)
-    teacher = entries.read_baseline(EMBEDDED[0], measured, study.options)
     asked = entries.read_questions(data, "qa", questions)
     study.progress.say("embedded teacher and student")
-    _measure(study, [teacher, *measured], asked)
+
+    def read() -> list[entries.Entry]:
+        measured = entries.read_bundles(paths, study.options)
+        return [entries.read_baseline(EMBEDDED[0], measured, study.options), *measured]
+
+    _attempt(study, "embedded", read, asked)
 
 
-def _measure(
-    study: Study, measured: Sequence[entries.Entry], asked: entries.Questions | None = None
+def _attempt(
+    study: Study,
+    what: str,
+    read: Callable[[], list[entries.Entry]],
+    asked: entries.Questions | None = None,
 ) -> None:
-    host.measure(measured, asked, study.options, keep=study.keep, progress=study.progress)
+    """Measure together what `read` returns; what fails its goldens is noted and left out."""
+    try:
+        measured = read()
+        while measured:
+            # A refused run leaves its mark on them.
+            fresh = [replace(entry, measurements=[]) for entry in measured]
+            try:
+                host.measure(
+                    measured, asked, study.options, keep=study.keep, progress=study.progress
+                )
+                return
+            except GateError as error:
+                wrong = [entry.golden.status == "failed" for entry in measured]
+                study.note(what, error)
+                if not any(wrong):
+                    return
+                measured = [one for one, bad in zip(fresh, wrong, strict=True) if not bad]
+    except OnDeviceError as error:
+        study.note(what, error)
 
 
 def published_results() -> Iterable[BenchmarkResult]:
@@ -199,7 +264,7 @@ def published_results() -> Iterable[BenchmarkResult]:
             runtime=RuntimeInfo(name="coreml"),
             golden=GoldenCheck(status="not_run", reason="someone else's figure"),
             measurements=tuple(_reported(one) for one in own),
-            notes=(published.UNEQUAL, "one figure each; how many runs are behind it is not stated"),
+            notes=(published.UNEQUAL, TEN_RUNS),
         )
 
 
@@ -207,14 +272,14 @@ def _reported(figure: published.Published) -> Measurement:
     return Measurement(
         kind="end_to_end" if "tokenization" in figure.statistic else "model_only",
         length=figure.length,
-        reported=ReportedTimes(mean=round(figure.ms * 1e6)),
+        reported=ReportedTimes(count=figure.runs, mean=round(figure.ms * 1e6)),
     )
 
 
 def main() -> int:
     """Measure the parts, print a table of each, write the documents."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--part", default="sizes,embedded,published")
+    parser.add_argument("--part", default=",".join(PARTS))
     parser.add_argument("--targets", default=",".join(TARGETS))
     parser.add_argument("--schemes", default=",".join(SCHEMES))
     parser.add_argument("--lengths", default=",".join(map(str, LENGTHS)))
@@ -225,18 +290,22 @@ def main() -> int:
     parser.add_argument("--bundles", type=Path, default=BUNDLES)
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
+    names = commands.words(arguments.part, "part", PARTS)
+    for name, least in (("iterations", 1), ("threads", 1), ("questions", 0)):
+        if (given := getattr(arguments, name)) < least:
+            raise UserError(f"--{name} must be at least {least}, not {given}")
     written: dict[Path, BenchmarkResult] = {}
 
     def keep(result: BenchmarkResult) -> None:
         written[write_result(arguments.out, result)] = result
 
     study = Study(
-        targets=tuple(arguments.targets.split(",")),
-        schemes=tuple(arguments.schemes.split(",")),
+        targets=commands.words(arguments.targets, "target", tuple(KNOWN_TARGETS)),
+        schemes=commands.words(arguments.schemes, "scheme"),
         options=BenchOptions(
             iterations=arguments.iterations,
             threads=arguments.threads,
-            lengths=tuple(sorted({int(word) for word in arguments.lengths.split(",")})),
+            lengths=commands.numbers(arguments.lengths, "length"),
         ),
         bundles=arguments.bundles,
         keep=keep,
@@ -247,15 +316,57 @@ def main() -> int:
         "embedded": lambda: measure_embedded(study, arguments.data, arguments.questions),
         "published": lambda: [keep(result) for result in published_results()],
     }
-    for name in arguments.part.split(","):
+    for name in names:
         written.clear()
         try:
             parts[name]()
         except OnDeviceError as error:
-            raise SystemExit(f"{name}: {error}") from error
-        print(f"{name}\n\n{table.render(written)}\n")
-    return 0
+            study.note(name, error)
+        if written:
+            print(f"{name}\n\n{table.render(written)}\n")
+    if arguments.out.is_dir():
+        print(write_report(arguments.out, study.progress))
+    for failure in study.failures:
+        study.progress.say(f"failed: {failure}")
+    return GateError.exit_code if study.failures else 0
+
+
+def write_report(results: Path, progress: Progress) -> str:
+    """Write the report of all documents beside them; return the paper's tables as Markdown.
+
+    Raises:
+        UserError: what is there is no earlier report, or it cannot be written.
+    """
+    place = results.with_name(f"{results.name}_report")
+    output.check_place(place)
+    found = gather(sources.read([results]))
+    try:
+        report = content.build(found)
+    except MissingPackageError as error:
+        progress.say(f"the report has no plots: {error}")
+        report = content.build(found, draw=False)
+    output.write(report, place)
+    lines = []
+    for section in report.sections:
+        for one in section.tables:
+            if one.key == "study":
+                lines += [f"### {section.title}", "", *table_lines(paper_table(one))]
+    return "\n".join([*lines, str(place / output.HTML_FILE)])
+
+
+def paper_table(study: Table) -> Table:
+    """Return the columns of a report's main table that the paper's has."""
+    shown = [
+        place
+        for place, header in enumerate(study.headers)
+        if header in COLUMNS or header.endswith(" tokens, ms")
+    ]
+    return replace(
+        study,
+        headers=tuple(study.headers[place] for place in shown),
+        rows=tuple(tuple(row[place] for place in shown) for row in study.rows),
+    )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(commands.run(main))

@@ -57,11 +57,12 @@ def run(
     results = []
     for path in bundles:
         manifest = bundle.open_bundle(path)
-        with progress.step(f"{path.name}: in the app"):
-            content = _run_once(adb, app, path.name, options)
+        own = path.resolve().name  # "." has no name
+        with progress.step(f"{own}: in the app"):
+            content = _run_once(adb, app, own, options)
         result = parse_result(content, f"{app}/{RESULT}", manifest.artifact.sha256)
         name = f"{app}/{RESULT}"
-        take_in(result, manifest, "android", bundle_name=path.name, name=name, keep=keep)
+        take_in(result, manifest, "android", bundle_name=own, name=name, keep=keep)
         results.append(result)
     return results
 

@@ -52,17 +52,19 @@ def run(
             " or install the app's debug build"
         )
     manifests = [bundle.open_bundle(path) for path in bundles]
-    places = [f"/sdcard/Android/data/{app}/files/benchmark-{path.name}.json" for path in bundles]
+    # "." has no name.
+    names = [path.resolve().name for path in bundles]
+    places = [f"/sdcard/Android/data/{app}/files/benchmark-{name}.json" for name in names]
     # An old result must not be taken for the new one.
     adb.shell(["rm", "-f", *places])
     with progress.step(f"all bundles in the app, by its test {TEST}"):
         start = ["am", "instrument", "-w", "-r", "-e", "class", f"{app}.{TEST}", component]
         failure = instrumentation_failure(adb.shell(start, seconds=options.seconds).stdout)
     results = []
-    for path, manifest, place in zip(bundles, manifests, places, strict=True):
-        content = _read(adb, app, path.name, place, failure)
+    for name, manifest, place in zip(names, manifests, places, strict=True):
+        content = _read(adb, app, name, place, failure)
         result = parse_result(content, place, manifest.artifact.sha256)
-        take_in(result, manifest, "android", bundle_name=path.name, name=place, keep=keep)
+        take_in(result, manifest, "android", bundle_name=name, name=place, keep=keep)
         results.append(result)
     return results
 

@@ -53,10 +53,11 @@ def run(
     app = options.app or APP
     results = []
     for path, manifest in zip(bundles, manifests, strict=True):
-        with progress.step(f"{path.name}: in the app on {phone.name}"):
-            result = _measure(control, phone, app, path.name, options, manifest.artifact.sha256)
+        own = path.resolve().name  # "." has no name
+        with progress.step(f"{own}: in the app on {phone.name}"):
+            result = _measure(control, phone, app, own, options, manifest.artifact.sha256)
         name = f"{app}/{RESULT}"
-        take_in(result, manifest, "ios", bundle_name=path.name, name=name, keep=keep)
+        take_in(result, manifest, "ios", bundle_name=own, name=name, keep=keep)
         results.append(result)
     if options.xctest is None:
         return results

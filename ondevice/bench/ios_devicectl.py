@@ -27,7 +27,6 @@ class Phone:
     Attributes:
         udid: its hardware's id; `identifier` is CoreDevice's own. Either names it.
         name: what its owner calls it.
-        model: "iPhone15,4".
         title: "iPhone 15".
         problem: why it cannot be used now, as the rest of a sentence; "" if it can.
     """
@@ -35,9 +34,7 @@ class Phone:
     udid: str
     identifier: str
     name: str
-    model: str = ""
     title: str = ""
-    os_version: str = ""
     problem: str = ""
 
     def __str__(self) -> str:
@@ -58,15 +55,6 @@ class Devicectl:
             PhoneError: devicectl fails.
         """
         return parse_devices(self.run(["list", "devices"], QUICK_SECONDS, "listing devices"))
-
-    def install(self, phone: Phone, app: Path, seconds: float) -> None:
-        """Install a built ``.app``.
-
-        Raises:
-            PhoneError: it is refused.
-        """
-        arguments = ["device", "install", "app", "--device", _id(phone), str(app)]
-        self.run(arguments, seconds, f"installing '{app.name}'")
 
     def launch(
         self, phone: Phone, app: str, variables: Mapping[str, str], seconds: float
@@ -159,9 +147,7 @@ def parse_devices(document: Mapping[str, Any]) -> list[Phone]:
                 udid=_text(hardware, "udid"),
                 identifier=_text(one, "identifier"),
                 name=_text(device, "name") or "unnamed",
-                model=_text(hardware, "productType"),
                 title=_text(hardware, "marketingName"),
-                os_version=_text(device, "osVersionNumber"),
                 problem=_problem(_dict(one, "connectionProperties"), device),
             )
         )

@@ -18,24 +18,6 @@ from statistics import median
 from typing import TypeVar
 
 from ondevice.bench.parts import Kind, Measurement
-from ondevice.statistics import Summary, summarize
-
-__all__ = [
-    "COLD_LOADS",
-    "LOAD_COLD",
-    "TIMER",
-    "WARMUP_RULE",
-    "WARM_LOADS",
-    "Pass",
-    "PassError",
-    "Summary",
-    "Timed",
-    "interleave",
-    "is_stable",
-    "measurements",
-    "run_interleaved",
-    "summarize",
-]
 
 TIMER = "time.perf_counter_ns"
 # Runs on either side of a comparison of medians, how far these may differ, and the most runs.

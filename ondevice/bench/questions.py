@@ -45,15 +45,19 @@ def ask_all(alive: Mapping[int, Entry], request: Request, asked: Questions) -> N
     """Ask every artifact every question, in turn; put score and traffic into the entries.
 
     Each window runs at the shortest length that it fits, and once more at the longest to show
-    what the buckets save. The teacher is asked with the windows of each artifact that it is
-    compared with. An artifact that fails drops out, the others go on.
+    what the buckets save. Which of the two goes first alternates from question to question: the
+    second finds the text, and what the first left in the caches, warm. The teacher is asked with
+    the windows of each artifact that it is compared with. An artifact that fails drops out, the
+    others go on.
     """
     cuts = list(dict.fromkeys(entry.window for entry in alive.values()))
-    runs = [run for number, entry in alive.items() for run in _runs(number, entry, cuts)]
+    by_entry = [_runs(number, entry, cuts) for number, entry in alive.items()]
+    runs = [run for own in by_entry for run in own]
+    turned = [run for own in by_entry for run in reversed(own)]
     for run in runs:
         _attempt(run, partial(_warm, run, request))
-    for example in asked.examples:
-        for run in runs:
+    for place, example in enumerate(asked.examples):
+        for run in turned if place % 2 else runs:
             _attempt(run, partial(_ask, run, request, example))
     done = [run for run in runs if run.entry.runs]
     teachers = {

@@ -7,7 +7,7 @@ so retention and drop are paired: each bootstrap round draws questions once for 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -26,19 +26,12 @@ class ScoreSummary:
     """What a table shows of a score; percent, with 95 % intervals.
 
     Attributes:
-        count: questions; 0 where the source gives only the score itself.
-        em: None if the source has none.
+        f1: None if the source has none.
         retention: the artifact's F1 in percent of the teacher's; None without a teacher.
-        drop: the teacher's F1 minus the artifact's, in points.
-        flips: percent of the questions with another answer than the teacher's, right or wrong.
     """
 
-    count: int
-    em: Interval | None
     f1: Interval | None
     retention: Interval | None = None
-    drop: Interval | None = None
-    flips: float | None = None
 
 
 def score_questions(
@@ -91,21 +84,15 @@ def summarize_score(score: ScoreInfo, *, seed: int = 0) -> ScoreSummary:
         DataError: there are no questions.
     """
     if score.artifact is None:
-        return ScoreSummary(0, _reported(score.reported_em), _reported(score.reported_f1))
-    size = len(score.ids)
-    if not size:
+        return ScoreSummary(_reported(score.reported_f1))
+    if not score.ids:
         raise DataError("a score needs at least one question")
-    em, f1 = (np.asarray(each, np.float64) for each in (score.artifact.em, score.artifact.f1))
-    own = ScoreSummary(size, qa_scores.mean(em, seed=seed), qa_scores.mean(f1, seed=seed))
+    f1 = np.asarray(score.artifact.f1, np.float64)
+    own = qa_scores.mean(f1, seed=seed)
     if score.teacher is None:
-        return own
+        return ScoreSummary(own)
     teacher_f1 = np.asarray(score.teacher.f1, np.float64)
-    return replace(
-        own,
-        retention=qa_scores.retention(f1, teacher_f1, seed=seed),
-        drop=qa_scores.drop(f1, teacher_f1, seed=seed),
-        flips=qa_scores.percent(qa_scores.flipped(score.artifact.spans, score.teacher.spans)),
-    )
+    return ScoreSummary(own, qa_scores.retention(f1, teacher_f1, seed=seed))
 
 
 def _reported(value: float | None) -> Interval | None:

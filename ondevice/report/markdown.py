@@ -37,17 +37,19 @@ def _section(section: Section) -> list[str]:
 
 
 def _table(table: Table, *, alone: bool) -> list[str]:
+    head = [] if alone else [f"### {markdown(table.title)}", ""]
+    return [*head, markdown(table.caption), "", *table_lines(table)]
+
+
+def table_lines(table: Table) -> list[str]:
+    """Return a table without title and caption: its lines, and the reasons of its cells."""
     reasons = table.reasons()
     marks = [
         "---:" if table.rows and all(row[place].number for row in table.rows) else "---"
         for place in range(len(table.headers))
     ]
-    lines = [] if alone else [f"### {markdown(table.title)}", ""]
-    lines += [markdown(table.caption), ""]
-    lines.append("| " + " | ".join(map(markdown, table.headers)) + " |")
-    lines.append("|" + "|".join(marks) + "|")
-    for row in table.rows:
-        lines.append("| " + " | ".join(_cell(cell, reasons) for cell in row) + " |")
+    lines = ["| " + " | ".join(map(markdown, table.headers)) + " |", f"|{'|'.join(marks)}|"]
+    lines += [f"| {' | '.join(_cell(cell, reasons) for cell in row)} |" for row in table.rows]
     lines.append("")
     lines += [f"{place}. {markdown(reason)}" for reason, place in reasons.items()]
     return [*lines, ""] if reasons else lines

@@ -84,9 +84,10 @@ def _speed_up(scene: Scene) -> Plot | None:
     for row in scene.rows:
         reference = refs[id(row)].same_runtime if same else refs[id(row)].torch
         gain = speed_up(row, reference, scene.kind, scene.length)
-        if gain is not None:
-            known = gain if isinstance(gain, Interval) else None
-            found.append((row, gain if known is None else known.value, known))
+        if isinstance(gain, Interval):
+            found.append((row, gain.value, gain))
+        elif gain is not None:
+            found.append((row, gain, None))
     found = sorted(found, key=lambda one: -one[1])[: scenes.MAX_ROWS]
     if not found:
         return None

@@ -93,6 +93,17 @@ def test_a_whole_run(bench, device: AdbDevice, tmp_path: Path):
     assert any(command.startswith(f"am force-stop {APP}") for command in device.commands)
 
 
+def test_a_bundle_without_a_name_of_its_own_in_the_path(
+    bench, device: AdbDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    one = make_bundle(tmp_path / "student")
+    app_writes(device, json.dumps(app_document(one)))
+    monkeypatch.chdir(one)
+    bench(Path())
+    (start,) = [command for command in device.commands if command.startswith("am start")]
+    assert "--es bundle student" in start
+
+
 def test_an_old_result_is_not_taken_for_the_new_one(bench, device: AdbDevice, tmp_path: Path):
     one = make_bundle(tmp_path / "b")
     stale = json.dumps(app_document(one))

@@ -16,7 +16,6 @@ from ondevice.bench.parts import ArtifactIdentity
 from ondevice.bench.process import Process
 from ondevice.bench.protocol import PassError
 from ondevice.bench.results import read_result, write_result
-from ondevice.bench.score import summarize_score
 from ondevice.console import Progress
 from ondevice.errors import BundleError, DataError, GateError, UserError
 from tests.requirements import need
@@ -48,7 +47,7 @@ class Recorder:
             if process not in self.processes:
                 self.processes.append(process)
             number = self.processes.index(process)
-            self.requests.append((number, operation, values.get("length")))
+            self.requests.append((number, operation, values.get("length", values.get("lengths"))))
             count = sum(one[:2] == (number, operation) for one in self.requests)
             self.before(process, operation, count)
             return original(process, operation, **values)
@@ -127,7 +126,12 @@ def _check_order(recorder, results):
             (one,) = [m for m in result.measurements if (m.kind, m.length) == ("decode", length)]
             first = 1 if length == 32 else 0  # the first inference after the cold load
             assert turns.count(number) == first + one.warmup_runs + len(one.samples)
-    assert [n for n, op, _ in recorder.requests if op == "ask"] == [4, 4, 5, 5] * 5
+    asked = [(n, at) for n, op, at in recorder.requests if op == "ask"]
+    short, long = list(LENGTHS), [LENGTHS[-1]]
+    # The second of two finds the text warm: neither policy is always it.
+    even = [(4, short), (4, long), (5, short), (5, long)]
+    odd = [(4, long), (4, short), (5, long), (5, short)]
+    assert asked == even + odd + even + odd + even
 
 
 def _check_kept(kept, results):
@@ -319,9 +323,7 @@ def test_the_teacher_runs_beside_in_torch(pair, tiny, recorder):
         assert result.score.teacher_sha256 == teacher.artifact.sha256
         assert result.score.teacher.spans == teacher.score.artifact.spans
     # fp32 is the checkpoint itself.
-    found = summarize_score(student.score)
-    assert found.flips == 0
-    assert found.drop.value == 0
+    assert student.score.artifact == student.score.teacher
 
 
 def test_a_baseline_that_cannot_be_run_is_the_user_s_to_mend(pair, tiny, recorder):
@@ -344,7 +346,7 @@ def test_the_teacher_is_asked_with_the_windows_of_each(published, tiny, recorder
     )
     _, narrow, wide = measure([short, published("onnx", "fp32")], options)
     for result in (narrow, wide):
-        assert summarize_score(result.score).flips == 0
+        assert result.score.artifact.spans == result.score.teacher.spans
     assert narrow.score.teacher.spans != wide.score.teacher.spans
 
 

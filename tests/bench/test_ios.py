@@ -192,6 +192,17 @@ class TestRun:
         assert copy[copy.index("--domain-identifier") + 1] == "dev.ondevice.qa"
         assert copy[copy.index("--source") + 1] == "Documents/benchmark.json"
 
+    def test_a_bundle_without_a_name_of_its_own_in_the_path(
+        self, kept: Kept, mac: Mac, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        one = make_bundle(tmp_path / "student")
+        mac.answer(COPY, json=SUCCESS, copy=json.dumps(app_document(one, "ios")))
+        monkeypatch.chdir(one)
+        kept.run(Path())
+        launch = next(call for call in mac.calls() if call[1:4] == ["device", "process", "launch"])
+        variables = json.loads(launch[launch.index("--environment-variables") + 1])
+        assert variables["ONDEVICE_BUNDLE"] == "student"
+
     def test_a_locked_phone(self, kept: Kept, mac: Mac, tmp_path: Path):
         reasons = ("The operation failed.", "The device has not been unlocked recently")
         mac.answer(LAUNCH, json=failed(*reasons), exit=1)
@@ -294,12 +305,8 @@ class TestRun:
 class TestDevices:
     def test_what_is_read(self):
         (one,) = parse_devices(listed(device()))
-        assert (one.udid, one.name, one.model) == (
-            "00008120-000000000000001",
-            "Phone 1",
-            "iPhone15,4",
-        )
-        assert (one.title, one.os_version, one.problem) == ("iPhone 15", "18.1.1", "")
+        assert (one.udid, one.name) == ("00008120-000000000000001", "Phone 1")
+        assert (one.title, one.problem) == ("iPhone 15", "")
 
     def test_watches_and_simulators_are_left_out(self):
         watch, simulator = device(1), device(2)
