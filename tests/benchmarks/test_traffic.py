@@ -105,6 +105,6 @@ def test_a_small_run_over_onnx(run, tiny, tmp_path, capsys):
     assert buckets["windows"][str(short)] in {2, 3}
     assert fixed["windows"] == {"64": sum(buckets["windows"].values())}
     assert {len(one["samples"]) for one in (fixed, buckets, *teachers)} == {3}
-    assert [one["origin"] for one in teachers] == ["onnx", "onnx-optimized"]
+    assert [one["origin"] for one in teachers] == ["onnx", "onnx-optimized", "onnx-optimized-all"]
     assert len(document["ratios"]) == 2
     assert "ours fp32" in capsys.readouterr().out

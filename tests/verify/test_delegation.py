@@ -195,16 +195,17 @@ def test_another_backend_is_not_xnnpack():
     chain = SimpleNamespace(instructions=[SimpleNamespace(instr_args=DelegateCall())])
     plan = SimpleNamespace(name="forward", delegates=[delegate], chains=[chain])
     (step,) = _pte_program.steps(None, plan)
-    assert (step.name, step.macs, step.inside) == ("delegate CoreMLBackend", None, False)
+    assert (step.name, step.macs, step.part) == ("delegate CoreMLBackend", None, None)
 
 
 def test_a_damaged_program_is_named(published, monkeypatch):
     def spoiled(data):
         raise IndexError("list index out of range")
 
+    place = published("executorch", "fp32")
     monkeypatch.setattr(_pte_program, "_decompile", spoiled)
     with pytest.raises(BundleError, match=r"method 'forward.*cannot be read: IndexError"):
-        measure(published("executorch", "fp32"))
+        measure(place)
 
 
 def test_a_program_is_read_as_executorch_reads_it(published):
