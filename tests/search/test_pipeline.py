@@ -133,8 +133,9 @@ def test_nothing_fits(searched):
     assert "nothing fits on onnx; nearest: tiny-bert-qa int8 L32 (0." in render(found)
 
 
-def test_parts_in_more_bits_are_a_candidate_of_their_own(searched, monkeypatch):
+def test_parts_in_more_bits_are_a_candidate_of_their_own(searched, monkeypatch, tmp_path):
     """Measured and built by the real worker, and all of it found again."""
+    monkeypatch.setenv("ONDEVICE_CACHE", str(tmp_path))
     options = searched.options(targets=("onnx",), schemes=("int8",), keep="auto")
     with monkeypatch.context() as patch:
         patch.setattr(protocol, "COLD_LOADS", 1)
