@@ -7,7 +7,7 @@ import logging
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import zip_longest
@@ -76,9 +76,8 @@ def run(options: BuildOptions, progress: console.Progress) -> list[Built]:
     built = {}
     order = plan.grouped(jobs)
     for job, following in zip_longest(order, order[1:]):
-        built[job.label] = build_one(job, source, progress, force=options.force)
-        if following is None or following.lowering != job.lowering:
-            source.lowered.forget()
+        let_go = partial(source.let_go, job, following)
+        built[job.label] = build_one(job, source, progress, force=options.force, let_go=let_go)
         garbage.trim()
     return [built[job.label] for job in jobs]
 
@@ -98,8 +97,18 @@ def trim(checkpoint: Checkpoint, options: BuildOptions, progress: console.Progre
     return trimmed.checkpoint
 
 
-def build_one(job: Job, source: Source, progress: console.Progress, *, force: bool) -> Built:
-    """Build one bundle, or return the one that is already there."""
+def build_one(
+    job: Job,
+    source: Source,
+    progress: console.Progress,
+    *,
+    force: bool,
+    let_go: Callable[[], None] = lambda: None,
+) -> Built:
+    """Build one bundle, or return the one that is already there.
+
+    `let_go` is called once the artifact is written, before it is loaded and checked.
+    """
     start = time.monotonic()
     found = None if force else plan.find_cached(job)
     if found is not None:
@@ -113,8 +122,11 @@ def build_one(job: Job, source: Source, progress: console.Progress, *, force: bo
                     truth, graph = source.truth, source.graph(job.target.form())
                 with steps.step(f"{job.label}: converting"), garbage.collected_after():
                     conversion = convert(job, graph, staged, source.lowered)
+                    graph = graph.without_weights()
+                    let_go()
                     size = bundle.hash_artifact(staged / job.target.file)[1]
                     keeping.check_size(job.max_bytes, size, job.label)
+                garbage.trim()
                 artifact = OpenedOnce(job.target.name, staged / job.target.file, graph.outputs)
                 with steps.step(f"{job.label}: checking parity"):
                     parity = check_parity(job, graph, truth.cases, artifact)
@@ -254,6 +266,13 @@ class Source:
         if self._graph is None or self._graph[0] != form:
             self._graph = (form, graph.from_checkpoint(self.checkpoint, form, self.lengths[-1]))
         return self._graph[1]
+
+    def let_go(self, done: Job, following: Job | None) -> None:
+        """Forget what the next job does not need: each of the two is as large as the weights."""
+        if following is None or following.lowering != done.lowering:
+            self.lowered.forget()
+        if following is None or following.target.form() != done.target.form():
+            self._graph = None
 
 
 @contextlib.contextmanager

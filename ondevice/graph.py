@@ -13,6 +13,7 @@ plumbing and the dynamic shapes of general-purpose model code; this encoder has 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
@@ -237,6 +238,14 @@ class MobileGraph:
             "embed": (1, self.encoder.width),
         }
         return shapes[self.task]
+
+    def without_weights(self) -> MobileGraph:
+        """Return the graph without its weights; what it takes and gives is known all the same."""
+        nothing = {
+            id(weight): nn.Parameter(weight.to("meta"), requires_grad=False)
+            for weight in self.module.parameters()
+        }
+        return replace(self, module=copy.deepcopy(self.module, nothing))
 
     def example(self, length: int) -> tuple[Tensor, ...]:
         """Return inputs to export with: int32 [1, length], the last token padding."""

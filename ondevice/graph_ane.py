@@ -17,6 +17,7 @@ It computes what the graph computes but for rounding. What it gains only a phone
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import torch
@@ -52,8 +53,9 @@ def to_channels_first(graph: MobileGraph, least_epsilon: float = 0.0) -> MobileG
     module.load_state_dict(_arranged(graph, module), strict=True, assign=True)
     for name, norm in module.named_modules():
         if isinstance(norm, ChannelNorm):
-            # The graph's own: it differs between the embeddings and the layers.
-            norm.epsilon = max(float(graph.module.get_submodule(name).eps), least_epsilon)
+            usual = graph.module.get_submodule(name)
+            assert isinstance(usual, nn.LayerNorm)
+            norm.epsilon = max(usual.eps, least_epsilon)
     module.eval().requires_grad_(False)
     return replace(graph, module=module)
 
@@ -90,11 +92,12 @@ class ChannelNorm(nn.Module):
     ``fuse_layernorm_or_instancenorm``, pattern 5). It folds the two back when it fuses.
     """
 
-    def __init__(self, channels: int, epsilon: float) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(1, channels, 1, 1))
         self.bias = nn.Parameter(torch.empty(1, channels, 1, 1))
-        self.epsilon = epsilon
+        # The graph's, which differs between the embeddings and the layers: see to_channels_first.
+        self.epsilon = math.nan
 
     def forward(self, hidden: Tensor) -> Tensor:
         centred = hidden - hidden.mean(dim=1, keepdim=True)
@@ -136,10 +139,10 @@ class Layer(nn.Module):
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
         self.attention = HeadwiseAttention(encoder)
-        self.attention_norm = ChannelNorm(encoder.width, encoder.layer_norm_eps)
+        self.attention_norm = ChannelNorm(encoder.width)
         self.expand = pointwise(encoder.width, encoder.intermediate)
         self.contract = pointwise(encoder.intermediate, encoder.width)
-        self.output_norm = ChannelNorm(encoder.width, encoder.layer_norm_eps)
+        self.output_norm = ChannelNorm(encoder.width)
         self.activation = encoder.activation
 
     def forward(self, hidden: Tensor, mask_bias: Tensor) -> Tensor:
@@ -154,7 +157,7 @@ class ChannelsFirstEmbeddings(Embeddings):
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__(encoder, GraphForm())
-        self.norm = ChannelNorm(encoder.embedding_width, encoder.layer_norm_eps)
+        self.norm = ChannelNorm(encoder.embedding_width)
         if self.project is not None:
             self.project = pointwise(encoder.embedding_width, encoder.width)
 

@@ -175,9 +175,10 @@ def test_schemes_share_a_lowering_and_all_share_the_checkpoint(tiny, tmp_path, o
 def test_a_lowering_is_let_go_when_no_later_scheme_needs_it(tiny, tmp_path, onnx, monkeypatch):
     asked = []
 
-    def build_one(job, source, progress, *, force):
+    def build_one(job, source, progress, *, force, let_go):
         asked.append((job.label, source.lowered._kept))
         source.lowered._kept = job.label
+        let_go()
         return job.label
 
     onnx(shares=lambda options: options.scheme == "fp16")

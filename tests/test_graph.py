@@ -154,6 +154,15 @@ def test_positions_beyond_the_longest_length_are_left_out(tiny):
     torch.testing.assert_close(short.module(*tensors), whole.module(*tensors))
 
 
+def test_without_weights_it_still_knows_what_it_takes_and_gives(tiny):
+    built = graph.from_checkpoint(models.load(str(tiny("bert", "classify"))))
+    outline = built.without_weights()
+    assert (outline.inputs, outline.outputs) == (built.inputs, built.outputs)
+    assert outline.output_shape() == built.output_shape()
+    assert {weight.device.type for weight in outline.module.parameters()} == {"meta"}
+    assert {weight.device.type for weight in built.module.parameters()} == {"cpu"}
+
+
 def test_padding_is_invisible(tiny):
     built = graph.from_checkpoint(models.load(str(tiny("distilbert", "qa"))))
     inputs = random_inputs(built.inputs, 32, built.encoder.vocab_size, valid=10)

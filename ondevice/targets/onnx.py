@@ -124,8 +124,11 @@ def finish(
             f"the ONNX file would have {model.ByteSize() / 1e9:.1f} GB, one file holds 2.1 GB;"
             " choose --scheme fp16, int8 or int4"
         )
-    onnx.checker.check_model(model, full_check=True)
-    path.write_bytes(model.SerializeToString(deterministic=True))
+    content = model.SerializeToString(deterministic=True)
+    # The checker makes copies of its own.
+    del model
+    onnx.checker.check_model(content, full_check=True)
+    path.write_bytes(content)
     return Conversion(min_runtime={"onnxruntime": MIN_RUNTIME[options.scheme]})
 
 
@@ -187,7 +190,12 @@ def _half(module: nn.Module) -> nn.Module:
 
     from torch import nn
 
-    halved = copy.deepcopy(module).half()
+    # Copied as halves, not halved as copies: the float32 weights need no second place.
+    halves = {
+        id(weight): nn.Parameter(weight.detach().half(), requires_grad=False)
+        for weight in module.parameters()
+    }
+    halved = copy.deepcopy(module, halves)
     for part in halved.modules():
         if isinstance(part, nn.LayerNorm):
             # The standard computes mean and variance in float32; accelerators do not all.
