@@ -3,8 +3,8 @@
 Eight bits spread 256 levels over a range. Post-norm encoders put one value of a hundred times the
 usual size on a token or two (Sun et al. 2024, "Massive Activations in Large Language Models"): in
 the embedded student's first layer it is 150 times what 99.9 % of the values lie within, so that
-nearly all of them share three levels. Cut off, that value saturates, and the layer norm that follows
-makes up for most of it. ``benchmarks/quantization_safe.py`` measures both.
+nearly all of them share three levels. Cut off, that value saturates, and the layer norm that
+follows makes up for most of it. ``benchmarks/quantization_safe.py`` measures both.
 """
 
 from __future__ import annotations

@@ -21,8 +21,8 @@ LENGTHS = (16, 32)
 def make_grid(schemes):
     """Every architecture and task in fp32; in other schemes, which differ by operators, fewer.
 
-    BERT has the operators of every task, ELECTRA also those of projected embeddings; tagging has the
-    head of questions.
+    BERT has the operators of every task, ELECTRA also those of projected embeddings; tagging has
+    the head of questions.
     """
     full = [(name, task, "fp32") for name in ARCHITECTURE_NAMES for task in TASK_NAMES]
     fewer = [*(("bert", task) for task in TASK_NAMES if task != "tokens"), ("electra", "qa")]
