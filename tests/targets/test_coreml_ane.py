@@ -112,7 +112,7 @@ def test_core_ml_gets_the_layout_as_it_was_written(packaged, scheme):
 def test_every_scheme_covers_the_embedding_table_and_every_kernel(packaged, scheme):
     built, path, _ = packaged("bert", "qa", scheme)
     unpackers = [op for op in operations(path) if op.type.startswith("constexpr_")]
-    assert {op.type for op in unpackers} == {UNPACKS[scheme]}
+    assert {op.type for op in unpackers} == UNPACKS[scheme]
     # Words, positions, six kernels a layer; the head's 64 values stay.
     assert len(unpackers) == 2 + 6 * built.encoder.layers
 

@@ -26,7 +26,15 @@ from ondevice.targets.base import ConvertOptions
 from ondevice.targets.executorch import EXECUTORCH
 from tests.conftest import make_checkpoint, random_inputs
 from tests.requirements import need
-from tests.targets.conftest import LABELS, LENGTHS, check_agreement, expected, load_graph, make_grid
+from tests.targets.conftest import (
+    LABELS,
+    LENGTHS,
+    Texts,
+    check_agreement,
+    expected,
+    load_graph,
+    make_grid,
+)
 
 need("executorch")
 
@@ -58,14 +66,15 @@ def test_computes_what_the_graph_computes(build, architecture, task, scheme):
     if scheme == "int4":
         # Rounding to 4 bits moves random weights of width 32 further than it may a real model;
         # what torch computes from the rounded ones must be as near as 8-bit inputs allow.
-        check_agreement(rounded_twin(built), runner, "int8", lengths)
+        check_agreement(rounded_twin(built, lengths), runner, "int8", lengths)
         return
     check_agreement(built, runner, scheme, lengths)
 
 
-def rounded_twin(built):
+def rounded_twin(built, lengths):
     """Return the graph with the weights that a 4-bit program has, for torch to run."""
-    module = executorch._module(built, ConvertOptions("int4", (32,), LABELS))
+    options = ConvertOptions("int4", lengths, LABELS, calibration=Texts(built))
+    module = executorch._module(built, options)
     return dataclasses.replace(built, module=module)
 
 

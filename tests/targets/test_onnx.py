@@ -233,11 +233,13 @@ import sys
 from pathlib import Path
 from ondevice.targets.base import ConvertOptions
 from ondevice.targets.onnx import ONNX
-from tests.targets.conftest import LABELS, LENGTHS, load_graph
+from tests.targets.conftest import LABELS, LENGTHS, Texts, load_graph
 checkpoint, out = sys.argv[1:]
 built = load_graph(checkpoint)
 for scheme in ("fp16", "int8", "int4"):
-    ONNX.convert(built, ConvertOptions(scheme, LENGTHS, LABELS), Path(out, scheme))
+    texts = Texts(built) if scheme == "int4" else None
+    options = ConvertOptions(scheme, LENGTHS, LABELS, calibration=texts)
+    ONNX.convert(built, options, Path(out, scheme))
 """
 
 
