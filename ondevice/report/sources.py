@@ -1,5 +1,8 @@
 """Where results come from: files and directories of thousands of them, read one at a time."""
 
+# Names of files are strings here, for the reason that `_files` gives.
+# ruff: noqa: PTH116, PTH118, PTH119, PTH123
+
 from __future__ import annotations
 
 import hashlib
@@ -57,7 +60,7 @@ def read(places: Sequence[Path]) -> Iterator[Document | Skipped]:
             continue
         try:
             content = _content(path, name)
-            if path.name == REPORT_FILE and is_report(content):
+            if os.path.basename(path) == REPORT_FILE and is_report(content):
                 yield Skipped(name, PASSED_OVER)
                 continue
             digest = hashlib.sha256(content)
@@ -73,32 +76,35 @@ def read(places: Sequence[Path]) -> Iterator[Document | Skipped]:
             yield Skipped(name, clean(str(error).removeprefix(f"'{name}' ")))
 
 
-def _files(places: Sequence[Path]) -> Iterator[tuple[Path, str, str]]:
+def _files(places: Sequence[Path]) -> Iterator[tuple[str, str, str]]:
     """Yield files with the names that a report calls them by: without the way to them.
 
     The third is why it cannot be read, where that is known: it is a directory that does not open.
+    Strings: a ``Path`` puts each part of its name into the interpreter's own table of strings,
+    which grows with the number of files.
     """
     for place in places:
         if place.is_dir():
             for path, problem in _walk(place):
-                name = path.relative_to(place).as_posix()
+                name = os.path.relpath(path, place).replace(os.sep, "/")
                 yield path, clean(place.name if name == "." else name), problem
         elif place.exists():
-            yield place, clean(place.name), ""
+            yield os.fspath(place), clean(place.name), ""
         else:
             raise DataError(f"'{place}' does not exist; RESULT is a file or a directory of them")
 
 
-def _walk(directory: Path) -> Iterator[tuple[Path, str]]:
+def _walk(directory: Path) -> Iterator[tuple[str, str]]:
     closed: list[OSError] = []
     for root, names, files in os.walk(directory, onerror=closed.append):
-        if REPORT_FILE in files and _is_report(Path(root, REPORT_FILE)):
+        if REPORT_FILE in files and _is_report(os.path.join(root, REPORT_FILE)):
             names.clear()
             files = [REPORT_FILE]  # to be counted as skipped
         names.sort()
-        yield from ((Path(root, name), "") for name in sorted(files) if name.endswith(".json"))
+        found = (name for name in sorted(files) if name.endswith(".json"))
+        yield from ((os.path.join(root, name), "") for name in found)
     for error in closed:
-        yield Path(error.filename), f"the directory cannot be read: {error.strerror or error}"
+        yield error.filename, f"the directory cannot be read: {error.strerror or error}"
 
 
 def is_report(content: bytes) -> bool:
@@ -110,20 +116,20 @@ def is_report(content: bytes) -> bool:
     return isinstance(found, dict) and found.get("format") == FORMAT
 
 
-def _is_report(path: Path) -> bool:
+def _is_report(path: str) -> bool:
     try:
         return is_report(_content(path, REPORT_FILE))
     except ResultError:
         return False
 
 
-def _content(path: Path, name: str) -> bytes:
+def _content(path: str, name: str) -> bytes:
     try:
         # A pipe or a device among the files would be read for ever.
-        status = path.stat()
+        status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):
             raise ResultError(f"'{name}' is not a regular file")
-        with path.open("rb") as stream:
+        with open(path, "rb") as stream:
             # No more than there is: a buffer of the largest size would be made for each.
             content = stream.read(min(status.st_size, MAX_DOCUMENT_BYTES) + 1)
     except OSError as error:
