@@ -63,8 +63,8 @@ class Row:
     cached: list[processes.Ended] = field(default_factory=list)
     published: bool = True
 
-    def measure(self, model: str, *, again: bool) -> None:
-        """Build once cold, and once more where `again` says so and there is a bundle to find.
+    def measure(self, model: str) -> None:
+        """Build once cold, and once more where there is a bundle to find.
 
         Raises:
             UserError: the build refuses the request, or breaks.
@@ -73,7 +73,7 @@ class Row:
             ended = self._build(model, directory)
             self.cold.append(ended)
             self.published = all(one["published"] for one in json.loads(ended.stdout))
-            if again and self.published:
+            if self.published:
                 ended = self._build(model, directory)
                 if all(one["cached"] for one in json.loads(ended.stdout)):
                     self.cached.append(ended)
@@ -191,7 +191,7 @@ def main() -> int:
         raise UserError(f"no target of {', '.join(targets)} has a scheme of {', '.join(schemes)}")
     for number in range(max(arguments.rounds, 1)):
         for row in rows:
-            row.measure(arguments.model, again=True)
+            row.measure(arguments.model)
             seconds = row.cold[-1].seconds
             print(
                 f"round {number + 1}: {row.target} {row.scheme or ''} {seconds:.1f} s",

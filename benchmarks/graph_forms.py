@@ -92,7 +92,6 @@ class Attention(nn.Module):
         batch = (1,) if self.rank == 4 else ()
         split = (*batch, length, self.heads, self.head_width)
         query, value = query.view(split).transpose(-3, -2), value.view(split).transpose(-3, -2)
-        bias = mask_bias
         if self.mask == "appended":
             query = torch.cat([query, torch.ones_like(query[..., :1])], dim=-1)
         if self.turn == "turned":
@@ -102,14 +101,14 @@ class Attention(nn.Module):
             key = key.view(split).permute(order)
         if self.mask == "appended":
             # The scale must be in the query, or it would scale the mask as well.
-            row = bias.expand(*batch, self.heads, 1, length)
+            row = mask_bias.expand(*batch, self.heads, 1, length)
             key = torch.cat([key, row], dim=-2)
         multiply = torch.bmm if self.rank == 3 else torch.matmul
         scores = multiply(query, key)
         if self.scale == "scores":
             scores = scores * (1.0 / math.sqrt(self.head_width))
         if self.mask == "added":
-            scores = scores + bias
+            scores = scores + mask_bias
         context = multiply(torch.softmax(scores, dim=-1), value)
         merged: Tensor = self.output(context.transpose(-3, -2).reshape(1, length, width))
         return merged

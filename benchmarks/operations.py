@@ -4,7 +4,7 @@
 
 Runs each artifact (float32; the same as in ``versus_stock.py``) with ONNX Runtime's profiling on,
 and adds up the time of each kind of operator: milliseconds a run, its share, how often it runs, and
-for products how many multiply-accumulates a second. Profiling itself takes time, so the sums are
+for products the floating-point operations a second. Profiling itself takes time, so the sums are
 above the times without it. Prints tables and writes ``benchmarks/results/operations.json``.
 """
 

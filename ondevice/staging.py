@@ -42,7 +42,7 @@ def replacing(place: Path, *, remedy: str = REMEDY) -> Iterator[Path]:
     done = False
     try:
         created = _make_parents(place.parent)
-        with _locked(staged, _busy(named, remedy)):
+        with locked(staged, busy(named, remedy)):
             try:
                 _settle(place)
                 _clear(staged)
@@ -59,7 +59,8 @@ def replacing(place: Path, *, remedy: str = REMEDY) -> Iterator[Path]:
             _remove_empty(created)
 
 
-def _busy(place: Path, remedy: str) -> UserError:
+def busy(place: Path, remedy: str = REMEDY) -> UserError:
+    """Return the sentence for a directory that another process is writing."""
     otherwise = f", or {remedy}" if remedy else ""
     return UserError(f"another process is writing '{place}' now; wait for it{otherwise}")
 
@@ -96,24 +97,25 @@ def _remove_empty(directories: list[Path]) -> None:
 
 
 @contextlib.contextmanager
-def _locked(staged: Path, busy: UserError) -> Iterator[None]:
-    """Hold the lock on the staging directory itself, so that no lock file is left behind.
+def locked(directory: Path, refusal: UserError) -> Iterator[None]:
+    """Hold the lock on a directory itself, made if need be, so that no lock file is left behind.
 
     The kernel drops the lock with its process: what a killed one left is free to be cleared.
 
     Raises:
-        UserError: `busy`, where another process holds it.
+        UserError: `refusal`, where another process holds it.
+        OSError: it cannot be made or opened.
     """
     handle = None
     while handle is None:
-        handle = _lock(staged, busy)
+        handle = _lock(directory, refusal)
     try:
         yield
     finally:
         os.close(handle)
 
 
-def _lock(staged: Path, busy: UserError) -> int | None:
+def _lock(staged: Path, refusal: UserError) -> int | None:
     """Return the locked directory; None if another process published or removed it meanwhile."""
     try:
         # The parent too: another process that failed may just have removed what it had made.
@@ -125,7 +127,7 @@ def _lock(staged: Path, busy: UserError) -> int | None:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(handle)
-        raise busy from None
+        raise refusal from None
     if _is_open_at(handle, staged):
         return handle
     os.close(handle)  # it was renamed into place between open and lock

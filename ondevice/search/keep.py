@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from ondevice.errors import UserError
-from ondevice.staging import REMEDY, unwritable
+from ondevice.staging import busy, locked, unwritable
 
 
 @contextlib.contextmanager
@@ -19,26 +18,17 @@ def held(directory: Path) -> Iterator[None]:
     Raises:
         UserError: another process holds it, or it cannot be made.
     """
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        raise unwritable(directory, error) from error
-    try:
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"another process is writing '{directory}' now; wait for it, or {REMEDY}"
-            ) from None
+            stack.enter_context(locked(directory, busy(directory)))
+        except OSError as error:
+            raise unwritable(directory, error) from error
         try:
             yield
         finally:
             # Where nothing was kept, nothing is left behind.
             with contextlib.suppress(OSError):
                 directory.rmdir()
-    finally:
-        os.close(handle)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -21,13 +21,13 @@ import platform
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ondevice.errors import BundleError, RuntimeUnavailableError, UserError, choices, require
 from ondevice.targets import _mlpackage
+from ondevice.targets._coreml_runner import CoreMLRunner
 from ondevice.targets._coreml_weights import SCHEMES, storage
 from ondevice.targets._hidden import hidden
 from ondevice.targets.base import (
@@ -37,14 +37,11 @@ from ondevice.targets.base import (
     ConvertOptions,
     Runner,
     Target,
-    check_inputs,
     check_roles,
     check_threads,
 )
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from torch.export import ExportedProgram
 
     from ondevice.graph import GraphForm, MobileGraph
@@ -361,32 +358,6 @@ def read_functions(description: Any) -> dict[int, str | None]:
         )
         for entry in description.functions or [description]
     }
-
-
-@dataclass
-class CoreMLRunner:
-    """A package on a Mac; each length is compiled when it is first used."""
-
-    names: tuple[str, ...]
-    roles: tuple[str, ...]
-    lengths: tuple[int, ...]
-    open_model: Callable[[int], Any]
-    version: str
-    runtime: str = "coremltools"
-    models: dict[int, Any] = field(default_factory=dict)
-
-    def run(self, inputs: Mapping[str, NDArray[np.int32]]) -> dict[str, NDArray[np.float32]]:
-        """Run one batch; see :class:`ondevice.targets.base.Runner`."""
-        taken = check_inputs(inputs, self.names, self.lengths)
-        length = taken["input_ids"].shape[1]
-        try:
-            if length not in self.models:
-                self.models[length] = self.open_model(length)
-            outputs = self.models[length].predict(taken)
-        except RuntimeError as error:
-            # Core ML compiles a package when it is opened; coremltools says so when it is run.
-            raise BundleError(f"Core ML cannot run the package: {error}") from error
-        return {role: outputs[role].astype("float32", copy=False) for role in self.roles}
 
 
 COREML = Target(
