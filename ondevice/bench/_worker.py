@@ -8,9 +8,11 @@ parent says when: nothing runs here while another artifact has its turn. It ends
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import importlib
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from ondevice.models import Checkpoint
     from ondevice.targets.base import Runner
 
+# Of prctl(2).
+PR_SET_PDEATHSIG = 1
 # Imported before the clock starts: an app links its runtime, it does not import it. Of each group
 # the first that is installed; if none is, loading says so.
 MODULES: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -215,6 +219,7 @@ def _listed(stages: Pass) -> list[int | None]:
 
 def main(descriptor: int, server: Server | None = None) -> None:
     """Answer requests until there are no more."""
+    _end_with_parent()
     server = server or Server()
     with os.fdopen(descriptor, "w", encoding="utf-8") as replies:
         for line in sys.stdin:
@@ -229,6 +234,12 @@ def main(descriptor: int, server: Server | None = None) -> None:
                 reply = {"error": "failed", "message": f"{type(error).__name__}: {text}"}
             replies.write(json.dumps(reply) + "\n")
             replies.flush()
+
+
+def _end_with_parent() -> None:
+    """Let Linux end this process with its parent: a stopped one does not see its input end."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,10 @@ class UnavailableError(PassError):
 class Process:
     """A fresh process for one artifact.
 
-    It begins in a session of its own: Ctrl-C reaches this process only, which ends the other.
+    It begins in a session of its own: Ctrl-C reaches this process only, which ends the other. It
+    is stopped (SIGSTOP) while it has nothing to answer: the threads of a runtime's pool go on
+    spinning after a run, ONNX Runtime's for longer than 10 ms, and would take a processor from
+    whichever artifact has its turn then.
     """
 
     def __init__(self, seconds: float, command: tuple[str, ...] = WORKER) -> None:
@@ -68,11 +71,13 @@ class Process:
         """
         line = json.dumps({"op": operation, **values}) + "\n"
         deadline = time.monotonic() + self._seconds
+        self._child.send_signal(signal.SIGCONT)
         try:
             self._send(line.encode(), operation, deadline)
         except OSError as error:
             raise PassError(self._ending()) from error
         reply = self._reply(operation, deadline)
+        self._child.send_signal(signal.SIGSTOP)
         if "error" in reply:
             kind = UnavailableError if reply["error"] == "unavailable" else PassError
             raise kind(str(reply["message"]))
@@ -85,6 +90,7 @@ class Process:
         try:
             if grace and self._child.poll() is None:
                 self._child.terminate()
+                self._child.send_signal(signal.SIGCONT)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self._child.wait(grace)
         finally:

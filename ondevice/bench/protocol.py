@@ -34,8 +34,7 @@ LOAD_COLD = (
     " just checked, so it is in the system's page cache, which was not dropped; what the runtime"
     " makes ready at a length's first run is not in it"
 )
-# Thread pools go on spinning for a while after a run (OpenMP about 1 ms, ONNX Runtime's and
-# XNNPACK's a few): the next artifact's turn begins when that is over.
+# Between turns. Whoever had the last one is stopped by then (``process.Process``).
 PAUSE_SECONDS = 0.01
 
 _Item = TypeVar("_Item")
