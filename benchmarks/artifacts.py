@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import commands
 import full_scale
 import numpy as np
 import processes
@@ -28,8 +29,6 @@ BUNDLES = Path("bundles") / "benchmarks"
 WORKER = (str(Path(__file__).with_name("artifact_worker.py")),)
 # How long a process may take to answer: BERT-base loads and runs in a few seconds.
 ANSWER_SECONDS = 600.0
-# An artifact that misses its parity limit is a result too: exit code 3, nothing published.
-FINDINGS = (0, 3)
 # The roles of a question-answering head, in the order in which transformers returns them.
 ROLES = ("start", "end")
 
@@ -55,17 +54,6 @@ class Artifact:
     outputs: tuple[str, ...]
     lengths: tuple[int, ...]
     notes: Mapping[str, Any]
-
-    @property
-    def is_ours(self) -> bool:
-        """Whether this toolkit made it."""
-        return self.origin == "ours"
-
-    @property
-    def label(self) -> str:
-        """A name for tables, unique among the artifacts of a model."""
-        name = "ours" if self.is_ours else f"stock {stock.PATHS[self.origin].title}"
-        return f"{self.model} {self.target} {name} {self.scheme}"
 
     @property
     def bytes(self) -> int:
@@ -141,7 +129,7 @@ def build_ours(
     command += ["--target", target, "--scheme", ",".join(schemes)]
     command += ["--lengths", ",".join(map(str, lengths)), "--out", str(directory / f"L{word}")]
     ended = processes.run(command)
-    if ended.code not in FINDINGS:
+    if ended.code not in commands.FINDINGS:
         raise UserError(f"building {checkpoint.name} for {target}: {ended.reason}")
     return [_built(checkpoint, record) for record in json.loads(ended.stdout)]
 

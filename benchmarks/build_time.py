@@ -36,8 +36,6 @@ from ondevice.errors import UserError
 from ondevice.targets import TARGETS
 
 RESULTS = Path(__file__).parent / "results" / "build_time.json"
-# A missed parity limit is a finding: exit code 3, nothing published.
-FINDINGS = (0, 3)
 GIB = 2**30
 HEADERS = (
     *("target", "scheme", "cold s", "CPU s", "peak MB", "of limit"),
@@ -86,7 +84,7 @@ class Row:
         command += ["--target", self.target, "--out", directory]
         command += ["--scheme", self.scheme] if self.scheme else []
         ended = processes.run(command)
-        if ended.code not in FINDINGS:
+        if ended.code not in commands.FINDINGS:
             raise UserError(f"building {model} for {self.target} {self.scheme}: {ended.reason}")
         return ended
 
@@ -152,17 +150,7 @@ def record(row: Row) -> dict[str, Any]:
 
 
 def added(earlier: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
-    """Return a document with the rows of an earlier one that it does not have itself.
-
-    Raises:
-        UserError: the earlier one is of another model or machine, or of other versions.
-    """
-    for part in ("model", "limit_bytes"):
-        if earlier.get(part) != document[part]:
-            raise UserError(f"--add: the results there are of the model '{earlier.get('model')}'")
-    machines = [{**one["machine"], "measured": None} for one in (earlier, document)]
-    if machines[0] != machines[1]:
-        raise UserError("--add: the results there are of another machine or other versions")
+    """Return a document with the rows of an earlier one that it does not have itself."""
     again = {(row["target"], row["scheme"]) for row in document["rows"]}
     kept = [row for row in earlier["rows"] if (row["target"], row["scheme"]) not in again]
     return {**document, "rows": [*kept, *document["rows"]]}
@@ -184,8 +172,9 @@ def main() -> int:
     targets = commands.words(arguments.targets, "target", tuple(TARGETS))
     schemes = commands.words(arguments.schemes, "scheme")
     kinds = commands.words(arguments.only, "kind of build", KINDS)
-    kept = arguments.add and arguments.out.is_file()
-    earlier = json.loads(arguments.out.read_text(encoding="utf-8")) if kept else None
+    described = machine.describe()
+    same = {"model": checkpoint.name, "params": checkpoint.params, "limit_bytes": limit}
+    earlier = commands.read_earlier(arguments.out, described, **same) if arguments.add else None
     rows = plan(targets, schemes, kinds)
     if not rows:
         raise UserError(f"no target of {', '.join(targets)} has a scheme of {', '.join(schemes)}")
@@ -198,13 +187,7 @@ def main() -> int:
                 file=sys.stderr,
                 flush=True,
             )
-    document = {
-        "machine": machine.describe(),
-        "model": checkpoint.name,
-        "params": checkpoint.params,
-        "limit_bytes": limit,
-        "rows": [record(row) for row in rows],
-    }
+    document = {"machine": described, **same, "rows": [record(row) for row in rows]}
     if earlier is not None:
         document = added(earlier, document)
     commands.write(arguments.out, document)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ondevice.errors import OnDeviceError, UserError
+
+# Exit codes of a build that ended well: an artifact that misses its parity limit (3, nothing
+# published) is a result too.
+FINDINGS = (0, 3)
 
 
 def run(main: Callable[[], int | None]) -> int:
@@ -48,6 +52,42 @@ def numbers(text: str, kind: str) -> tuple[int, ...]:
     if found[0] < 1:
         raise UserError(f"--{kind}s must be at least 1, not {found[0]}")
     return found
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a result.
+
+    Raises:
+        UserError: it cannot be read, or is no JSON object.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"'{path}' is no result of a benchmark: {error}") from error
+    if not isinstance(document, dict):
+        raise UserError(f"'{path}' is no result of a benchmark: it holds no JSON object")
+    return document
+
+
+def read_earlier(path: Path, machine: Mapping[str, Any], **same: Any) -> dict[str, Any] | None:
+    """Read the result that ``--add`` adds to, before anything is measured; None if there is none.
+
+    Raises:
+        UserError: it is of another machine or other versions, or differs in what `same` names.
+    """
+    if not path.is_file():
+        return None
+    earlier = read(path)
+    described = earlier.get("machine")
+    if not isinstance(described, dict) or {**described, "measured": None} != {
+        **machine,
+        "measured": None,
+    }:
+        raise UserError(f"--add: '{path}' is of another machine or other versions")
+    for name, value in same.items():
+        if earlier.get(name) != value:
+            raise UserError(f"--add: '{path}' has {name} {earlier.get(name)}, not {value}")
+    return earlier
 
 
 def write(path: Path, document: dict[str, Any]) -> None:

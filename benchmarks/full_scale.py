@@ -1,6 +1,6 @@
 """Build BERT-base and DistilBERT for every target at length 384; seconds, memory and size.
 
-    python benchmarks/full_scale.py [--models distilbert,bert-base]
+    python benchmarks/full_scale.py [--models distilbert,bert-base] [--targets …]
 
 The weights are random (seeded): time, memory and size do not depend on what they are. Each
 build runs in a fresh process, so that its peak memory is its own. Prints a table and writes
@@ -17,17 +17,17 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import commands
 import machine
 import processes
 
 from ondevice import console, models
+from ondevice.errors import UserError
 
 LENGTH = 384
 TARGETS = ("coreml", "tflite", "executorch", "onnx", "all")
 # The schemes to build each model with; `--target all` is built with the last one.
 SCHEMES = {"distilbert": ("fp16", "int8"), "bert-base": ("int8",)}
-# An artifact that misses its parity limit is a result too: exit code 3, nothing published.
-FINDINGS = (0, 3)
 RESULTS = Path(__file__).parent / "results" / "full_scale.json"
 
 
@@ -56,8 +56,8 @@ def build(checkpoint: Path, target: str, scheme: str, out: Path) -> dict[str, An
     command += ["--target", target, "--scheme", scheme, "--lengths", str(LENGTH)]
     command += ["--out", str(out), "--json"]
     ended = processes.run(command)
-    if ended.code not in FINDINGS:
-        raise SystemExit(ended.stderr)
+    if ended.code not in commands.FINDINGS:
+        raise UserError(f"building {checkpoint.name} for {target}: {ended.reason}")
     return {
         "seconds": round(ended.seconds, 1),
         "peak_mb": round(ended.peak_bytes / 1e6),
@@ -69,31 +69,36 @@ def build(checkpoint: Path, target: str, scheme: str, out: Path) -> dict[str, An
     }
 
 
-def main() -> None:
+def main() -> int:
     """Build everything, print the table, write the results."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--models", default=",".join(SCHEMES))
     parser.add_argument("--targets", default=",".join(TARGETS))
+    parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
+    names = commands.words(arguments.models, "model", tuple(SCHEMES))
+    targets = commands.words(arguments.targets, "target", TARGETS)
     rows = []
     with tempfile.TemporaryDirectory() as directory:
-        for model in arguments.models.split(","):
+        for model in names:
             checkpoint = make_checkpoint(model, Path(directory))
+            params = models.load(str(checkpoint)).params
             schemes = SCHEMES[model]
             for scheme in schemes:
-                for target in arguments.targets.split(","):
+                for target in targets:
                     if target == "all" and scheme != schemes[-1]:
                         continue
                     out = Path(directory) / "out"
                     row = build(checkpoint, target, scheme, out)
                     shutil.rmtree(out, ignore_errors=True)
-                    rows.append({"model": model, "scheme": scheme, "target": target, **row})
+                    about = {"model": model, "params": params, "scheme": scheme, "target": target}
+                    rows.append({**about, **row})
                     print(f"{model} {scheme} {target}: {row['seconds']} s", file=sys.stderr)
-    RESULTS.parent.mkdir(exist_ok=True)
     document = {"length": LENGTH, "machine": machine.describe(), "builds": rows}
-    RESULTS.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    commands.write(arguments.out, document)
     headers = ("model", "scheme", "target", "seconds", "peak MB", "artifact MB", "parity")
     print(console.table(headers, [_cells(row) for row in rows]))
+    return 0
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
@@ -120,4 +125,4 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(commands.run(main))

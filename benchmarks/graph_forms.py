@@ -33,6 +33,7 @@ import transformers
 from torch import Tensor, nn
 
 from ondevice import console, graph, models
+from ondevice.errors import UserError
 from ondevice.graph import MobileGraph, SelfAttention
 from ondevice.models import Checkpoint
 from ondevice.targets import TARGETS
@@ -290,6 +291,9 @@ def main() -> int:
     names = list(dict.fromkeys([BASE, *asked]))
     if unknown := set(names) - set(FORMS):
         parser.error(f"unknown form '{min(unknown)}'; forms: {', '.join(FORMS)}")
+    longest = transformers.DistilBertConfig().max_position_embeddings
+    if not 1 <= arguments.length <= longest:
+        raise UserError(f"--length goes from 1 to {longest}, not {arguments.length}")
     records = []
     with tempfile.TemporaryDirectory() as directory:
         checkpoint = make_checkpoint(arguments.layers, Path(directory))

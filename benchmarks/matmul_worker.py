@@ -1,8 +1,9 @@
 """One library's matrix products in a process of its own, for ``benchmarks/roofline.py``.
 
 Started by :class:`ondevice.bench.process.Process`. ``open`` names a library, a type and the
-products; ``run`` times one of them once. Weights are constant, as in a model, so that a library may
-pack them beforehand; copies to and from the runtime are not timed.
+products; ``run`` times one of them, over and over for a tenth of a second. Weights are constant, as
+in a model, so that a library may pack them beforehand; copies to and from the runtime are not in
+it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,11 @@ from ondevice.errors import UserError
 
 # Of each array of the bandwidth test: far larger than any cache.
 ARRAY_BYTES = 256_000_000
+# A product runs as a model runs its own, one after another: what comes first warms up, and lets the
+# pools of the library's other products, which spin for a while after a run, come to rest.
+WARM_SECONDS, TIMED_SECONDS = 0.05, 0.1
 
+# Runs once; gives what holds the product, which is not copied out.
 Once = Callable[[], object]
 
 
@@ -101,7 +106,12 @@ def _onnx_session(
     binding.bind_ortvalue_input("left", onnxruntime.OrtValue.ortvalue_from_numpy(left))
     place = onnxruntime.OrtValue.ortvalue_from_numpy(np.empty(shape, out))
     binding.bind_ortvalue_output("out", place)
-    return lambda: session.run_with_iobinding(binding)
+
+    def run() -> object:
+        session.run_with_iobinding(binding)
+        return place
+
+    return run
 
 
 def xnnpack_fp32(rows: int, inner: int, columns: int, threads: int) -> Once:
@@ -138,7 +148,13 @@ def _interpreter(content: bytes, rows: int, inner: int, threads: int) -> Once:
         interpreter.allocate_tensors()
     left, _ = _operands(rows, inner, 1)
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], left)
-    return interpreter.invoke
+    product = interpreter.tensor(interpreter.get_output_details()[0]["index"])
+
+    def run() -> object:
+        interpreter.invoke()
+        return product
+
+    return run
 
 
 PRODUCTS: dict[tuple[str, str], Callable[[int, int, int, int], Once]] = {
@@ -173,6 +189,17 @@ def triad(size: int, threads: int) -> Once:
 STREAMS: dict[str, Callable[[int, int], Once]] = {"copy": copy, "triad": triad}
 
 
+def repeat(once: Once, seconds: float) -> int:
+    """Run for so many seconds, at least once; return what one run took on average, ns."""
+    begin = now = time.perf_counter_ns()
+    runs = 0
+    while not runs or now - begin < seconds * 1e9:
+        once()
+        runs += 1
+        now = time.perf_counter_ns()
+    return round((now - begin) / runs)
+
+
 class Server:
     """Answers ``open`` and ``run``."""
 
@@ -187,9 +214,8 @@ class Server:
             return {"blas": _blas(request["library"])}
         if request["op"] == "run":
             once = self.once[request["name"]]
-            begin = time.perf_counter_ns()
-            once()
-            return {"nanoseconds": time.perf_counter_ns() - begin}
+            repeat(once, WARM_SECONDS)
+            return {"nanoseconds": repeat(once, TIMED_SECONDS)}
         raise UserError(f"there is no operation '{request['op']}'")
 
     def _open(self, request: Mapping[str, Any]) -> list[tuple[str, Once]]:

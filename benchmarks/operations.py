@@ -1,16 +1,20 @@
-"""Which operations of an artifact take the time: ONNX Runtime's own profile, ours beside stock.
+"""Which operations of an artifact take the time: each runtime's own profile, ours beside stock.
 
     python benchmarks/operations.py [--models distilbert,student] [--length 384]
+        [--targets tflite,executorch,onnx]
 
-Runs each artifact (float32; the same as in ``versus_stock.py``) with ONNX Runtime's profiling on,
-and adds up the time of each kind of operator: milliseconds a run, its share, how often it runs, and
-for products the floating-point operations a second. Profiling itself takes time, so the sums are
-above the times without it. Prints tables and writes ``benchmarks/results/operations.json``.
+Runs each artifact (float32; the same as in ``versus_stock.py``) with its runtime's profiler on:
+LiteRT's, which looks into XNNPACK, ExecuTorch's ETDump, which does too, and ONNX Runtime's. Adds up
+the time of each kind of operator: milliseconds a run, its share, how often it runs, and for
+products the floating-point operations a second. Profiling itself takes time, so the sums are above
+the times without it. Prints a table of what takes 1 % or more and writes everything to
+``benchmarks/results/operations.json``.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 import tempfile
@@ -18,27 +22,87 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import artifacts
 import commands
 import machine
 import numpy as np
+import processes
 import stock
 from artifacts import Absent, Artifact
 
 from ondevice import console
+from ondevice.errors import UserError
+from ondevice.lengths import multiply_accumulates
+
+if TYPE_CHECKING:
+    from ondevice.architectures import Encoder
 
 RESULTS = Path(__file__).parent / "results" / "operations.json"
-HEADERS = ("model", "artifact", "operator", "a run", "ms", "share %", "GFLOP/s")
+HEADERS = ("model", "target", "artifact", "operator", "a run", "ms", "share %", "GFLOP/s")
+# What runs an artifact under its profiler and prints records.
+PROFILERS = {"tflite": "litert_profile.py", "executorch": "etdump_profile.py"}
+# XNNPACK's name of the products with constant weights.
+LINEAR = "Fully Connected"
+# Of the table; the results have all.
+LEAST_SHARE = 0.01
 PRODUCTS = ("Gemm", "MatMul", "FusedMatMul", "FusedGemm")
 WARMUP = 3
 
 
+class ProfileError(Exception):
+    """A runtime gives no profile of an artifact."""
+
+
 def profile(
+    artifact: Artifact, encoder: Encoder, length: int, threads: int, runs: int
+) -> list[dict[str, Any]]:
+    """Return a record for each kind of operator, the most expensive first; times in ms a run.
+
+    Raises:
+        ProfileError: the runtime fails.
+    """
+    if artifact.target == "onnx":
+        try:
+            return profile_onnx(artifact, encoder.vocab_size, length, threads, runs)
+        except Exception as error:
+            # Runtimes raise anything.
+            raise ProfileError(" ".join(str(error).split())) from error
+    script = Path(__file__).with_name(PROFILERS[artifact.target])
+    ended = processes.run(
+        [sys.executable, str(script), str(artifact.path), str(threads), str(runs)]
+    )
+    lines = ended.stdout.splitlines()
+    if ended.code or not lines:
+        raise ProfileError(ended.reason)
+    return with_shares(json.loads(lines[-1]), linear_operations(encoder, length))
+
+
+def linear_operations(encoder: Encoder, length: int) -> float:
+    """Return the operations of the products with constant weights, the question head included."""
+    attention = 2 * encoder.layers * length**2 * encoder.width
+    head = 2 * length * encoder.width
+    return 2.0 * (multiply_accumulates(encoder)(length) - attention + head)
+
+
+def with_shares(records: list[dict[str, Any]], linear: float) -> list[dict[str, Any]]:
+    """Add each record's share of the time, and the rate of the products with constant weights."""
+    whole = sum(one["ms"] for one in records)
+    return [
+        {
+            **one,
+            "share": one["ms"] / whole if whole else 0.0,
+            "gflops": linear / one["ms"] / 1e6 if one["operator"] == LINEAR else None,
+        }
+        for one in records
+    ]
+
+
+def profile_onnx(
     artifact: Artifact, vocab_size: int, length: int, threads: int, runs: int
 ) -> list[dict[str, Any]]:
-    """Return a record for each kind of operator, the most expensive first; times in ms a run."""
+    """The same of ONNX Runtime, in this process."""
     import onnxruntime
 
     with tempfile.TemporaryDirectory() as directory:
@@ -100,33 +164,43 @@ def main() -> int:
     """Profile, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--models", default="distilbert,student")
+    parser.add_argument("--targets", default=",".join(artifacts.TARGETS))
     parser.add_argument("--length", type=int, default=384)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--bundles", type=Path, default=artifacts.BUNDLES)
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
+    if arguments.runs < 1:
+        raise UserError(f"--runs must be at least 1, not {arguments.runs}")
     length, bundles = arguments.length, arguments.bundles
+    targets = commands.words(arguments.targets, "target", artifacts.TARGETS)
+    names = commands.words(arguments.models, "model")
+    checkpoints = [artifacts.find_checkpoint(one, bundles / "checkpoints") for one in names]
     records, rows = [], []
-    for model in commands.words(arguments.models, "model"):
-        checkpoint = artifacts.find_checkpoint(model, bundles / "checkpoints")
+    for checkpoint, target in itertools.product(checkpoints, targets):
         made = [
             artifacts.make_stock(checkpoint, name, length, bundles)
             for name, path in stock.PATHS.items()
-            if path.target == "onnx"
+            if path.target == target
         ]
-        made += artifacts.build_ours(checkpoint, "onnx", ["fp32"], [length], bundles)
+        made += artifacts.build_ours(checkpoint, target, ["fp32"], [length], bundles)
         for one in made:
             title = "ours" if one.origin == "ours" else stock.PATHS[one.origin].title
-            record: dict[str, Any] = {"model": checkpoint.name, "artifact": title}
-            if isinstance(one, Absent):
-                records.append({**record, "reason": one.reason})
-                rows.append((checkpoint.name, title, one.reason[:60], *["–"] * 4))
+            head = (checkpoint.name, target, title)
+            record: dict[str, Any] = dict(zip(("model", "target", "artifact"), head, strict=True))
+            try:
+                if isinstance(one, Absent):
+                    raise ProfileError(one.reason)
+                found = profile(one, checkpoint.encoder, length, arguments.threads, arguments.runs)
+            except ProfileError as error:
+                records.append({**record, "reason": str(error)})
+                rows.append((*head, str(error)[:60], *["–"] * 4))
                 continue
-            vocab_size = checkpoint.encoder.vocab_size
-            found = profile(one, vocab_size, length, arguments.threads, arguments.runs)
             records.append({**record, "operators": found})
-            rows += [row_of(checkpoint.name, title, operator) for operator in found]
+            rows += [
+                (*head, *cells(operator)) for operator in found if operator["share"] >= LEAST_SHARE
+            ]
     document = {
         "machine": machine.describe(),
         "length": length,
@@ -139,12 +213,10 @@ def main() -> int:
     return 0
 
 
-def row_of(model: str, title: str, operator: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return a row of the table."""
+def cells(operator: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what a row of the table says of an operator."""
     rate = operator["gflops"]
     return (
-        model,
-        title,
         operator["operator"],
         f"{operator['count']:g}",
         f"{operator['ms']:.2f}",

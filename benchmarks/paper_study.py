@@ -62,8 +62,6 @@ SCHEMES = ("fp32", "int8")
 LENGTHS = (64, 128, 256, 384)
 # Of the embedded samples, at even distances.
 QUESTIONS = 150
-# An artifact that misses its parity limit is a result too: exit code 3, nothing published.
-FINDINGS = (0, 3)
 # The paper's columns, and the latency at each length.
 COLUMNS = frozenset(
     ("model", "artifact", "parameters, M", "MB", "load, ms", "F1", "retention, %", "evidence")
@@ -110,7 +108,7 @@ def build(study: Study, model: str, target: str) -> list[Path]:
     command += ["--scheme", ",".join(study.schemes), "--json", "--out", str(study.bundles)]
     command += ["--lengths", ",".join(map(str, study.lengths))]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode not in FINDINGS:
+    if done.returncode not in commands.FINDINGS:
         why = UserError(f"the build ended with exit code {done.returncode}")
         study.note(f"building {Path(model).name} for {target}", why)
         return []

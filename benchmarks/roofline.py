@@ -5,8 +5,9 @@
 
 The limit is measured, not looked up: the fastest matrix product of any installed library (torch,
 NumPy, ONNX Runtime, XNNPACK through a TFLite file of one layer), float32 and int8, at the shapes of
-the encoder and a square one, each library in a process of its own, all in turn, the best of many;
-and the memory bandwidth, as the best of a large copy and STREAM's triad. At each length the
+the encoder and a square one, each library in a process of its own, all in turn, each over and over
+for a tenth of a second, the best of many; and the memory bandwidth, as the best of a large copy and
+STREAM's triad. At each length the
 artifacts then take turns with the fastest product of each kind, so that a peak of the same minutes
 is in the comparison.
 
@@ -43,6 +44,7 @@ from ondevice.lengths import multiply_accumulates
 
 if TYPE_CHECKING:
     from ondevice.architectures import Encoder
+    from ondevice.models import Checkpoint
 
 RESULTS = Path(__file__).parent / "results" / "roofline.json"
 WORKER = (str(Path(__file__).with_name("matmul_worker.py")),)
@@ -53,6 +55,8 @@ LIBRARIES = {
 SQUARE = 1024
 # Bytes moved for each byte of an array.
 STREAMS = {"copy": 2, "triad": 3}
+# Each of a tenth of a second.
+PRODUCT_ROUNDS = 15
 # Converting a one-layer file for XNNPACK takes a few seconds each.
 ANSWER_SECONDS = 600.0
 Shape = tuple[int, int, int]
@@ -126,7 +130,7 @@ class Bench:
         return True
 
     def time(self, product: Product) -> Pass:
-        """Time a product once, and keep the time."""
+        """Time a product, and keep what one run of it took."""
         process = self._processes[product.library, product.scheme]
         taken = int(process.request("run", name=product.name)["nanoseconds"])
         product.samples.append(taken)
@@ -151,9 +155,9 @@ class Bench:
             if (found := [one for one in self.products if one.scheme == scheme])
         }
 
-    def bandwidth(self, iterations: int, **values: Any) -> dict[str, list[int]]:
-        """Return the times of the copy and the triad, ns; `values` may set ``bytes``."""
-        if not self._open("memory", "", values):
+    def bandwidth(self, iterations: int, size: int) -> dict[str, list[int]]:
+        """Return the times of the copy and the triad, ns, over arrays of `size` bytes."""
+        if not self._open("memory", "", {"bytes": size}):
             return {}
         with self._processes.pop(("memory", "")) as process:
             return {
@@ -222,10 +226,10 @@ def measure_length(
 
 
 def measure_model(
-    model: str, bench: Bench, arguments: argparse.Namespace, served: tuple[int, ...]
+    checkpoint: Checkpoint, bench: Bench, arguments: argparse.Namespace, served: tuple[int, ...]
 ) -> list[Row]:
     """Build a model's artifacts and time each at every length."""
-    checkpoint = artifacts.find_checkpoint(model, arguments.bundles / "checkpoints")
+    model = checkpoint.name
     schemes = commands.words(arguments.schemes, "scheme")
     made: list[Artifact | Absent] = []
     for target in commands.words(arguments.targets, "target", artifacts.TARGETS):
@@ -341,13 +345,14 @@ def main() -> int:
     arguments = parser.parse_args()
     served = commands.numbers(arguments.lengths, "length")
     names = commands.words(arguments.models, "model")
-    first = artifacts.find_checkpoint(names[0], arguments.bundles / "checkpoints")
+    found = [artifacts.find_checkpoint(one, arguments.bundles / "checkpoints") for one in names]
     print("matrix products", file=sys.stderr, flush=True)
-    bench = Bench(shapes(first.encoder, served[-1]), arguments.threads)
+    bench = Bench(shapes(found[0].encoder, served[-1]), arguments.threads)
     with contextlib.closing(bench):
-        bench.run_all(arguments.iterations)
-        streams = bench.bandwidth(arguments.iterations, bytes=arguments.array_bytes)
-        rows = [row for name in names for row in measure_model(name, bench, arguments, served)]
+        rounds = min(arguments.iterations, PRODUCT_ROUNDS)
+        bench.run_all(rounds)
+        streams = bench.bandwidth(rounds, arguments.array_bytes)
+        rows = [row for one in found for row in measure_model(one, bench, arguments, served)]
     commands.write(arguments.out, document(bench, rows, streams, arguments.threads))
     moved = {
         name: STREAMS[name] * arguments.array_bytes / (min(times) * 1e-9)

@@ -1,7 +1,7 @@
 """Our artifacts against each converter's stock path, the same weights, in turn.
 
     python benchmarks/versus_stock.py [--models distilbert,bert-base,teacher,student]
-        [--targets tflite,executorch,onnx,coreml] [--schemes fp32] [--lengths 384]
+        [--targets tflite,executorch,onnx,coreml] [--schemes fp32] [--lengths 384] [--add]
 
 For each model and length: the stock artifacts (``benchmarks/stock.py``; a path that fails is a
 row with its reason) and ours are built, held against the checkpoint on the same real texts, loaded
@@ -12,7 +12,8 @@ intervals; ours stands against the better of a runtime's stock artifacts. ``dist
 both are measured, ours of the two are then timed in turn as well.
 
 Prints tables and writes ``benchmarks/results/versus_stock.json``, raw samples included. What was
-built is kept in ``--bundles`` and not built again.
+built is kept in ``--bundles`` and not built again; ``--add`` keeps the results there of models and
+lengths that this run does not measure.
 """
 
 from __future__ import annotations
@@ -44,8 +45,10 @@ from ondevice.statistics import summarize
 
 RESULTS = Path(__file__).parent / "results" / "versus_stock.json"
 MODELS = "distilbert,bert-base,teacher,student"
-HEADERS = ("model", "L", "target", "artifact", "max abs", "MB", "load ms", "first ms")
-HEADERS = (*HEADERS, "peak (before) MB", "median ms", "p90 ms", "ours / stock")
+HEADERS = (
+    *("model", "L", "target", "artifact", "max abs", "MB", "load ms", "first ms"),
+    *("peak (before) MB", "median ms", "p90 ms", "ours / stock"),
+)
 # Of a reason in the table; the results have all of it.
 REASON_CHARACTERS = 100
 # Timed against each other at the end, where both were asked for.
@@ -328,6 +331,7 @@ def main() -> int:
     parser.add_argument("--iterations", type=int, default=50, help="timed rounds")
     parser.add_argument("--loads", type=int, default=protocol.COLD_LOADS)
     parser.add_argument("--bundles", type=Path, default=artifacts.BUNDLES)
+    parser.add_argument("--add", action="store_true", help="keep the other results of --out")
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     options = Options(
@@ -339,8 +343,14 @@ def main() -> int:
         loads=arguments.loads,
         bundles=arguments.bundles,
     )
+    described = machine.describe()
+    earlier = None
+    if arguments.add:
+        earlier = commands.read_earlier(arguments.out, described, threads=options.threads)
+    names = commands.words(arguments.models, "model")
+    found = [artifacts.find_checkpoint(one, options.bundles / "checkpoints") for one in names]
     document: dict[str, Any] = {
-        "machine": machine.describe(),
+        "machine": described,
         "threads": options.threads,
         "timer": protocol.TIMER,
         "warmup": protocol.WARMUP_RULE,
@@ -348,22 +358,44 @@ def main() -> int:
         "pairs": [],
     }
     done: dict[tuple[str, int], list[Row]] = {}
-    for model in commands.words(arguments.models, "model"):
-        checkpoint = artifacts.find_checkpoint(model, options.bundles / "checkpoints")
+    for model, checkpoint in zip(names, found, strict=True):
         for length in options.lengths:
             rows = done[model, length] = measure(checkpoint, length, options)
-            found = ratios(rows)
-            group = {"model": checkpoint.name, "length": length, "ratios": found}
+            own = ratios(rows)
+            group = {"model": checkpoint.name, "length": length, "ratios": own}
             document["groups"].append({**group, "rows": [record(row) for row in rows]})
-            commands.write(arguments.out, document)
-            show(rows, found)
+            commands.write(arguments.out, added(earlier, document))
+            show(rows, own)
     for length in options.lengths:
         if all((model, length) in done for model in PAIR):
             document["pairs"] += pair([done[model, length] for model in PAIR], options)
-            commands.write(arguments.out, document)
+            commands.write(arguments.out, added(earlier, document))
     for one in document["pairs"]:
         print(f"{one['of']} / {one['to']}, length {one['length']}: {as_text(one)}")
     return 0
+
+
+def added(earlier: Mapping[str, Any] | None, document: dict[str, Any]) -> dict[str, Any]:
+    """Return a document with what an earlier one has of other models and lengths."""
+    if earlier is None:
+        return document
+    again = {(one["model"], one["length"]) for one in document["groups"]}
+    pairs = {(one["of"], one["to"], one["length"]) for one in document["pairs"]}
+    return {
+        **document,
+        "groups": [
+            *(one for one in earlier["groups"] if (one["model"], one["length"]) not in again),
+            *document["groups"],
+        ],
+        "pairs": [
+            *(
+                one
+                for one in earlier["pairs"]
+                if (one["of"], one["to"], one["length"]) not in pairs
+            ),
+            *document["pairs"],
+        ],
+    }
 
 
 def show(rows: Sequence[Row], found: Sequence[Mapping[str, Any]]) -> None:

@@ -23,6 +23,8 @@ WORKER = ("-m", "ondevice.bench._worker")
 ENDING_SECONDS = 10.0
 # More than any reply: a process that writes on and on is stopped.
 MAX_REPLY_BYTES = 10_000_000
+# Where the system ends a process with its parent: one that is stopped does not see that by itself.
+STOPS_BETWEEN = sys.platform == "linux"
 
 
 class UnavailableError(PassError):
@@ -32,9 +34,9 @@ class UnavailableError(PassError):
 class Process:
     """A fresh process for one artifact.
 
-    It begins in a session of its own: Ctrl-C reaches this process only, which ends the other. It
-    is stopped (SIGSTOP) while it has nothing to answer: the threads of a runtime's pool go on
-    spinning after a run, ONNX Runtime's for longer than 10 ms, and would take a processor from
+    It begins in a session of its own: Ctrl-C reaches this process only, which ends the other. On
+    Linux it is stopped (SIGSTOP) while it has nothing to answer: the threads of a runtime's pool go
+    on spinning after a run, ONNX Runtime's for longer than 10 ms, and would take a processor from
     whichever artifact has its turn then.
     """
 
@@ -71,13 +73,15 @@ class Process:
         """
         line = json.dumps({"op": operation, **values}) + "\n"
         deadline = time.monotonic() + self._seconds
-        self._child.send_signal(signal.SIGCONT)
+        if STOPS_BETWEEN:
+            self._child.send_signal(signal.SIGCONT)
         try:
             self._send(line.encode(), operation, deadline)
         except OSError as error:
             raise PassError(self._ending()) from error
         reply = self._reply(operation, deadline)
-        self._child.send_signal(signal.SIGSTOP)
+        if STOPS_BETWEEN:
+            self._child.send_signal(signal.SIGSTOP)
         if "error" in reply:
             kind = UnavailableError if reply["error"] == "unavailable" else PassError
             raise kind(str(reply["message"]))
@@ -90,7 +94,8 @@ class Process:
         try:
             if grace and self._child.poll() is None:
                 self._child.terminate()
-                self._child.send_signal(signal.SIGCONT)
+                if STOPS_BETWEEN:
+                    self._child.send_signal(signal.SIGCONT)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self._child.wait(grace)
         finally:

@@ -11,6 +11,7 @@ Nothing here knows what is behind a pass, so that the protocol can be checked wi
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,8 +35,9 @@ LOAD_COLD = (
     " just checked, so it is in the system's page cache, which was not dropped; what the runtime"
     " makes ready at a length's first run is not in it"
 )
-# Between turns. Whoever had the last one is stopped by then (``process.Process``).
-PAUSE_SECONDS = 0.01
+# Between turns. Thread pools go on spinning for tens of milliseconds after a run: on Linux whoever
+# had the last turn is stopped by then (``process.Process``), elsewhere it is waited for.
+PAUSE_SECONDS = 0.01 if sys.platform == "linux" else 0.1
 
 _Item = TypeVar("_Item")
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import psutil
 import pytest
 
@@ -105,3 +110,61 @@ def test_it_is_not_of_this_session_so_that_ctrl_c_does_not_reach_it():
 
     with process("sys.stdin.read()") as child:
         assert os.getsid(child._child.pid) != os.getsid(0)
+
+
+def becomes(pid, statuses):
+    """Tell whether a process comes to have one of the statuses; a signal takes a moment."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            status = psutil.Process(pid).status()
+        except psutil.NoSuchProcess:
+            status = psutil.STATUS_DEAD
+        if status in statuses:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def test_it_is_stopped_while_it_has_nothing_to_answer():
+    with process(REPLY.format("line")) as child:
+        for _ in range(2):
+            assert child.request("pass") == {"op": "pass"}
+            assert becomes(child._child.pid, {psutil.STATUS_STOPPED})
+
+
+def test_one_that_is_stopped_tidies_up_before_it_ends(tmp_path):
+    place = tmp_path / "tidy"
+    tidy = f"signal.signal(signal.SIGTERM, lambda *_: (open({str(place)!r}, 'w'), sys.exit(0)))\n"
+    child = process(tidy + REPLY.format("line"))
+    child.request("pass")
+    assert becomes(child._child.pid, {psutil.STATUS_STOPPED})
+    child.close(grace=30.0)
+    assert place.exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
+def test_a_stopped_worker_ends_with_its_parent():
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True, cwd=Path.cwd()
+    )
+    number = int(parent.stdout.readline())
+    assert becomes(number, {psutil.STATUS_STOPPED})
+    parent.kill()
+    parent.wait()
+    assert becomes(number, {psutil.STATUS_DEAD, psutil.STATUS_ZOMBIE})
+
+
+# Has a worker that answered, and hangs.
+PARENT = """
+import time
+from ondevice.bench.process import Process
+from ondevice.bench.protocol import PassError
+child = Process(60.0)
+try:
+    child.request("nothing")
+except PassError:
+    pass
+print(child._child.pid, flush=True)
+time.sleep(600)
+"""

@@ -6,7 +6,6 @@ import json
 
 import pytest
 
-from ondevice.errors import UserError
 from tests.requirements import need
 
 
@@ -40,15 +39,6 @@ def test_added_rows_replace_their_like_alone(load):
     )
     earlier = made([one, two], machine={"cpu": "one", "measured": "yesterday"})
     assert added(earlier, made([again])) == made([two, again])
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [({"model": "teacher"}, "of the model 'teacher'"), ({"machine": {"cpu": "two"}}, "another")],
-)
-def test_rows_of_something_else_are_not_added(load, changes, words):
-    with pytest.raises(UserError, match=words):
-        load("build_time").added(made([], **changes), made([]))
 
 
 def test_the_limit_is_four_times_the_weights_and_a_gib(load):

@@ -1,11 +1,13 @@
-"""``benchmarks/operations.py``: what it makes of ONNX Runtime's profile."""
+"""``benchmarks/operations.py``: what it makes of each runtime's profile."""
 
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
+from ondevice import models
 from tests.requirements import need
 
 
@@ -35,13 +37,96 @@ def test_products_are_counted_by_their_shapes(load, left, out, count):
     assert load("operations").multiplications(arguments) == count
 
 
+LITERT = """
+================ Run Order ================
+ [node type] [start] [first] [avg ms] [%] [cdf%] [mem KB] [times called] [Name]
+ EMBEDDING_LOOKUP 0.004 0.092 0.080 0.070% 0.072% 0.000 10 [Builtin]:1
+ Delegate/Add (ND) 0.000 0.089 0.500 0.058% 0.199% 0.000 10 [Delegate]:1
+ Delegate/Fully Connected (NC, F32) GEMM 0.000 1.3 1.500 0.9% 1.3% 0.000 20 [Delegate]:2
+ Delegate/Fully Connected (NC, F32) GEMM 0.000 1.3 2.000 0.9% 1.3% 0.000 10 [Delegate]:3
+ TfLiteXNNPackDelegate 0.000 9.368 9.000 0.9% 1.3% 0.000 10 [Builtin]:99
+================ Top by Computation Time ================
+ Delegate/Add (ND) 0.000 0.089 0.500 0.058% 0.199% 0.000 10 [Delegate]:1
+"""
+
+
+def test_litert_prints_a_line_for_each_operator(load):
+    assert load("litert_profile").parse(LITERT, 10) == [
+        {"operator": "Fully Connected", "count": 3.0, "ms": 5.0},
+        {"operator": "Add", "count": 1.0, "ms": 0.5},
+        {"operator": "EMBEDDING_LOOKUP", "count": 1.0, "ms": 0.08},
+    ]
+
+
+def event(name, *times):
+    return SimpleNamespace(name=name, perf_data=SimpleNamespace(raw=list(times)))
+
+
+def test_an_etdump_is_added_up_without_what_holds_other_events(load):
+    found = load("etdump_profile").parse(
+        [
+            event("native_call_embedding.out", 9, 9, 9, 1, 3),
+            event("OPERATOR_CALL", 9, 9, 9, 9, 9),
+            event("Method::execute", 9, 9, 9, 9, 9),
+            event("Fully Connected (NC, F32) GEMM #1", 9, 9, 9, 4, 4),
+            event("Fully Connected (NC, F32) GEMM #2", 9, 9, 9, 2, 2),
+            SimpleNamespace(name="no times", perf_data=None),
+        ],
+        2,
+    )
+    assert found == [
+        {"operator": "Fully Connected", "count": 2.0, "ms": 6.0},
+        {"operator": "embedding.out", "count": 1.0, "ms": 2.0},
+    ]
+
+
+def test_the_rate_is_that_of_constant_weights_alone(load, tiny):
+    operations = load("operations")
+    encoder = models.load(str(tiny("bert", "qa"))).encoder
+    width, inner, layers = encoder.width, encoder.intermediate, encoder.layers
+    products = layers * (4 * width * width + 2 * width * inner) + 2 * width
+    assert operations.linear_operations(encoder, 16) == 2 * 16 * products
+    records = [
+        {"operator": "Fully Connected", "count": 1, "ms": 3.0},
+        {"operator": "Softmax", "count": 1, "ms": 1.0},
+    ]
+    linear, softmax = operations.with_shares(records, 3e9)
+    assert (linear["share"], linear["gflops"]) == (0.75, pytest.approx(1000))
+    assert (softmax["share"], softmax["gflops"]) == (0.25, None)
+
+
 @pytest.mark.slow
-def test_a_small_run(load, run, tiny, tmp_path, capsys):
-    need("onnx")
+@pytest.mark.parametrize("target", ["onnx", "tflite", "executorch"])
+def test_a_small_run(load, run, tiny, tmp_path, capsys, target):
+    need(target)
     words = ["--models", tiny("distilbert", "qa"), "--length", 32, "--threads", 1, "--runs", 2]
+    words += ["--targets", target]
     out = tmp_path / "results.json"
     assert run("operations", *words, "--bundles", tmp_path / "bundles", "--out", out) == 0
     made = json.loads(out.read_text())["artifacts"]
     assert [one["artifact"] for one in made][-1] == "ours"
-    assert sum(one["share"] for one in made[-1]["operators"]) == pytest.approx(1.0)
+    operators = {one["operator"]: one for one in made[-1]["operators"]}
+    assert sum(one["share"] for one in operators.values()) == pytest.approx(1.0)
+    # Four projections and two of the feed-forward in each of two layers, and the head.
+    linear = operators["Gemm" if target == "onnx" else "Fully Connected"]
+    assert linear["count"] == 2 * 6 + 1
+    assert linear["gflops"] > 0
     assert "ours" in capsys.readouterr().out
+
+
+def test_what_a_profiler_says_when_it_fails_is_a_row(
+    load, run, tiny, tmp_path, monkeypatch, capsys
+):
+    need("onnx")
+    artifacts = load("artifacts")
+    place = tmp_path / "model.onnx"
+    place.write_bytes(b"no model")
+    made = artifacts.Artifact("m", "onnx", "ours", "fp32", place, place, (), (), (32,), {})
+    monkeypatch.setattr(artifacts, "build_ours", lambda *_: [made])
+    monkeypatch.setattr(load("stock"), "PATHS", {})
+    out = tmp_path / "results.json"
+    words = ["--models", tiny("distilbert", "qa"), "--targets", "onnx", "--length", 32]
+    assert run("operations", *words, "--bundles", tmp_path / "b", "--out", out) == 0
+    (record,) = json.loads(out.read_text())["artifacts"]
+    assert "model.onnx" in record["reason"]
+    assert record["reason"][:60] in capsys.readouterr().out

@@ -85,3 +85,37 @@ def test_a_process_is_charged_for_its_own_memory(load):
         [sys.executable, "-c", "x = bytearray(200_000_000); x[::4096] = x[::4096]"]
     )
     assert large.peak_bytes - small.peak_bytes > 100_000_000
+
+
+def test_results_are_added_to_those_of_the_same_machine_and_kind(load, tmp_path):
+    commands = load("commands")
+    path, machine = tmp_path / "result.json", {"cpu": "one", "measured": "today"}
+    assert commands.read_earlier(path, machine, model="student") is None
+    earlier = {"machine": {**machine, "measured": "yesterday"}, "model": "student"}
+    commands.write(path, earlier)
+    assert commands.read_earlier(path, machine, model="student") == earlier
+    with pytest.raises(UserError, match="has model student, not teacher"):
+        commands.read_earlier(path, machine, model="teacher")
+    with pytest.raises(UserError, match="of another machine or other versions"):
+        commands.read_earlier(path, {**machine, "cpu": "two"}, model="student")
+    for text, words in (("{", "is no result"), ("[]", "no JSON object")):
+        path.write_text(text)
+        with pytest.raises(UserError, match=words):
+            commands.read_earlier(path, machine)
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "sentence"),
+    [
+        ("full_scale", ["--models", "bertbase"], "unknown model 'bertbase'"),
+        ("operations", ["--runs", "0"], "--runs must be at least 1, not 0"),
+        ("versus_stock", ["--models", "distilbert,no-such"], "no-such"),
+        ("roofline", ["--models", "student,no-such"], "no-such"),
+    ],
+)
+def test_bad_input_ends_before_anything_is_made(run, tmp_path, capsys, name, words, sentence):
+    place = tmp_path / "bundles"
+    given = [] if name == "full_scale" else ["--bundles", place]
+    assert run(name, *words, *given, "--out", tmp_path / "out.json") == 2
+    assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "out.json").exists()

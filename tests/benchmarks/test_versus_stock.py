@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
 from ondevice import models
-from ondevice.bench.protocol import Pass, Timed
+from ondevice.bench.protocol import Pass, PassError, Timed
 from tests.conftest import make_checkpoint
 from tests.requirements import need
 
@@ -56,6 +57,62 @@ def test_ours_stands_against_the_faster_stock_artifact_and_beside_tflite(load, m
         ("onnx ours int8", "onnx onnx-optimized fp32"): 0.5,
         ("executorch ours fp32", "tflite ours fp32"): 1.2,
     }
+
+
+@pytest.fixture
+def opened(load, monkeypatch):
+    """Artifacts that run in no process: times by model."""
+    times = {"small": [10, 12, 14], "large": [20, 24, 28], "broken": [20]}
+
+    class Opened:
+        def __init__(self, artifact, threads):
+            self.left = iter([5] * 6 + times[artifact.model])
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def time_pass(self, length):
+            try:
+                return Pass(1, next(self.left))
+            except StopIteration:
+                raise PassError("it ended") from None
+
+    monkeypatch.setattr(load("versus_stock"), "Opened", Opened)
+
+
+def test_two_models_are_timed_in_turn_on_the_paths_that_both_have(load, make_row, opened):
+    def model(name, *targets, origin="ours"):
+        rows = [make_row(target, origin, [9] * 3) for target in targets]
+        for row in rows:
+            row.made = dataclasses.replace(row.made, model=name)
+        return rows
+
+    versus_stock = load("versus_stock")
+    options = versus_stock.Options(("onnx",), ("fp32",), (16,), 1, 3, 1, Path())
+    small = [*model("small", "onnx", "tflite"), *model("small", "onnx", origin="onnx")]
+    (found,) = versus_stock.pair([small, model("large", "onnx", "executorch")], options)
+    assert (found["of"], found["to"]) == ("small onnx ours fp32", "large onnx ours fp32")
+    assert found["samples"] == {"of": [10, 12, 14], "to": [20, 24, 28]}
+    assert (found["value"], found["length"]) == (0.5, 16)
+    assert versus_stock.pair([small, model("broken", "onnx")], options) == []
+
+
+def test_what_is_added_to_keeps_other_models_lengths_and_pairs(load):
+    def group(model, length, ratios):
+        return {"model": model, "length": length, "ratios": ratios}
+
+    pairs = [{"of": "a", "to": "b", "length": length, "value": 1} for length in (16, 32)]
+    earlier = {"groups": [group("m", 16, 1), group("m", 32, 2)], "pairs": pairs}
+    again = {"groups": [group("m", 32, 3)], "pairs": [{**pairs[1], "value": 2}]}
+    added = load("versus_stock").added
+    assert added(earlier, again) == {
+        "groups": [group("m", 16, 1), group("m", 32, 3)],
+        "pairs": [pairs[0], {**pairs[1], "value": 2}],
+    }
+    assert added(None, again) == again
 
 
 def test_a_path_that_fails_is_a_row_with_its_reason(load, capsys):

@@ -1,0 +1,160 @@
+"""``benchmarks/goals.py``: each goal finds its own figure, and is held against it the right way."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+
+def interval(value):
+    return {"value": value, "low": value - 0.01, "high": value + 0.01}
+
+
+def write(directory, name, document):
+    (directory / f"{name}.json").write_text(json.dumps(document), encoding="utf-8")
+
+
+@pytest.fixture
+def rows(run, tmp_path, capsys):
+    """Return a function that prints the table; gives a row's cells by what it is of."""
+
+    def table():
+        assert run("goals", "--results", tmp_path) == 0
+        lines = capsys.readouterr().out.split("\n\n")[0].splitlines()
+        columns = [lines[0].index(word) for word in ("what", "goal", "seen", "met", "from")]
+        ends = [*columns[1:], None]
+        cells = [
+            [line[a:b].strip() for a, b in zip(columns, ends, strict=True)] for line in lines[1:]
+        ]
+        return {one[0]: one[1:] for one in cells}
+
+    return table
+
+
+def test_without_results_nothing_is_passed_or_failed(rows):
+    found = rows()
+    assert len(found) > 10
+    assert {(seen, met) for _, seen, met, _ in found.values()} == {("not run", "–")}
+
+
+def test_ours_stands_against_stock_of_its_own_shape_and_length(rows, tmp_path):
+    right = [
+        {"of": "executorch ours fp32", "to": "tflite ours fp32"} | interval(1.1),
+        {"of": "executorch ours fp32", "to": "executorch executorch fp32"} | interval(0.6),
+        {"of": "tflite ours fp32", "to": "tflite tflite fp32"} | interval(0.9),
+    ]
+    other = [{"of": "tflite ours fp32", "to": "tflite tflite fp32"} | interval(0.1)]
+    groups = [
+        {"model": "distilbert", "length": 128, "ratios": other},
+        {"model": "student", "length": 384, "ratios": other},
+        {"model": "distilbert", "length": 384, "ratios": right},
+    ]
+    pairs = [
+        {"of": f"distilbert {one} ours fp32", "to": f"bert-base {one} ours fp32", "length": 384}
+        | interval(0.5)
+        for one in ("tflite", "onnx")
+    ]
+    write(tmp_path, "versus_stock", {"groups": groups, "pairs": pairs})
+    found = rows()
+    seen = "0.600 [0.590, 0.610]"
+    assert found["ExecuTorch, ours / stock"] == ["≤ 0.6", seen, "yes", "versus_stock"]
+    assert found["TFLite, ours / stock"][1:3] == ["0.900 [0.890, 0.910]", "no"]
+    assert found["ExecuTorch / TFLite, ours"][2] == "no"
+    assert found["ONNX Runtime, ours / best stock"][1] == "not run"
+    assert found["DistilBERT / BERT-base, TFLite"][2] == "yes"
+    assert found["DistilBERT / BERT-base, ExecuTorch"][1] == "not run"
+
+
+def test_the_share_is_the_best_runtimes_of_the_peak_of_its_kind(rows, tmp_path):
+    def artifact(target, milliseconds, scheme="fp32", length=384):
+        times = [milliseconds * 10**6] * 3
+        return {"model": "distilbert", "target": target, "scheme": scheme, "length": length} | {
+            "operations": 1e9,
+            "samples": times,
+        }
+
+    products = [
+        {"scheme": "fp32", "best_operations_a_second": 9e10},
+        {"scheme": "fp32", "best_operations_a_second": 1e11},
+        {"scheme": "int8", "best_operations_a_second": 9e11},
+    ]
+    made = [
+        artifact("tflite", 20),
+        artifact("executorch", 10.5),
+        artifact("onnx", 1, scheme="int8"),
+        artifact("onnx", 1, length=128),
+        artifact("onnx", 1) | {"samples": []},
+        artifact("onnx", 1) | {"model": "student"},
+    ]
+    write(tmp_path, "roofline", {"products": products, "artifacts": made})
+    assert rows()["share of the fastest product"][:3] == ["≥ 0.9", "0.95 (executorch)", "yes"]
+
+
+def test_questions_take_the_ratio_of_what_was_asked(rows, tmp_path):
+    four, fixed = "student onnx ours fp32 144/384", "student onnx ours fp32 384"
+    eight, stock = "student executorch ours int8 144/384", "teacher executorch executorch fp32 384"
+    slower = "student tflite ours fp32 144/384", "student tflite ours fp32 384"
+    ratios = [
+        dict(zip(("of", "to"), slower, strict=True)) | interval(0.6),
+        {"of": four, "to": fixed} | interval(0.5),
+        {"of": four, "to": "teacher onnx onnx-optimized fp32 384"} | interval(0.2),
+        {"of": eight, "to": "student executorch ours int8 384"} | interval(0.3),
+        {"of": eight, "to": stock} | interval(0.12),
+    ]
+    write(tmp_path, "traffic", {"lengths": [1, 2, 3, 4], "ratios": ratios})
+    # Of four lengths too: not what the other row is of.
+    write(tmp_path, "traffic_12", {"lengths": [1, 2, 3, 4], "ratios": ratios})
+    found = rows()
+    assert found["4 lengths / fixed 384"][1:3] == ["0.500 [0.490, 0.510] (onnx)", "no"]
+    of = "student int8, 4 lengths / stock teacher, "
+    assert found[f"{of}ExecuTorch"][1:3] == ["0.120 [0.110, 0.130]", "yes"]
+    assert found[f"{of}ONNX Runtime"][1] == "not run"
+    assert found["12 lengths / fixed 384"][1] == "not run"
+
+
+def test_builds_and_delegation(rows, tmp_path):
+    def build(target, seconds, peak):
+        return {"target": target, "scheme": None} | {
+            "cold": [{"seconds": one, "peak_bytes": peak} for one in seconds]
+        }
+
+    write(
+        tmp_path,
+        "build_time",
+        {
+            "model": "student",
+            "limit_bytes": 1000,
+            "rows": [build("tflite", [5], 1100), build("all", [50, 70, 59], 9)],
+        },
+    )
+    large = {"target": "onnx", "scheme": "int8", "params": 10**8, "peak_mb": 3000}
+    write(tmp_path, "full_scale", {"builds": [large | {"model": "bert-base"}]})
+    write(tmp_path, "evidence", {"bundles": [delegating("in 1 part")]})
+    found = rows()
+    assert found["--target all, student, cold"][:3] == ["≤ 60 s", "59 s (3 in turn)", "yes"]
+    memory = found["memory / (4 × weights + 1 GiB), student"]
+    assert memory[1:3] == ["1.10 (0 MB: tflite default)", "no"]
+    # 3 GB of 4 × 0.4 GB + 1 GiB.
+    assert found["memory / …, BERT-base"][1:3] == ["1.12 (3000 MB: onnx int8)", "no"]
+    assert found["memory / …, DistilBERT"][1] == "not run"
+    name = "ExecuTorch: multiplications delegated, parts"
+    assert found[name][:3] == ["≥ 99 %, ≤ 3", "99.9 %, 1", "yes"]
+    write(tmp_path, "evidence", {"bundles": [delegating("in 4 parts")]})
+    assert rows()[name][1:3] == ["99.9 %, 4", "no"]
+
+
+def delegating(parts):
+    figure = f"99.9 % of multiplications, 80 % of operations, {parts}"
+    checks = [{"check": "delegation", "figure": figure}]
+    return {"target": "executorch", "scheme": "fp32", "checks": checks}
+
+
+def test_results_of_something_else_are_refused(run, tmp_path, capsys):
+    write(tmp_path, "roofline", {"products": 3})
+    assert run("goals", "--results", tmp_path) == 2
+    assert "roofline.json is not what roofline.py" in capsys.readouterr().err
+    (tmp_path / "roofline.json").write_text("[")
+    assert run("goals", "--results", tmp_path) == 2
+    assert "is no result of a benchmark" in capsys.readouterr().err
+    assert run("goals", "--results", tmp_path / "none") == 2
