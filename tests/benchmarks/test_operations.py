@@ -114,9 +114,7 @@ def test_a_small_run(load, run, tiny, tmp_path, capsys, target):
     assert "ours" in capsys.readouterr().out
 
 
-def test_what_a_profiler_says_when_it_fails_is_a_row(
-    load, run, tiny, tmp_path, monkeypatch, capsys
-):
+def test_why_there_is_no_profile_is_a_row(load, run, tiny, tmp_path, monkeypatch, capsys):
     need("onnx")
     artifacts = load("artifacts")
     place = tmp_path / "model.onnx"
