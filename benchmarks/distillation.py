@@ -6,31 +6,36 @@
 Trains a student for each lever, all from the same teacher, seed and number of steps, scores all
 of them on the same questions, and prints for each its F1 and the paired difference from the
 student `distilled`, which has the defaults. `plain` is the same student fine-tuned without a
-teacher. Runs resume, and finished ones are not repeated.
+teacher. What goes on from another lever's student has had as many steps before; `twice the steps`
+is what to hold it against. Runs resume, and finished ones are not repeated.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+import commands
 import machine
 
 from ondevice import console
 from ondevice.distill import recipe
 from ondevice.distill.options import DataOptions, LossWeights, TaskOptions, TrainOptions
+from ondevice.errors import UserError
 
 RESULTS = Path(__file__).parent / "results" / "distillation.json"
 BASE = "distilled"
 PLAIN = LossWeights(kl=0.0, hard=1.0, hidden=0.0)
 
+HIDDEN = LossWeights(kl=0.0, hard=0.0, hidden=1.0)
+
 # What differs from the defaults of `ondevice distill task`.
 LEVERS: dict[str, dict[str, object]] = {
     BASE: {},
+    "hidden states alone": {"weights": HIDDEN, "pairs": 10_000},
     "plain": {"weights": PLAIN},
     "soft targets alone": {"weights": LossWeights(hard=0.0, hidden=0.0)},
     "without hidden states": {"weights": LossWeights(hidden=0.0)},
@@ -44,9 +49,14 @@ LEVERS: dict[str, dict[str, object]] = {
     "layers 0,2,4": {"layers": "0,2,4"},
     "layers 0,3,5": {"layers": "0,3,5"},
     "10,000 unlabelled pairs": {"pairs": 10_000},
+    "twice the steps": {},
+    "hidden states alone first": {},
     "4 layers": {"layers": "0,2,3,5"},
     "4 layers, plain": {"layers": "0,2,3,5", "weights": PLAIN},
 }
+# Levers that go on from another one's student, and those with more steps, as a factor.
+AFTER = {"hidden states alone first": "hidden states alone"}
+LONGER = {"twice the steps": 2}
 
 
 def main() -> int:
@@ -62,9 +72,10 @@ def main() -> int:
     parser.add_argument("--results", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     asked = arguments.only.split(";") if arguments.only else list(LEVERS)
-    chosen = list(dict.fromkeys([BASE, *asked]))
-    if unknown := set(chosen) - set(LEVERS):
-        parser.error(f"unknown lever '{min(unknown)}'; levers: {', '.join(LEVERS)}")
+    if unknown := set(asked) - set(LEVERS):
+        raise UserError(f"unknown lever '{min(unknown)}'; available: {'; '.join(LEVERS)}")
+    before = [AFTER[name] for name in asked if name in AFTER]
+    chosen = list(dict.fromkeys([BASE, *before, *asked]))
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
 
     data = DataOptions(train=tuple(arguments.train), eval_file=arguments.eval)
@@ -90,8 +101,7 @@ def main() -> int:
         "eval": arguments.eval.name,
         "rows": rows,
     }
-    arguments.results.parent.mkdir(exist_ok=True)
-    arguments.results.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    commands.write(arguments.results, document)
     print(console.table(("student", "EM", "F1", f"F1 - {BASE}"), [row_of(row) for row in rows]))
     return 0
 
@@ -99,7 +109,11 @@ def main() -> int:
 def train(name: str, base: TaskOptions, out: Path) -> Path:
     """Train one student unless it is trained already; return its directory."""
     options = replace(base, out=out / slug(name), **LEVERS[name])  # type: ignore[arg-type]
-    recipe.task(options)
+    if name in AFTER:
+        options = replace(options, student=str(out / slug(AFTER[name])))
+    steps = base.training.max_steps * LONGER.get(name, 1)
+    training = replace(base.training, max_steps=steps, eval_every=steps)
+    recipe.task(replace(options, training=training))
     return options.out
 
 
@@ -118,4 +132,4 @@ def row_of(row: dict[str, object]) -> tuple[str, ...]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(commands.run(main))

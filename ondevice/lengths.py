@@ -109,6 +109,9 @@ def choose(histogram: Mapping[int, int], longest: int, count: int, cost: Cost) -
 def from_data(checkpoint: Checkpoint, data: Path, longest: int, count: int) -> Choice:
     """Choose lengths for a checkpoint from the user's own texts.
 
+    What is made least is the arithmetic, which stands for time: per multiplication a length of 128
+    takes about a tenth longer than one of 384 (``benchmarks/roofline.py``).
+
     Args:
         checkpoint: whose tokenizer and size decide.
         data: SQuAD JSON for task qa, where each window counts; else a text a line.
