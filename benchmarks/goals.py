@@ -208,7 +208,8 @@ def large_memory(model: str) -> Callable[[Mapping[str, Any]], Seen | None]:
         builds = [
             (one["peak_mb"] * 1e6, one["target"], one["scheme"], one["params"])
             for one in document["builds"]
-            if one["model"] == model
+            # Results of before parameters were written down are of another graph, too.
+            if one["model"] == model and "params" in one
         ]
         if not builds:
             return None

@@ -75,8 +75,8 @@ def onnx_fp32(rows: int, inner: int, columns: int, threads: int) -> Once:
 def onnx_int8(rows: int, inner: int, columns: int, threads: int) -> Once:
     """Multiply uint8 activations by int8 weights into int32 with ONNX Runtime's MatMulInteger.
 
-    The weights have 7 bits: on AVX2 without VNNI its kernel adds pairs of products in 16 bits, where
-    those of 8 overflow.
+    The weights have 7 bits: on AVX2 without VNNI its kernel adds pairs of products in 16 bits,
+    where those of 8 overflow.
     """
     draw = np.random.default_rng(0)
     left = draw.integers(0, 255, (rows, inner), np.uint8)
