@@ -16,7 +16,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-WARMUP = 3
+from profiles import WARMUP, as_records
+
 # The block of the runs themselves, and the events in it that hold others.
 BLOCK = "Execute"
 OUTER = ("Method::", "Program::", "OPERATOR_CALL", "DELEGATE_CALL")
@@ -58,10 +59,7 @@ def parse(events: Iterable[Any], runs: int) -> list[dict[str, Any]]:
         name = event.name.removeprefix("native_call_").split(" (")[0].split(" #")[0]
         time[name] += sum(event.perf_data.raw[WARMUP:]) / runs
         count[name] += 1
-    return [
-        {"operator": name, "count": float(count[name]), "ms": spent}
-        for name, spent in time.most_common()
-    ]
+    return as_records(time, count)
 
 
 def profile(path: Path, threads: int, runs: int) -> list[dict[str, Any]]:

@@ -35,17 +35,19 @@ TRAFFIC = (
 )
 # What writes each result.
 COMMANDS = {
-    "versus_stock": "versus_stock.py",
+    "versus_stock": "versus_stock.py --models distilbert,bert-base,student",
     "roofline": "roofline.py --lengths 128,384",
     "traffic": TRAFFIC,
-    "traffic_12": f"{TRAFFIC} --buckets 12 --out benchmarks/results/traffic_12.json",
+    "traffic_12": f"{TRAFFIC} --buckets 12 --targets tflite"
+    " --out benchmarks/results/traffic_12.json",
     "evidence": "evidence.py",
-    "build_time": "build_time.py",
+    "build_time": "build_time.py --rounds 1 --schemes fp32,fp16,int8 --only alone,all",
     "full_scale": "full_scale.py",
 }
 # The best runtime of the host is asked for, not each.
 SHARE_SCHEME = "fp32"
 MOST_PARTS = 3
+ABSENT = "–"
 DELEGATED = re.compile(r"([\d.]+) % of multiplications.* in (\d+) part")
 
 
@@ -248,7 +250,7 @@ GOALS = (
         )
         for count, file, targets in (
             (4, "traffic", ("executorch", "tflite", "onnx")),
-            (12, "traffic_12", ("executorch", "tflite")),
+            (12, "traffic_12", ("tflite",)),
         )
         for target in targets
     ),
@@ -281,7 +283,7 @@ def row_of(goal: Goal, documents: Mapping[str, Mapping[str, Any]]) -> tuple[str,
             f"{goal.file}.json is not what {COMMANDS[goal.file]} writes: {error!r}"
         ) from error
     if seen is None:
-        return goal.what, goal.text, "not run", "–", goal.file
+        return goal.what, goal.text, "not run", ABSENT, goal.file
     return goal.what, goal.text, seen.text, "yes" if goal.is_met(seen) else "no", goal.file
 
 
@@ -302,10 +304,10 @@ def main() -> int:
         raise UserError(f"no directory '{arguments.results}'; type --results DIR")
     paths = {name: arguments.results / f"{name}.json" for name in COMMANDS}
     documents = {name: commands.read(path) for name, path in paths.items() if path.is_file()}
-    print(console.table(HEADERS, [row_of(goal, documents) for goal in GOALS]))
-    print()
-    for name, document in documents.items():
-        print(f"{name}: python benchmarks/{COMMANDS[name]} ({describe(document)})")
+    rows = [row_of(goal, documents) for goal in GOALS]
+    print(f"{console.table(HEADERS, rows)}\n")
+    for name in dict.fromkeys(source for *_, met, source in rows if met != ABSENT):
+        print(f"{name}: python benchmarks/{COMMANDS[name]} ({describe(documents[name])})")
     return 0
 
 

@@ -18,7 +18,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-WARMUP = 3
+from profiles import WARMUP, as_records
+
 # litert_common.h: kLiteRtHwAcceleratorCpu; litert_tensor_buffer_types.h: lock for writing.
 CPU, WRITE = 1, 1
 # Options that the runtime parses itself, as TOML, and the names by which it knows them.
@@ -148,14 +149,11 @@ def _buffers(
 
 def parse(text: str, runs: int) -> list[dict[str, Any]]:
     """Add up a profile by kind of operator, the most expensive first; times in ms a run."""
-    time, count = Counter[str](), Counter[str]()
-    for name, milliseconds, called in _lines(text.splitlines()):
-        time[name] += milliseconds * called / runs
-        count[name] += called
-    return [
-        {"operator": name, "count": count[name] / runs, "ms": spent}
-        for name, spent in time.most_common()
-    ]
+    time, called = Counter[str](), Counter[str]()
+    for name, milliseconds, times in _lines(text.splitlines()):
+        time[name] += milliseconds * times / runs
+        called[name] += times
+    return as_records(time, {name: times / runs for name, times in called.items()})
 
 
 def _lines(lines: Iterable[str]) -> Iterator[tuple[str, float, int]]:

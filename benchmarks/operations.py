@@ -31,6 +31,7 @@ import numpy as np
 import processes
 import stock
 from artifacts import Absent, Artifact
+from profiles import WARMUP, as_records
 
 from ondevice import console
 from ondevice.errors import UserError
@@ -48,7 +49,6 @@ LINEAR = "Fully Connected"
 # Of the table; the results have all.
 LEAST_SHARE = 0.01
 PRODUCTS = ("Gemm", "MatMul", "FusedMatMul", "FusedGemm")
-WARMUP = 3
 
 
 class ProfileError(Exception):
@@ -76,7 +76,11 @@ def profile(
     lines = ended.stdout.splitlines()
     if ended.code or not lines:
         raise ProfileError(ended.reason)
-    return with_shares(json.loads(lines[-1]), linear_operations(encoder, length))
+    linear = linear_operations(encoder, length)
+    return [
+        with_rate(one, linear if one["operator"] == LINEAR else 0.0)
+        for one in json.loads(lines[-1])
+    ]
 
 
 def linear_operations(encoder: Encoder, length: int) -> float:
@@ -86,17 +90,9 @@ def linear_operations(encoder: Encoder, length: int) -> float:
     return 2.0 * (multiply_accumulates(encoder)(length) - attention + head)
 
 
-def with_shares(records: list[dict[str, Any]], linear: float) -> list[dict[str, Any]]:
-    """Add each record's share of the time, and the rate of the products with constant weights."""
-    whole = sum(one["ms"] for one in records)
-    return [
-        {
-            **one,
-            "share": one["ms"] / whole if whole else 0.0,
-            "gflops": linear / one["ms"] / 1e6 if one["operator"] == LINEAR else None,
-        }
-        for one in records
-    ]
+def with_rate(record: dict[str, Any], operations: float) -> dict[str, Any]:
+    """Add the rate of an operator that does so many operations a run; 0: it is no product."""
+    return {**record, "gflops": operations / record["ms"] / 1e6 if operations else None}
 
 
 def profile_onnx(
@@ -138,17 +134,11 @@ def summarize(events: Iterable[Mapping[str, Any]], runs: int) -> list[dict[str, 
         count[name] += 1
         if name in PRODUCTS:
             macs[name] += multiplications(event["args"])
-    whole = sum(time.values())
-    return [
-        {
-            "operator": name,
-            "count": count[name] / runs,
-            "ms": spent / runs / 1e3,
-            "share": spent / whole,
-            "gflops": 2 * macs[name] / spent / 1e3 if macs[name] else None,
-        }
-        for name, spent in time.most_common()
-    ]
+    records = as_records(
+        Counter({name: spent / runs / 1e3 for name, spent in time.items()}),
+        {name: times / runs for name, times in count.items()},
+    )
+    return [with_rate(one, 2.0 * macs[one["operator"]] / runs) for one in records]
 
 
 def multiplications(arguments: Mapping[str, Any]) -> int:

@@ -7,9 +7,8 @@ The limit is measured, not looked up: the fastest matrix product of any installe
 NumPy, ONNX Runtime, XNNPACK through a TFLite file of one layer), float32 and int8, at the shapes of
 the encoder and a square one, each library in a process of its own, all in turn, each over and over
 for a tenth of a second, the best of many; and the memory bandwidth, as the best of a large copy and
-STREAM's triad. At each length the
-artifacts then take turns with the fastest product of each kind, so that a peak of the same minutes
-is in the comparison.
+STREAM's triad. At each length the artifacts then take turns with the fastest product of each kind,
+so that a peak of the same minutes is in the comparison.
 
 An artifact's share is its arithmetic (2 × the multiply-accumulates of ``ondevice.lengths``) over
 its median time, over the peak of its own kind: int8 schemes against int8. It cannot be 1: softmax,

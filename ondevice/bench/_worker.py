@@ -14,6 +14,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 # Of prctl(2).
 PR_SET_PDEATHSIG = 1
+# How often a worker looks whether its parent is still there, where the system does not.
+ORPHAN_SECONDS = 0.5
 # Imported before the clock starts: an app links its runtime, it does not import it. Of each group
 # the first that is installed; if none is, loading says so.
 MODULES: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -237,9 +240,20 @@ def main(descriptor: int, server: Server | None = None) -> None:
 
 
 def _end_with_parent() -> None:
-    """Let Linux end this process with its parent: a stopped one does not see its input end."""
+    """End once nobody would take what is being made; a busy process does not see its input end.
+
+    Nor does a stopped one, in which no thread looks either: on Linux the system does it.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    else:
+        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(ORPHAN_SECONDS)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,9 @@ takes its process down takes nothing else with it.
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import sys
-import threading
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -29,8 +26,6 @@ from ondevice.plan import BuildOptions
 from ondevice.search.candidates import identity
 from ondevice.verify.opening import NOT_HERE
 
-# How often to look whether the search is still there.
-ORPHAN_SECONDS = 0.5
 # How allocators of Python, C++ and PyTorch say it: of the machine, not of the candidate.
 OUT_OF_MEMORY = re.compile(r"MemoryError|bad_alloc|alloc_cpu|allocat|out of memory", re.IGNORECASE)
 _PATHS = {"out", "calibration"}
@@ -138,17 +133,9 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _end_with(parent: int) -> None:
-    """End once the search is gone: nobody would take what is being made."""
-    while os.getppid() == parent:
-        time.sleep(ORPHAN_SECONDS)
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
 def main(descriptor: int) -> None:
     """Answer requests until there are no more."""
     signal.signal(signal.SIGTERM, _interrupt)
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     bench_worker.main(descriptor, SearchServer())
 
 

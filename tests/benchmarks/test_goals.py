@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from ondevice.verify.delegation import Delegation
+
 
 def interval(value):
     return {"value": value, "low": value - 0.01, "high": value + 0.01}
@@ -130,7 +132,7 @@ def test_builds_and_delegation(rows, tmp_path):
     )
     large = {"target": "onnx", "scheme": "int8", "params": 10**8, "peak_mb": 3000}
     write(tmp_path, "full_scale", {"builds": [large | {"model": "bert-base"}]})
-    write(tmp_path, "evidence", {"bundles": [delegating("in 1 part")]})
+    write(tmp_path, "evidence", {"bundles": [delegating(1)]})
     found = rows()
     assert found["--target all, student, cold"][:3] == ["≤ 60 s", "59 s (3 in turn)", "yes"]
     memory = found["memory / (4 × weights + 1 GiB), student"]
@@ -140,13 +142,24 @@ def test_builds_and_delegation(rows, tmp_path):
     assert found["memory / …, DistilBERT"][1] == "not run"
     name = "ExecuTorch: multiplications delegated, parts"
     assert found[name][:3] == ["≥ 99 %, ≤ 3", "99.9 %, 1", "yes"]
-    write(tmp_path, "evidence", {"bundles": [delegating("in 4 parts")]})
+    write(tmp_path, "evidence", {"bundles": [delegating(4)]})
     assert rows()[name][1:3] == ["99.9 %, 4", "no"]
 
 
 def delegating(parts):
-    figure = f"99.9 % of multiplications, 80 % of operations, {parts}"
-    checks = [{"check": "delegation", "figure": figure}]
+    counted = Delegation(
+        runtime="executorch",
+        version="1.5",
+        length=384,
+        status="passed",
+        evidence="host",
+        figure=0.999,
+        limit="",
+        ops_inside=8,
+        ops=10,
+        parts=parts,
+    )
+    checks = [{"check": "delegation", "figure": counted.shares}]
     return {"target": "executorch", "scheme": "fp32", "checks": checks}
 
 
