@@ -12,6 +12,7 @@ import pytest
 
 from ondevice import bundle, contents, golden_records, samples
 from ondevice.bench import BenchOptions, entries, host, protocol
+from ondevice.bench import process as process_module
 from ondevice.bench.parts import ArtifactIdentity
 from ondevice.bench.process import Process
 from ondevice.bench.protocol import PassError
@@ -253,6 +254,8 @@ def test_one_that_crashes_keeps_what_it_has_and_the_other_goes_on(pair, recorder
         second = recorder.processes.index(process) == 5
         if second and operation == at and count == (9 if at == "pass" else 2):
             process._child.send_signal(signal.SIGSEGV)
+            # Whoever has no turn is stopped, and takes no signal until it goes on.
+            process._child.send_signal(signal.SIGCONT)
             process._child.wait()
 
     recorder.before = kill
@@ -267,11 +270,13 @@ def test_one_that_crashes_keeps_what_it_has_and_the_other_goes_on(pair, recorder
     assert counts <= {1, 2} if at == "pass" else counts == {6}
 
 
-def test_one_that_hangs_is_given_up(pair, recorder):
+def test_one_that_hangs_is_given_up(pair, recorder, monkeypatch):
     def stop(process, operation, count):
         # Its first pass is the first inference after the cold load.
         if operation == "pass" and recorder.processes.index(process) == 2 and count == 2:
             process._seconds = 0.5
+            # It stays stopped: nobody lets it go on for its turn.
+            monkeypatch.setattr(process_module, "STOPS_BETWEEN", False)
             process._child.send_signal(signal.SIGSTOP)
 
     recorder.before = stop
