@@ -29,17 +29,15 @@ from unittest import mock
 import commands
 import machine
 import numpy as np
+import sample_questions
+from sample_questions import Questions
 
-from ondevice import calibration, console, graph, models, samples
+from ondevice import calibration, console, graph, models
 from ondevice.errors import DataError
-from ondevice.inference import RunFunction, answer
-from ondevice.models import Checkpoint
 from ondevice.schemes import get_scheme
 from ondevice.targets import TARGETS, _tflite_ranges
 from ondevice.targets.base import ConvertOptions, Labels
-from ondevice.tasks import qa, qa_scores
 from ondevice.verify.runners import open_runner
-from ondevice.verify.task_gate import spread
 
 RESULTS = Path(__file__).parent / "results" / "quantization_safe.json"
 FLOAT32_LOWEST = -3.4028234663852886e38
@@ -80,45 +78,6 @@ VARIANTS = (
 PARTS = tuple(dict.fromkeys(variant.part for variant in VARIANTS))
 
 
-class Questions:
-    """The sample questions, and what the graph in float32 says to each."""
-
-    def __init__(self, checkpoint: Checkpoint, length: int, count: int) -> None:
-        self.checkpoint, self.length = checkpoint, length
-        self.examples = spread(qa.read_squad(samples.qa_path()), count)
-        made = graph.from_checkpoint(checkpoint, max_length=length)
-        self.logits: list[np.ndarray] = []
-        self.scores = self.ask(lambda inputs: _run_graph(made, inputs), self.logits)
-
-    def ask(self, run: RunFunction, logits: list[np.ndarray]) -> qa_scores.AnswerScores:
-        """Score a model's answers; keep its logits of tokens that are not padding.
-
-        Raises:
-            DataError: the logits are not finite.
-        """
-
-        def keeping(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-            outputs = run(inputs)
-            valid = int(inputs["attention_mask"].sum())
-            logits.append(np.concatenate([outputs[role][0, :valid] for role in qa.QA.roles]))
-            return outputs
-
-        options = qa.QAOptions.for_length(self.length)
-        answers = {}
-        for example in self.examples:
-            reply = answer(
-                keeping,
-                self.checkpoint.tokenizer,
-                example.question,
-                example.context,
-                options=options,
-                lengths=(self.length,),
-            )
-            best = reply.answers[0]
-            answers[example.id] = best.text, (best.start, best.end)
-        return qa_scores.score_answers(answers, self.examples)
-
-
 def measure(variant: Variant, questions: Questions, directory: Path) -> dict[str, Any]:
     """Make an artifact, ask it, and return its row."""
     row: dict[str, Any] = {
@@ -149,26 +108,7 @@ def measure(variant: Variant, questions: Questions, directory: Path) -> dict[str
         scores = questions.ask(lambda given: runner.run({n: given[n] for n in taken}), logits)
     except DataError as error:
         return row | {"failure": str(error)}
-    ours, theirs = np.concatenate(logits), np.concatenate(questions.logits)
-    drop = qa_scores.drop(scores.f1, questions.scores.f1)
-    flipped = qa_scores.flipped(scores.places, questions.scores.places)
-    return row | {
-        "max_abs": float(np.abs(ours - theirs).max()),
-        "cosine": float(ours @ theirs / np.linalg.norm(ours) / np.linalg.norm(theirs)),
-        "f1": 100 * float(scores.f1.mean()),
-        "f1_drop": {"value": drop.value, "low": drop.low, "high": drop.high},
-        "flips_percent": qa_scores.percent(flipped),
-    }
-
-
-def _run_graph(made: graph.MobileGraph, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    import torch
-
-    tensors = (torch.from_numpy(np.asarray(inputs[name])) for name in made.inputs)
-    return {
-        role: output.numpy()
-        for role, output in zip(made.outputs, made.module(*tensors), strict=True)
-    }
+    return row | questions.held_against(scores, logits)
 
 
 def run(arguments: argparse.Namespace, parts: tuple[str, ...]) -> Iterator[dict[str, Any]]:
@@ -201,7 +141,7 @@ def main() -> int:
         "rows": rows,
     }
     commands.write(arguments.results, document)
-    headers = ("target", "scheme", "guard", "max abs", "cosine", "F1", "F1 drop", "flips", "asked")
+    headers = ("target", "scheme", "guard", *sample_questions.HEADERS, "asked")
     print(console.table(headers, [cells(row) for row in rows]))
     return 0
 
@@ -220,16 +160,7 @@ def cells(row: dict[str, Any]) -> tuple[str, ...]:
     head = row["target"], row["scheme"], row["guard"]
     if "failure" in row:
         return (*head, row["failure"], "–", "–", "–", "–", str(row["questions"]))
-    drop = row["f1_drop"]
-    return (
-        *head,
-        f"{row['max_abs']:.3f}",
-        f"{row['cosine']:.5f}",
-        f"{row['f1']:.2f}",
-        f"{drop['value']:.2f} [{drop['low']:.2f}, {drop['high']:.2f}]",
-        f"{row['flips_percent']:.1f} %",
-        str(row["questions"]),
-    )
+    return (*head, *sample_questions.cells(row), str(row["questions"]))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,10 @@ change those not yet rounded so that they make up for its error on the inputs se
 Here the result is handed to a target's own library, which takes steps from the weights it finds.
 So that it finds these again, a weight of each block that decides its step (the largest; under
 ``affine`` also the smallest) is pinned to the end of the range; others make up for that too. The
-step itself is that of a block cut off as :func:`ondevice.rounding.clipped` says.
+step itself is that of a block cut off as :func:`ondevice.rounding.clipped` says. Tables of values
+are found first, by k-means that counts each column as much as its inputs are large (Kim et al.
+2024, "SqueezeLLM", section 4.1, with the diagonal of H); a library that looks for the values that
+there are finds them again.
 
 In torch, on 612 questions, the embedded student kept 99.0 % of its F1 with 4 bits in blocks of 128
 so, on 62 texts (drop 0.70, 95 % interval -0.80 to 2.06), and 95.6 % with 4 bits in blocks of 32
@@ -29,7 +32,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ondevice.rounding import clipped, one_thread
+from ondevice.rounding import clipped, find_tables, looked_up, one_thread, rounded
 from ondevice.schemes import FINE_BITS
 
 if TYPE_CHECKING:
@@ -135,7 +138,7 @@ class _Work:
                 continue
             how = self.storage_of(name)
             mine = name.startswith(prefix) and besides not in name
-            if mine and how.bits < FINE_BITS and how.rounding != "table":
+            if mine and how.bits < FINE_BITS and how.rounds(*part.weight.shape):
                 parts[name] = part
         linears = {name: part for name, part in parts.items() if isinstance(part, nn.Linear)}
         grams = _grams(linears, run) if self.texts and linears else {}
@@ -147,6 +150,9 @@ class _Work:
             if name in grams:
                 gram = grams[name] / torch.outer(divisor, divisor)
                 weight = compensated(before * gain, gram, storage)
+            elif storage.rounding == "table":
+                # The library is to find the values of the table, and no others.
+                weight = rounded(before * gain, storage)
             else:
                 weight = clipped(before * gain, storage)
             part.weight.data = torch.where(gain == 0, before, weight / divisor)
@@ -166,16 +172,16 @@ def compensated(weight: Tensor, gram: Tensor, storage: Storage) -> Tensor:
     weight = weight.T.contiguous()
     result = torch.empty_like(weight)
     columns = len(weight)
-    size = storage.block or columns
+    size = storage.block if storage.block > 0 else columns
     for start in range(0, columns, size):
         block = weight[start : start + size]
         corner = upper[start : start + size, start : start + size]
-        grid = _grid(block.T, storage)
+        grid = _grid(block.T, storage, gram.diagonal()[start : start + size])
         errors = torch.empty_like(block)
         for column in range(len(block)):
-            rounded = grid.nearest(block[column], column)
-            result[start + column] = rounded
-            errors[column] = (block[column] - rounded) / corner[column, column]
+            chosen = grid.nearest(block[column], column)
+            result[start + column] = chosen
+            errors[column] = (block[column] - chosen) / corner[column, column]
             block[column:].addr_(corner[column, column:], errors[column], alpha=-1.0)
         rest = upper[start : start + size, start + size :]
         weight[start + size :].addmm_(rest.T, errors, alpha=-1.0)
@@ -220,7 +226,20 @@ class _Grid:
         return steps * self.step
 
 
-def _grid(block: Tensor, storage: Storage) -> _Grid:
+@dataclass(frozen=True)
+class _Tables:
+    """The values of whole rows: tables [groups, size]."""
+
+    values: Tensor
+
+    def nearest(self, values: Tensor, _: int) -> Tensor:
+        """Round the weights of one column [rows]."""
+        return looked_up(values, self.values)
+
+
+def _grid(block: Tensor, storage: Storage, importance: Tensor) -> _Grid | _Tables:
+    if storage.rounding == "table":
+        return _Tables(find_tables(block, storage, importance))
     # A block of its own, whatever its size.
     cut = clipped(block, replace(storage, block=0))
     last = 2 ** (storage.bits - 1)

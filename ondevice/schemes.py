@@ -89,7 +89,13 @@ SCHEMES: dict[str, Scheme] = {
         compensated=True,
     ),
     "pal6": Scheme("pal6", "weights from tables of 64 values", 6, ParityLimit(min_cosine=0.98)),
-    "pal4": Scheme("pal4", "weights from tables of 16 values", 4, ParityLimit(min_cosine=0.95)),
+    "pal4": Scheme(
+        "pal4",
+        "weights from tables of 16 values, one for each group of rows",
+        4,
+        ParityLimit(min_cosine=0.95),
+        compensated=True,
+    ),
 }
 
 

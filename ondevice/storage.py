@@ -20,7 +20,7 @@ from ondevice.architectures import Encoder
 #   split    whole steps, the least number at step -2**(bits-1) or the greatest at 2**(bits-1) - 1,
 #            whichever needs the larger steps
 #   affine   whole steps between the smallest and the largest number, zero among them
-#   table    the nearest of 2**bits values found by k-means
+#   table    the nearest of 2**bits values in half precision, found by k-means
 Rounding = Literal["none", "absmax", "signed", "split", "affine", "table"]
 
 
@@ -34,20 +34,34 @@ class Storage:
         block: the columns of a row that share a scale; 0 for the whole row, -1 for the whole
             matrix.
         scale_bits: of a scale, with the zero point or table that comes with it.
+        rows: that share a table, at most; a matrix has groups of the largest size up to this that
+            divides its rows.
+        least: a matrix of no more weights stays as it is (and its few bytes are not told apart).
     """
 
     bits: int
     rounding: Rounding = "absmax"
     block: int = 0
     scale_bits: int = 32
+    rows: int = 1
+    least: int = 0
+
+    def rounds(self, rows: int, columns: int) -> bool:
+        """Whether a matrix does not stay the floats that it is."""
+        return self.rounding != "none" and rows * columns > self.least
+
+    def group(self, rows: int) -> int:
+        """Return how many rows of a matrix share their scales or table."""
+        if self.block < 0:
+            return rows
+        return next(size for size in range(self.rows, 0, -1) if rows % size == 0)
 
     def scales(self, rows: int, columns: int) -> int:
         """Return how many scales a matrix has."""
         if self.rounding == "none":
             return 0
-        if self.block < 0:
-            return 1
-        return rows * (math.ceil(columns / self.block) if self.block else 1)
+        along = math.ceil(columns / self.block) if self.block > 0 else 1
+        return rows // self.group(rows) * along
 
     def size(self, rows: int, columns: int) -> int:
         """Return the bytes of a matrix with its scales."""

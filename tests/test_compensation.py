@@ -25,6 +25,9 @@ STORAGES = [
 ]
 
 
+TABLES = Storage(4, "table", rows=8)
+
+
 @pytest.fixture
 def made():
     """A matrix with some large weights, and inputs that hang together."""
@@ -34,7 +37,7 @@ def made():
     return weight, inputs
 
 
-@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("storage", [*STORAGES, TABLES])
 def test_the_product_moves_less_than_under_plain_rounding(made, storage):
     weight, inputs = made
     after = compensated(weight, inputs.T @ inputs, storage)
@@ -48,6 +51,14 @@ def test_rounding_again_finds_the_same_weights(made, storage):
     weight, inputs = made
     after = compensated(weight, inputs.T @ inputs, storage)
     torch.testing.assert_close(rounded(after, storage), after, rtol=0, atol=1e-5)
+
+
+def test_each_group_of_rows_has_the_values_of_its_table(made):
+    weight, inputs = made
+    after = compensated(weight, inputs.T @ inputs, TABLES)
+    for group in after.split(8):
+        assert len(group.unique()) == 16
+    assert after.equal(after.half().float())
 
 
 @pytest.mark.parametrize("storage", STORAGES)
@@ -135,6 +146,17 @@ def test_a_graph_that_is_rounded_afterwards_moves_less(graph, texts):
         assert value.equal(before[name]), name
     head = "head.scores.weight"
     assert prepared.module.state_dict()[head].equal(before[head]), "it has 8 bits"
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_tables_are_written_even_without_texts(graph, texts, given):
+    storage = storages(graph, TABLES)
+    prepared = prepared_of(graph, storage, texts[:4] if given else [])
+    for name in storage:
+        if name != "head.scores":
+            weight = prepared.module.get_submodule(name).weight.data
+            groups = weight.split(TABLES.group(len(weight)))
+            assert all(len(group.unique()) <= 16 for group in groups), name
 
 
 def test_gains_are_rounded_along(graph, texts):

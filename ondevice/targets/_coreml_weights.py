@@ -30,6 +30,8 @@ from ondevice.storage import FLOAT16, FLOAT32, Storage
 # coremltools leaves weights of up to 2,048 elements as they are; from 512 on, a scale for each
 # row still costs little beside the row.
 THRESHOLD = 512
+# The most rows that share a table of 16 values: 32 bytes for 3,072 of the embedded student's.
+TABLE_ROWS = 16
 # The largest block that has a scale of its own. Blocks of 32 would bring the embedded student from
 # 9.8 MB to 10.8.
 BLOCK = 128
@@ -126,6 +128,37 @@ def _tables(bits: int) -> Callable[[Any, Encoder, Collection[str]], Any]:
     return compress
 
 
+def _row_tables(model: Any, encoder: Encoder, kept: Collection[str]) -> Any:
+    """Store each matrix as indices into tables of the values that each group of rows has.
+
+    The weights have been moved onto so few values before (:mod:`ondevice.compensation`).
+    """
+    optimize = require("coremltools.optimize.coreml", extra="coreml")
+    higher = [*_constants(model, kept), *_positions(model)]
+    matrices = optimize.get_weights_metadata(model, weight_threshold=THRESHOLD)
+    tables = {
+        name: optimize.OpPalettizerConfig(
+            mode="unique",
+            granularity="per_grouped_channel",
+            group_size=_grouped(encoder).group(len(data.val)),
+            channel_axis=0,
+            weight_threshold=THRESHOLD,
+        )
+        for name, data in matrices.items()
+        if data.val.ndim > 1 and name not in higher
+    }
+    config = optimize.OptimizationConfig(op_name_configs=tables)
+    rows = dict.fromkeys(higher, _linear("int8", "per_channel"))
+    return _quantize(optimize.palettize_weights(model, config), None, rows)
+
+
+def _grouped(encoder: Encoder) -> Storage:
+    """Return the storage with a table for each group of rows; no group has rows of two heads."""
+    head = encoder.width // encoder.heads
+    rows = next(size for size in range(TABLE_ROWS, 0, -1) if head % size == 0)
+    return Storage(4, "table", 0, 256, rows, THRESHOLD)
+
+
 def _constants(model: Any, parts: Collection[str]) -> list[str]:
     """Return what the converter calls the matrices of parts.
 
@@ -159,18 +192,22 @@ def _positions(model: Any) -> list[str]:
 
 
 def _in_blocks(largest: int) -> Callable[[Encoder], Storage]:
-    return lambda encoder: Storage(4, block=block_size(encoder, largest), scale_bits=16)
+    return lambda encoder: Storage(
+        4, block=block_size(encoder, largest), scale_bits=16, least=THRESHOLD
+    )
 
 
-_ROWS = Storage(8, scale_bits=16)
+_ROWS = Storage(8, scale_bits=16, least=THRESHOLD)
 
 # constexpr_affine_dequantize and constexpr_lut_to_dense came with iOS 16,
-# constexpr_blockwise_shift_scale and integers of 4 bits with iOS 18.
+# constexpr_blockwise_shift_scale, integers of 4 bits and several tables for a matrix with iOS 18.
 SCHEMES: dict[str, WeightScheme] = {
     "fp32": WeightScheme(half=False),
     "fp16": WeightScheme(),
     "int8": WeightScheme(16, compress=_rows_8, storage=lambda _: _ROWS),
     "int4": WeightScheme(18, compress=_blocks_4(BLOCK), storage=_in_blocks(BLOCK)),
-    "pal6": WeightScheme(16, compress=_tables(6), storage=lambda _: Storage(6, "table", -1, 1024)),
-    "pal4": WeightScheme(16, compress=_tables(4), storage=lambda _: Storage(4, "table", -1, 256)),
+    "pal6": WeightScheme(
+        16, compress=_tables(6), storage=lambda _: Storage(6, "table", -1, 1024, least=THRESHOLD)
+    ),
+    "pal4": WeightScheme(18, compress=_row_tables, storage=_grouped),
 }

@@ -152,8 +152,10 @@ def test_weights_are_stored_as_the_scheme_says(packaged):
     # Biases and norms stay fp16 under integers, and each value is padded to 64 bytes.
     assert 0.49 < sizes["fp16"] / sizes["fp32"] < 0.6
     assert sizes["int8"] / sizes["fp32"] < 0.42
-    assert sizes["pal4"] < sizes["pal6"] < sizes["int8"]
+    assert sizes["pal6"] < sizes["int8"]
     assert sizes["int4"] < sizes["int8"]
+    # Of rows of 32 weights, 16 take 256 bytes beside a table of 32.
+    assert sizes["pal4"] < 1.1 * sizes["pal6"]
 
 
 UNPACKS = {
@@ -161,7 +163,7 @@ UNPACKS = {
     "int4": {"constexpr_blockwise_shift_scale"},
     # Positions have 8 bits.
     "pal6": {"constexpr_lut_to_dense", "constexpr_affine_dequantize"},
-    "pal4": {"constexpr_lut_to_dense", "constexpr_affine_dequantize"},
+    "pal4": {"constexpr_lut_to_dense", "constexpr_blockwise_shift_scale"},
 }
 
 
@@ -307,7 +309,7 @@ def read_tree(root):
         ("int8", (32,), 17, 17),
         ("int8", LENGTHS, 18, 18),
         ("int4", (32,), None, 18),
-        ("pal4", (32,), None, 16),
+        ("pal4", (32,), None, 18),
         ("pal6", (32,), 17, 17),
     ],
 )
@@ -331,7 +333,7 @@ def test_the_oldest_ios_that_will_do_is_chosen(scheme, lengths, ios, chosen):
             "int4",
             (32,),
             17,
-            "'int4' needs iOS 18 .*; type --ios 18, or --scheme fp16 or int8 or pal6 or pal4",
+            "'int4' needs iOS 18 .*; type --ios 18, or --scheme fp16 or int8 or pal6",
         ),
         ("fp16", (32,), 14, "unknown iOS version '14'; iOS versions: 15, 16, 17, 18"),
     ],

@@ -230,8 +230,14 @@ def integer_bits(op):
 
 
 def table_bits(op):
-    value = op.attributes["lut"]
-    return (value.type.tensorType.dimensions[-1].constant.size - 1).bit_length()
+    if "lut" in op.attributes:
+        return (sizes_of(op.attributes["lut"])[-1] - 1).bit_length()
+    # With several tables: [groups, 1, values, 1].
+    return (sizes_of(op.inputs["lut"].arguments[0].value)[-2] - 1).bit_length()
+
+
+def sizes_of(value):
+    return [dimension.constant.size for dimension in value.type.tensorType.dimensions]
 
 
 MIL_READERS = {
