@@ -49,16 +49,18 @@ $(OLD)/.done: pyproject.toml
 	else echo "no tflite-runtime for this Python: its tests will be skipped" >&2; fi
 	touch $@
 
-# The phone tests drive the real adb, aapt and a Java virtual machine (for Kotlin's compiler). On
-# Debian they are installed; elsewhere, and without the right to, their tests are skipped.
-SYSTEM := adb aapt java
+# The phone tests drive the real adb, aapt and a Java virtual machine (for Kotlin's compiler), those
+# of the report's page Chromium (of Debian; Ubuntu's is a snap). On Debian they are installed;
+# elsewhere, and without the right to, their tests are skipped.
+SYSTEM := adb aapt java chromium
 MISSING = for program in $(SYSTEM) swift; do command -v $$program >/dev/null || echo $$program; done
 $(VENV)/.system: $(VENV)/.venv
 	if [ -n "$$($(MISSING) | grep -v swift)" ] && command -v apt-get >/dev/null \
 		&& [ "$$(id -u)" = 0 ]; \
 	then apt-get update -qq && apt-get install -y -qq --no-install-recommends \
 		adb aapt android-framework-res \
-		$$(command -v java >/dev/null || echo default-jre-headless) >/dev/null; fi
+		$$(command -v java >/dev/null || echo default-jre-headless) \
+		$$(grep -qx ID=debian /etc/os-release && echo chromium) >/dev/null; fi
 	@for program in $$($(MISSING)); \
 	do echo "$$program is not installed: its tests will be skipped" >&2; done
 	touch $@

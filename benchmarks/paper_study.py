@@ -2,7 +2,8 @@
 
     python benchmarks/paper_study.py [--part sizes,embedded,published]
 
-Three parts, each a set of result documents in ``benchmarks/results/paper_study/``:
+Three parts, each a set of result documents in ``benchmarks/results/paper_study/PART/``, which a
+part that is measured again replaces as a whole:
 
 - ``sizes``: BERT-base against DistilBERT with seeded random weights (time, memory and size do not
   depend on what they are) on every runtime of this machine, fp32 and int8, and in PyTorch. The
@@ -13,7 +14,7 @@ Three parts, each a set of result documents in ``benchmarks/results/paper_study/
 
 An artifact that fails its goldens, or a model that cannot be built, is told and left out; the
 others go on, and the exit code is 3. After the parts ``…/paper_study_report/`` is the report of all
-documents, and the paper's table is printed as Markdown.
+documents, and the paper's table is printed as Markdown; how long each part took is said on stderr.
 
 Bundles are built first where they are not there yet (``--bundles``), which takes about as long
 as measuring them. Run it on a machine that does nothing else.
@@ -33,7 +34,7 @@ from typing import Any
 import commands
 import full_scale
 
-from ondevice import __version__, models, samples
+from ondevice import __version__, models, samples, staging
 from ondevice.bench import BenchOptions, entries, host, machine, table
 from ondevice.bench.parts import (
     ArtifactIdentity,
@@ -49,7 +50,7 @@ from ondevice.bench.results import SCHEMA_VERSION, BenchmarkResult, write_result
 from ondevice.console import Progress
 from ondevice.errors import GateError, MissingPackageError, OnDeviceError, UserError
 from ondevice.report import content, output, published, sources
-from ondevice.report.cells import Table
+from ondevice.report.cells import Cell, Table
 from ondevice.report.markdown import table_lines
 from ondevice.report.study import gather
 from ondevice.targets import TARGETS as KNOWN_TARGETS
@@ -57,7 +58,7 @@ from ondevice.targets import TARGETS as KNOWN_TARGETS
 PARTS = ("sizes", "embedded", "published")
 MODELS = ("bert-base", "distilbert")
 EMBEDDED = ("teacher", "student")
-TARGETS = ("tflite", "executorch", "onnx")
+TARGETS = ("tflite", "executorch", "onnx", *(("coreml",) if sys.platform == "darwin" else ()))
 SCHEMES = ("fp32", "int8")
 LENGTHS = (64, 128, 256, 384)
 # Of the embedded samples, at even distances.
@@ -66,9 +67,13 @@ QUESTIONS = 150
 COLUMNS = frozenset(
     ("model", "artifact", "parameters, M", "MB", "load, ms", "F1", "retention, %", "evidence")
 )
+# Of those, what keeps its interval.
+SCORES = frozenset(("F1", "retention, %"))
 RESULTS = Path(__file__).parent / "results" / "paper_study"
 BUNDLES = Path("bundles") / "paper_study"
 
+# The day of the paper: its figures are not of today, and the same each time.
+PUBLISHED = "2019-10-02T00:00:00Z"
 TEN_RUNS = "each figure is XCTest's average of ten runs; the log prints the ten values too"
 
 Keep = Callable[[BenchmarkResult], object]
@@ -247,7 +252,7 @@ def published_results() -> Iterable[BenchmarkResult]:
         sizes = [one.megabytes for one in own if one.megabytes is not None]
         yield BenchmarkResult(
             schema_version=SCHEMA_VERSION,
-            created=entries.now(),
+            created=PUBLISHED,
             status="complete",
             evidence="published",
             source=plain(f"{published.DISTILBERT}; {published.UNEQUAL}"),
@@ -292,10 +297,13 @@ def main() -> int:
     for name, least in (("iterations", 1), ("threads", 1), ("questions", 0)):
         if (given := getattr(arguments, name)) < least:
             raise UserError(f"--{name} must be at least {least}, not {given}")
+    # Before hours of measuring, not after.
+    output.check_place(report_place(arguments.out))
     written: dict[Path, BenchmarkResult] = {}
+    staged = arguments.out
 
     def keep(result: BenchmarkResult) -> None:
-        written[write_result(arguments.out, result)] = result
+        written[write_result(staged, result)] = result
 
     study = Study(
         targets=commands.words(arguments.targets, "target", tuple(KNOWN_TARGETS)),
@@ -316,17 +324,33 @@ def main() -> int:
     }
     for name in names:
         written.clear()
+        place = arguments.out / name
         try:
-            parts[name]()
+            # An interrupted part leaves the results of its last run.
+            with study.progress.step(name), staging.replacing(place) as staged:
+                try:
+                    parts[name]()
+                except OnDeviceError as error:
+                    if not written:
+                        raise
+                    study.note(name, error)
+                if not written:
+                    raise UserError("nothing was measured")
         except OnDeviceError as error:
             study.note(name, error)
-        if written:
-            print(f"{name}\n\n{table.render(written)}\n")
+            continue
+        kept = {place / path.name: result for path, result in written.items()}
+        print(f"{name}\n\n{table.render(kept)}\n")
     if arguments.out.is_dir():
         print(write_report(arguments.out, study.progress))
     for failure in study.failures:
         study.progress.say(f"failed: {failure}")
     return GateError.exit_code if study.failures else 0
+
+
+def report_place(results: Path) -> Path:
+    """Return where the report of some results is written."""
+    return results.with_name(f"{results.name}_report")
 
 
 def write_report(results: Path, progress: Progress) -> str:
@@ -335,8 +359,7 @@ def write_report(results: Path, progress: Progress) -> str:
     Raises:
         UserError: what is there is no earlier report, or it cannot be written.
     """
-    place = results.with_name(f"{results.name}_report")
-    output.check_place(place)
+    place = report_place(results)
     found = gather(sources.read([results]))
     try:
         report = content.build(found)
@@ -353,7 +376,11 @@ def write_report(results: Path, progress: Progress) -> str:
 
 
 def paper_table(study: Table) -> Table:
-    """Return the columns of a report's main table that the paper's has."""
+    """Return the columns of a report's main table that the paper's has, for a page of text.
+
+    The last column says where a row's figures come from; intervals are those of scores. The report
+    has both at every figure.
+    """
     shown = [
         place
         for place, header in enumerate(study.headers)
@@ -362,8 +389,14 @@ def paper_table(study: Table) -> Table:
     return replace(
         study,
         headers=tuple(study.headers[place] for place in shown),
-        rows=tuple(tuple(row[place] for place in shown) for row in study.rows),
+        rows=tuple(
+            tuple(_short(row[place], study.headers[place]) for place in shown) for row in study.rows
+        ),
     )
+
+
+def _short(cell: Cell, header: str) -> Cell:
+    return replace(cell, evidence="", detail=cell.detail if header in SCORES else "")
 
 
 if __name__ == "__main__":

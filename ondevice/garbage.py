@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import sys
 from collections.abc import Iterator
 
 
@@ -22,10 +23,21 @@ def collected_after() -> Iterator[None]:
     try:
         yield
     finally:
+        _forget_exported()
         gc.collect()
         gc.unfreeze()
         if enabled:
             gc.enable()
+
+
+def _forget_exported() -> None:
+    """Let go of what torch.export keeps of every program, weights included.
+
+    In torch 2.13 a table of its module maps the identities of tensors, long gone, to the nodes of
+    graphs, each of which holds its whole program: a build of all targets held the weights of each.
+    """
+    module = sys.modules.get("torch.fx.experimental.proxy_tensor")
+    getattr(module, "_FAKE_TENSOR_ID_TO_PROXY_MAP_FOR_EXPORT", {}).clear()
 
 
 def trim() -> None:

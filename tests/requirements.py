@@ -28,7 +28,6 @@ MODULES = {
 EXECUTABLES = {
     "adb": ("adb",),
     "aapt": ("aapt",),
-    # Large, so CI does not promise it: where it is missing the skip is in pytest's summary.
     "chromium": ("chromium",),
     "swift": ("swift",),
     "kotlin": ("java",),

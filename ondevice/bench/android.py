@@ -38,7 +38,6 @@ from ondevice.bench.android_programs import (
     push_inputs,
 )
 from ondevice.bench.parts import (
-    DeviceInfo,
     DeviceState,
     GoldenCheck,
     ProtocolInfo,
@@ -73,14 +72,14 @@ def run(
         raise UserError(nothing_to_run(measured))
     check_delegate(options, programs)
     adb = connect(identifier, options.seconds)
-    device = android_state.read_device(adb)
+    phone = android_state.read_phone(adb)
     if options.app is not None:
         return android_app.run(adb, options.app, bundles, options, keep, progress)
     items = [
         Item(entry, path, bundle.read_manifest(path), programs.get(entry.identity.target))
         for entry, path in zip(measured, bundles, strict=True)
     ]
-    return _Session(adb, device, items, options, keep, progress).run()
+    return _Session(adb, phone, items, options, keep, progress).run()
 
 
 @dataclass
@@ -88,7 +87,7 @@ class _Session:
     """One run over all bundles on one phone."""
 
     adb: Adb
-    device: DeviceInfo
+    phone: android_state.Phone
     items: list[Item]
     options: BenchOptions
     keep: Keep
@@ -228,7 +227,8 @@ class _Session:
         why = plain(entry.absent or entry.failure or reason)
         fallback = item.program.placements()[1] if item.program else None
         ran = not entry.absent and (entry.golden.status != "not_run" or entry.measurements)
-        tools = {"ondevice": __version__}
+        device = self.phone.device
+        tools = {"ondevice": __version__, **self.phone.system}
         if kind and item.file:
             tools[kind.name] = f"sha256 {item.file_sha256[:16]}"
         return BenchmarkResult(
@@ -236,10 +236,10 @@ class _Session:
             created=self.created,
             status="partial" if why else "complete",
             reason=why,
-            evidence=("host" if self.device.virtual else "phone") if ran else "not run",
+            evidence=("host" if device.virtual else "phone") if ran else "not run",
             source=f"ondevice {__version__}",
             tools=tools,
-            device=self.device.model_copy(update={"before": item.before, "after": item.after}),
+            device=device.model_copy(update={"before": item.before, "after": item.after}),
             artifact=entry.identity,
             runtime=RuntimeInfo(
                 name=kind.runtime if kind else entry.identity.target,

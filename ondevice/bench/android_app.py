@@ -9,6 +9,7 @@ it is done, ``files/benchmark.json``, a document as :mod:`ondevice.bench.results
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from pathlib import Path
 from ondevice import bundle
 from ondevice.bench import BenchOptions, Keep, android_instrumented
 from ondevice.bench.adb import Adb, DeviceError, DeviceTimeoutError
-from ondevice.bench.android_output import am_start_failure, error_line, messages
+from ondevice.bench.android_output import am_start_failure, crash_reason, error_line
 from ondevice.bench.importing import take_in
 from ondevice.bench.parts import plain
 from ondevice.bench.results import BenchmarkResult, parse_result
@@ -86,19 +87,20 @@ def _clear(adb: Adb, app: str) -> str:
 def _run_once(adb: Adb, app: str, name: str, options: BenchOptions) -> bytes:
     """Start the activity and wait for its document."""
     _clear(adb, app)
+    began = _clock(adb)
     start = ["am", "start", "-W", "-S", "-n", f"{app}/{ACTIVITY}"]
     extras = ["--ei", "iterations", str(options.iterations), "--es", "bundle", name]
     failure = am_start_failure(adb.shell([*start, *extras], seconds=options.seconds).text)
     if failure:
         raise DeviceError(f"the benchmark of '{app}' did not start: {failure}")
-    deadline = time.monotonic() + options.seconds
     try:
-        return _wait(adb, app, name, deadline, options.seconds)
+        return _wait(adb, app, name, began, options.seconds)
     finally:
         _stop(adb, app)
 
 
-def _wait(adb: Adb, app: str, name: str, deadline: float, seconds: float) -> bytes:
+def _wait(adb: Adb, app: str, name: str, began: str, seconds: float) -> bytes:
+    deadline = time.monotonic() + seconds
     while True:
         # Asked first: an app that ends in between has written its document.
         running = adb.shell(["pidof", app]).code == 0
@@ -109,7 +111,9 @@ def _wait(adb: Adb, app: str, name: str, deadline: float, seconds: float) -> byt
         if problem:
             raise DeviceError(f"'{app}' could not measure '{name}': {plain(problem)}")
         if not running:
-            raise DeviceError(f"'{app}' ended without a result for '{name}'{_crash(adb)}")
+            raise DeviceError(
+                f"'{app}' ended without a result for '{name}'{_crash(adb, app, began)}"
+            )
         if time.monotonic() > deadline:
             raise DeviceTimeoutError(f"'{app}' gave no result for '{name}' within {seconds:g} s")
         time.sleep(POLL_SECONDS)
@@ -121,13 +125,23 @@ def _read(adb: Adb, app: str, name: str) -> str:
     return said.stdout if said.code == 0 else ""
 
 
-def _crash(adb: Adb) -> str:
+def _clock(adb: Adb) -> str:
+    """Return the phone's own time as ``logcat -T`` takes it, or "" if it does not tell."""
+    said = adb.shell(["date", "+%s"]).stdout.strip()
+    # With a fraction: a whole number would be one of lines.
+    return f"{said}.000" if re.fullmatch(r"[0-9]{1,12}", said) else ""
+
+
+def _crash(adb: Adb, app: str, began: str) -> str:
+    """Return ": " and why the app crashed since then; "" if that is not known."""
+    if not began:
+        return ""
     try:
-        log = adb.shell(["logcat", "-d", "-b", "crash", "-t", "200"])
+        log = adb.shell(["logcat", "-d", "-b", "crash", "-T", began])
     except DeviceError:
         return ""
-    lines = [line for line in messages(log.stdout) if "Exception" in line or "Error" in line]
-    return f": {plain(lines[-1], 200)}" if lines else ""
+    reason = plain(crash_reason(log.stdout, app), 200)
+    return f": {reason}" if reason else ""
 
 
 def _stop(adb: Adb, app: str) -> None:

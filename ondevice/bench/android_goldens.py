@@ -3,44 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ondevice import bundle, golden_records
 from ondevice.bench.android_programs import Inputs, Outputs, Prepared, Program
+from ondevice.bench.golden_inputs import ordered_inputs as ordered_inputs
+from ondevice.bench.golden_inputs import read_records as read_records
 from ondevice.bench.parts import GoldenCheck, plain
-from ondevice.errors import BundleError
 from ondevice.golden_records import RunRecord
 from ondevice.verify import parity
-from ondevice.verify.run_goldens import case_of, inputs_of, limit_of
+from ondevice.verify.run_goldens import case_of, limit_of
 
 if TYPE_CHECKING:
     from ondevice.manifest import Manifest
 
 Records = Mapping[int, Sequence[RunRecord]]
-
-
-def read_records(path: Path, lengths: Sequence[int]) -> dict[int, list[RunRecord]]:
-    """Return a bundle's model inputs and outputs of each length.
-
-    Raises:
-        BundleError: there are none of a length, so there is nothing real to run it on.
-    """
-    read = golden_records.read(path / bundle.GOLDEN_FILE)
-    runs = [record for record in read if isinstance(record, RunRecord)]
-    found = {length: [one for one in runs if one.length == length] for length in lengths}
-    missing = [length for length, records in found.items() if not records]
-    if missing:
-        raise BundleError(f"'{path}' has no golden of length {missing[0]}; build it again")
-    return found
-
-
-def ordered_inputs(record: RunRecord, manifest: Manifest) -> Inputs:
-    """Return a record's inputs in the order in which the artifact takes them."""
-    given = inputs_of(record)
-    return {tensor.name: given[tensor.name] for tensor in manifest.artifact.inputs}
 
 
 class _PhoneRunner:

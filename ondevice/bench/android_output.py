@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 
 # In benchmark_model's own words; a number may come as 2.95e+06, NaN and infinity are no numbers.
 _NUMBER = r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)"
+# What is counted; more digits are no count.
+_COUNT = r"([0-9]{1,12})"
 
 # The forms of `adb logcat`: threadtime (its default), time, brief, tag, process, and ExecuTorch's
 # and LiteRT's own prefixes where they log to the terminal.
@@ -25,23 +27,26 @@ _PREFIXES = (
     re.compile(r"^(?:INFO|WARN|WARNING|ERROR|VERBOSE|FATAL): "),
 )
 
+# First lines of a block of logcat's crash buffer: of Java, of native code, of a buffer.
+_CRASH_BEGINS = ("FATAL EXCEPTION", "Process: ", "Fatal signal", "*** ", "--------- beginning of")
+
 _TIMINGS = re.compile(
     rf"Inference timings in us: Init: {_NUMBER}, First inference: {_NUMBER},"
     rf" Warmup \(avg\): {_NUMBER}, Inference \(avg\): {_NUMBER}",
     re.IGNORECASE,
 )
-_STAT = re.compile(r"^count=(\d+)\b")
+_STAT = re.compile(rf"^count={_COUNT}\b")
 _STAT_FIELD = re.compile(rf"\b(first|curr|min|max|avg|std|p5|median|p95)={_NUMBER}")
 _PEAK = re.compile(rf"Overall peak memory footprint \(MB\)[^:]*: {_NUMBER}")
 _REPLACING = re.compile(
-    r"Replacing (?P<nodes>\d+)(?: out of (?P<total>\d+))? node\(s\)"
+    r"Replacing (?P<nodes>[0-9]{1,12})(?: out of (?P<total>[0-9]{1,12}))? node\(s\)"
     r" with delegate \((?P<delegate>[^)]+)\)"
 )
 _UNCONSUMED = re.compile(r"Unconsumed cmdline flags: (.*)")
 _MISNAMED = re.compile(r"Tensor # \d+ is named (\S+) but flags call it (\S+)")
 
-_ITERATION = re.compile(rf"Iteration (\d+) of (\d+): {_NUMBER} ms")
-_EXECUTED = re.compile(rf"Model executed successfully (\d+) time\(s\)(?: in {_NUMBER} ms)?")
+_ITERATION = re.compile(rf"Iteration {_COUNT} of {_COUNT}: {_NUMBER} ms")
+_EXECUTED = re.compile(rf"Model executed successfully {_COUNT} time\(s\)(?: in {_NUMBER} ms)?")
 _LOADED = re.compile(rf"Model loaded in {_NUMBER} ms")
 _METHOD = re.compile(r"Using method (\S+)")
 
@@ -142,12 +147,12 @@ def _stats(lines: list[str]) -> tuple[Stat | None, Stat | None]:
 
     A process that was ended in between has one: that is warm-up, and never taken for the runs.
     """
-    found = [_stat(line) for line in lines if _STAT.match(line)]
+    found = [_stat(line, match) for line in lines if (match := _STAT.match(line))]
     return (found[0] if found else None), (found[1] if len(found) > 1 else None)
 
 
-def _stat(line: str) -> Stat:
-    count = int(line.removeprefix("count=").split()[0])
+def _stat(line: str, begin: re.Match[str]) -> Stat:
+    count = int(begin[1])
     values = {name: float(value) for name, value in _STAT_FIELD.findall(line)}
     # All runs equal, or only one: "count=1 curr=12345", "count=3 curr=7(all same)".
     same = values.get("curr") if "min" not in values and count else None
@@ -238,6 +243,23 @@ def error_line(text: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in found[-1])[:300] if found else ""
 
 
+def crash_reason(text: str, app: str) -> str:
+    """Return the cause of an app's last crash in ``logcat -b crash``, or "".
+
+    The buffer is everybody's: a block of it names its process in the second line ("Process: APP,
+    PID: 42") and then has the stack, in which the last exception is the first cause.
+    """
+    reason, ours = "", False
+    for line in messages(text):
+        if line.startswith(f"Process: {app},"):
+            reason, ours = "", True
+        elif line.startswith(_CRASH_BEGINS):
+            ours = False
+        elif ours and not line.startswith("at ") and ("Exception" in line or "Error" in line):
+            reason = line
+    return reason
+
+
 def instrumentation_failure(text: str) -> str:
     """Return why ``am instrument -w -r`` did not pass, or "" if it did.
 
@@ -245,7 +267,7 @@ def instrumentation_failure(text: str) -> str:
     exit code and adb's say nothing.
     """
     code = re.search(r"^INSTRUMENTATION_CODE: (-?\d+)", text, re.MULTILINE)
-    ran = re.search(r"\bOK \((\d+) tests?\)", text)
+    ran = re.search(rf"\bOK \({_COUNT} tests?\)", text)
     tests = int(ran[1]) if ran else 0
     if code and code[1] == "-1" and tests:
         return ""

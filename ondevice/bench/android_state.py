@@ -1,13 +1,15 @@
 """What an Android phone tells about itself: model, chip, version, heat, battery, power mode.
 
 Nothing here is needed to measure: what a phone does not tell, or tells in a form that is not
-known, is left out.
+known, is left out. The demo app says the same of the same phone (``PhoneIdentity.kt``,
+``AndroidPhone.kt``): a report groups by it.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from ondevice.bench.parts import DeviceInfo, DeviceState, Thermal
@@ -26,12 +28,31 @@ THERMAL: tuple[Thermal, ...] = (
     "shutdown",
 )
 
+# Beginnings of the emulators' ro.hardware: QEMU's, Cuttlefish's "cutf_cvm" with its forerunners'
+# "vsoc_x86_64" and "gce_x86", Genymotion's "vbox86".
+EMULATORS = ("goldfish", "ranchu", "cutf", "vsoc", "gce", "vbox86")
+# From here on Android has a name for the chip (android.os.Build.SOC_MODEL).
+API_OF_SOC_MODEL = 31
+
 _PROPERTY = re.compile(r"^\[(?P<name>[^\]]+)\]: \[(?P<value>.*)\]$", re.MULTILINE)
 # A section of its own for each question: one shell, one round trip.
 _SECTION = "== ondevice "
 
 
-def read_device(adb: Adb) -> DeviceInfo:
+@dataclass(frozen=True)
+class Phone:
+    """A phone as it describes itself.
+
+    Attributes:
+        device: what a result says of every device.
+        system: what it says of this one's system beside, among its `tools`.
+    """
+
+    device: DeviceInfo
+    system: Mapping[str, str]
+
+
+def read_phone(adb: Adb) -> Phone:
     """Ask the phone what it is.
 
     Raises:
@@ -45,7 +66,10 @@ def read_device(adb: Adb) -> DeviceInfo:
             "memory": "head -n 1 /proc/meminfo",
         },
     )
-    return parse_device(said["properties"], said["cores"], said["memory"], adb.serial)
+    return Phone(
+        parse_device(said["properties"], said["cores"], said["memory"], adb.serial),
+        parse_system(said["properties"]),
+    )
 
 
 def read_state(adb: Adb) -> DeviceState:
@@ -80,29 +104,56 @@ def _ask(adb: Adb, questions: Mapping[str, str]) -> dict[str, str]:
 
 def parse_device(properties: str, cores: str, memory: str, serial: str) -> DeviceInfo:
     """Read ``getprop``, ``/sys/devices/system/cpu/possible`` and ``/proc/meminfo``."""
-    values = {match["name"]: match["value"] for match in _PROPERTY.finditer(properties)}
-
-    def first(*names: str) -> str:
-        return next((_plain(values[name]) for name in names if values.get(name, "").strip()), "")
-
-    maker, chip = first("ro.soc.manufacturer"), first("ro.soc.model")
-    soc = f"{maker} {chip}".strip() if chip else first("ro.board.platform", "ro.hardware")
-    abi = first("ro.product.cpu.abi")
-    version, sdk = first("ro.build.version.release"), first("ro.build.version.sdk")
-    name = first("ro.product.model", "ro.product.device") or f"Android device {serial}"
-    virtual = "1" in (values.get("ro.kernel.qemu"), values.get("ro.boot.qemu")) or first(
-        "ro.hardware"
-    ) in ("goldfish", "ranchu")
-    total = re.search(r"MemTotal:\s+(\d+) kB", memory)
+    values = _properties(properties)
+    name = _first(values, "ro.product.model", "ro.product.device") or f"Android device {serial}"
+    # 10^12 kB is below the most that a result takes.
+    total = re.search(r"MemTotal:\s+([0-9]{1,12}) kB", memory)
     return DeviceInfo(
         kind="android",
         name=name[:200],
-        virtual=virtual,
-        soc=", ".join(part for part in (soc, abi) if part) or None,
+        virtual=_is_emulator(values),
+        soc=_soc(values),
         os="Android",
-        os_version=version + (f" (API {sdk})" if version and sdk else "") or None,
+        os_version=_first(values, "ro.build.version.release") or None,
         cores=_count_cores(cores),
         memory_bytes=int(total[1]) * 1024 if total and int(total[1]) else None,
+    )
+
+
+def parse_system(properties: str) -> dict[str, str]:
+    """Read from ``getprop`` what tells a system from others of its version."""
+    values = _properties(properties)
+    found = {
+        "Android API level": _first(values, "ro.build.version.sdk"),
+        "Android ABI": _first(values, "ro.product.cpu.abi"),
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def _properties(text: str) -> dict[str, str]:
+    return {match["name"]: _plain(match["value"]) for match in _PROPERTY.finditer(text)}
+
+
+def _first(values: Mapping[str, str], *names: str) -> str:
+    return next((values[name] for name in names if values.get(name)), "")
+
+
+def _soc(values: Mapping[str, str]) -> str | None:
+    asked = ["ro.soc.model", "ro.hardware"]
+    api = values.get("ro.build.version.sdk", "")
+    if re.fullmatch(r"[0-9]{1,4}", api) and int(api) < API_OF_SOC_MODEL:
+        # Some phones have the property all the same; an app cannot ask them for it.
+        asked = asked[1:]
+    # "unknown" is Android's own word for what it was not told.
+    return next((values[one] for one in asked if values.get(one, "") not in ("", "unknown")), None)
+
+
+def _is_emulator(values: Mapping[str, str]) -> bool:
+    return (
+        values.get("ro.hardware", "").startswith(EMULATORS)
+        or values.get("ro.build.fingerprint", "").startswith("generic")
+        or "emulator" in values.get("ro.build.characteristics", "").split(",")
+        or "1" in (values.get("ro.kernel.qemu"), values.get("ro.boot.qemu"))
     )
 
 
@@ -120,7 +171,7 @@ def _count_cores(text: str) -> int | None:
 
 def parse_state(thermal: str, battery: str, low_power: str) -> DeviceState:
     """Read ``dumpsys thermalservice``, ``dumpsys battery`` and the setting `low_power`."""
-    status = re.search(r"Thermal Status: (\d+)", thermal)
+    status = re.search(r"Thermal Status: ([0-9]{1,2})\b", thermal)
     level = re.search(r"^\s*level: (\d{1,3})\s*$", battery, re.MULTILINE)
     # Tenths of a degree Celsius.
     tenths = re.search(r"^\s*temperature: (-?\d{1,4})\s*$", battery, re.MULTILINE)

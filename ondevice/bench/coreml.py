@@ -1,23 +1,21 @@
-"""Core ML's own benchmark and compute plan on this Mac, through coremltools.
+"""Benchmark on this Mac with Core ML's own benchmarker, through coremltools.
 
-``MLModelBenchmarker`` (coremltools 9, ``models.ml_program.experimental.perf_utils``) times loads
-and predictions and keeps its samples; ``MLComputePlan`` (``models.compute_plan``) says which unit
-Core ML prefers for each operation. With inputs of its own the benchmarker would take random ids
-from 0 to 9, so it is always given those of a golden.
+Every artifact is held against its goldens before any is timed. Each is then timed alone, in a
+process of its own (:mod:`ondevice.bench.coreml_times`): one that hangs is given up after
+``--timeout``, and one that crashes takes nothing down but itself.
 """
 
 from __future__ import annotations
 
-import asyncio
 import platform
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ondevice import bundle
-from ondevice.bench import BenchOptions, Keep, android_goldens, entries, golden_gate, machine
+from ondevice.bench import BenchOptions, Keep, entries, golden_gate, golden_inputs, machine
+from ondevice.bench.coreml_times import WARMUP_RUNS
 from ondevice.bench.entries import Entry, now
 from ondevice.bench.parts import (
     DeviceState,
@@ -27,25 +25,12 @@ from ondevice.bench.parts import (
     RuntimeInfo,
     plain,
 )
-from ondevice.bench.process import Process
+from ondevice.bench.process import Process, UnavailableError
+from ondevice.bench.protocol import PassError
 from ondevice.bench.results import BenchmarkResult
 from ondevice.console import Progress
-from ondevice.errors import UserError, require
+from ondevice.errors import UserError
 from ondevice.targets.coreml import function_name
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-EXTRA = "coreml"
-LOADS = 5
-WARMUP_RUNS = 10
-# coremltools' classes of compute devices, by what they are.
-DEVICES = {
-    "MLCPUComputeDevice": "cpu",
-    "MLGPUComputeDevice": "gpu",
-    "MLNeuralEngineComputeDevice": "neuralEngine",
-}
 
 
 def run(
@@ -116,28 +101,31 @@ class _Session:
 
     def _time(self, entry: Entry, path: Path) -> None:
         manifest = bundle.read_manifest(path)
-        records = android_goldens.read_records(path, entry.lengths)
+        records = golden_inputs.read_records(path, entry.lengths)
         several = len(manifest.artifact.lengths) > 1
-        for length in entry.lengths:
-            what = f"{entry.label}: length {length}"
-            self.keep(self._document(entry, f"interrupted during: {what}"))
-            inputs = android_goldens.ordered_inputs(records[length][0], manifest)
-            function = function_name(length) if several else None
-            try:
-                with self.progress.step(what):
-                    found = measure(
-                        path / manifest.artifact.file,
-                        inputs,
-                        self.options.iterations,
-                        function=function,
-                    )
-            except Exception as error:  # noqa: BLE001 - runtimes raise anything
-                entry.failure = plain(f"at length {length}: {type(error).__name__}: {error}")
-                return
-            # Loads are measured once; they know no length.
-            entry.measurements += [] if entry.measurements else [found.loads]
-            entry.measurements += [found.predictions]
-            entry.placements = found.placements
+        with Process(self.options.seconds) as process:
+            for length in entry.lengths:
+                what = f"{entry.label}: length {length}"
+                self.keep(self._document(entry, f"interrupted during: {what}"))
+                inputs = golden_inputs.ordered_inputs(records[length][0], manifest)
+                try:
+                    with self.progress.step(what):
+                        if not entry.measurements:
+                            process.request("open", **entry.opening)
+                        found = process.request(
+                            "benchmark",
+                            inputs={name: rows.tolist() for name, rows in inputs.items()},
+                            iterations=self.options.iterations,
+                            function=function_name(length) if several else None,
+                        )
+                except PassError as error:
+                    if isinstance(error, UnavailableError) and not entry.measurements:
+                        # coremltools answered the goldens, but has no benchmarker: too old.
+                        entry.absent = plain(str(error))
+                    else:
+                        entry.failure = plain(f"at length {length}: {error}")
+                    return
+                _note(entry, length, found)
 
     def _document(self, entry: Entry, reason: str = "") -> BenchmarkResult:
         if not entry.absent:
@@ -154,84 +142,21 @@ class _Session:
         return entries.document(entry, device, how, self.created, reason)
 
 
-@dataclass(frozen=True)
-class CoreMLTimes:
-    """What Core ML said of one artifact at one length."""
-
-    loads: Measurement
-    predictions: Measurement
-    placements: tuple[Placement, ...]
-
-
-def measure(
-    path: Path,
-    inputs: Mapping[str, NDArray[np.int32]],
-    iterations: int,
-    *,
-    function: str | None = None,
-) -> CoreMLTimes:
-    """Time an ``.mlpackage`` on this Mac with Core ML's benchmarker.
-
-    Args:
-        path: the package.
-        inputs: int32 [1, L] by name, real ones.
-        iterations: timed predictions.
-        function: of a package that serves several lengths.
-
-    Raises:
-        MissingPackageError: coremltools is not installed.
-    """
-    coremltools = require("coremltools", extra=EXTRA)
-    perf_utils = require("coremltools.models.ml_program.experimental.perf_utils", extra=EXTRA)
-    plans = require("coremltools.models.compute_plan", extra=EXTRA)
-    model = coremltools.models.MLModel(str(path), function_name=function)
-    benchmarker = perf_utils.MLModelBenchmarker(model)
-    length = int(next(iter(inputs.values())).shape[1])
-    loads, predictions = asyncio.run(_measure(benchmarker, dict(inputs), length, iterations))
-    plan = plans.MLComputePlan.load_from_path(model.get_compiled_model_path())
-    return CoreMLTimes(loads, predictions, placements_of(plan, function or "main"))
-
-
-async def _measure(
-    benchmarker: Any,
-    inputs: dict[str, NDArray[np.int32]],
-    length: int,
-    iterations: int,
-) -> tuple[Measurement, Measurement]:
-    loaded = await benchmarker.benchmark_load(iterations=LOADS)
-    # One warm-up run, as the benchmarker has it, is not enough for a phone's clocks.
-    await benchmarker.benchmark_predict(inputs=inputs, iterations=WARMUP_RUNS)
-    predicted = await benchmarker.benchmark_predict(inputs=inputs, iterations=iterations)
-    return (
-        # In one process: only the first could be cold, and Core ML caches what it compiled.
-        Measurement(kind="load_warm", samples=nanoseconds(loaded.samples)),
+def _note(entry: Entry, length: int, found: dict[str, Any]) -> None:
+    """Add what was found at a length to what is known."""
+    if not entry.measurements:
+        # Loads are measured once; they know no length.
+        entry.measurements.append(Measurement(kind="load_warm", samples=tuple(found["loads"])))
+    entry.measurements.append(
         Measurement(
             kind="model_only",
             length=length,
-            samples=nanoseconds(predicted.samples),
+            samples=tuple(found["predictions"]),
             warmup_runs=WARMUP_RUNS,
-        ),
+        )
     )
-
-
-def nanoseconds(milliseconds: Sequence[float]) -> tuple[int, ...]:
-    """Return coremltools' milliseconds in ns; a time below one is the clock's smallest step."""
-    return tuple(max(round(one * 1e6), 1) for one in milliseconds)
-
-
-def placements_of(plan: Any, function: str) -> tuple[Placement, ...]:
-    """Count the operations that Core ML prefers to run on each unit; constants are none."""
-    program = plan.model_structure.program
-    if program is None or function not in program.functions:
-        return ()
-    counted: Counter[str] = Counter()
-    for operation in program.functions[function].block.operations:
-        usage = plan.get_compute_device_usage_for_mlprogram_operation(operation)
-        if usage is not None:
-            kind = type(usage.preferred_compute_device).__name__
-            counted[DEVICES.get(kind, kind)] += 1
-    total = sum(counted.values())
-    return tuple(
-        Placement(delegate=name, nodes=nodes, total=total)
-        for name, nodes in sorted(counted.items())
+    preferred: dict[str, int] = found["preferred"]
+    total = sum(preferred.values())
+    entry.placements = tuple(
+        Placement(delegate=name, nodes=nodes, total=total) for name, nodes in preferred.items()
     )

@@ -237,6 +237,7 @@ class _Session:
             interleaved_with=others,
             timer=protocol.TIMER,
             load_cold=protocol.LOAD_COLD,
+            between_turns=protocol.BETWEEN_TURNS,
         )
         return entries.document(entry, device, how, self.created, reason)
 

@@ -5,16 +5,21 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import re
 import resource
 import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from ondevice.bench.parts import DeviceInfo, DeviceState
+from ondevice.bench.parts import DeviceInfo, DeviceState, Thermal
 
 SYSFS = Path("/sys/class")
 PROC = Path("/proc")
+PMSET_SECONDS = 2.0
+# What pmset's "Thermal Warning Level" amounts to in the words of ProcessInfo.thermalState: normal,
+# danger and crisis (kIOPMThermalWarningLevel… in xnu's iokit/IOKit/pwr_mgt/IOPM.h).
+WARNING_LEVELS: dict[int, Thermal] = {0: "nominal", 100: "serious", 10: "critical"}
 
 
 def describe(before: DeviceState, after: DeviceState) -> DeviceInfo:
@@ -35,6 +40,8 @@ def describe(before: DeviceState, after: DeviceState) -> DeviceInfo:
 
 def read_state(sysfs: Path = SYSFS) -> DeviceState:
     """Return what the system tells about heat, power and other work; nothing is guessed."""
+    if platform.system() == "Darwin":
+        return _read_mac()
     batteries = sorted(sysfs.glob("power_supply/BAT*"))
     degrees = [value / 1000 for value in _numbers(sysfs.glob("thermal/thermal_zone*/temp"))]
     # Sensors that are not there report nonsense such as -274.
@@ -44,8 +51,43 @@ def read_state(sysfs: Path = SYSFS) -> DeviceState:
         temperature_celsius=max(sane, default=None),
         battery_percent=min(max(charge[0], 0.0), 100.0) if charge else None,
         charging=_read(batteries[0] / "status") != "Discharging" if batteries else None,
-        load_average=round(os.getloadavg()[0], 2),
+        load_average=_load_average(),
     )
+
+
+def _read_mac() -> DeviceState:
+    """Ask pmset, which answers everybody; a Mac tells temperatures to root only."""
+    battery = _pmset("-g", "batt")
+    # A desktop has no such line, and is always connected.
+    charge = re.search(r"^ *-InternalBattery.*?(\d+)%", battery, re.MULTILINE)
+    source = re.search(r"^Now drawing from '(AC|Battery) Power'", battery, re.MULTILINE)
+    # "powermode" where there is a High Power Mode too, which is 2.
+    mode = re.search(r"^ *(?:low)?powermode +([012])\b", _pmset("-g"), re.MULTILINE)
+    return DeviceState(
+        thermal=_heat(_pmset("-g", "therm")),
+        battery_percent=min(float(charge[1]), 100.0) if charge else None,
+        charging=source[1] == "AC" if charge and source else None,
+        power_mode=("low_power" if mode[1] == "1" else "normal") if mode else None,
+        load_average=_load_average(),
+    )
+
+
+def _heat(said: str) -> Thermal | None:
+    """Return what ``pmset -g therm`` says of heat; None where nothing was recorded.
+
+    That no warning was is no word for cool: on Apple silicon none ever is.
+    """
+    level = re.search(r"\bThermal Warning Level\s*=\s*(\d{1,9})\b", said)
+    found = WARNING_LEVELS.get(int(level[1])) if level else None
+    limit = re.search(r"\bCPU_Speed_Limit\s*=\s*(\d{1,9})\b", said)
+    if limit is None or found in {"serious", "critical"}:
+        return found
+    # Percent of the processor's speed: below all of it, it is being slowed down.
+    return "nominal" if int(limit[1]) >= 100 else "serious"
+
+
+def _load_average() -> float:
+    return round(os.getloadavg()[0], 2)
 
 
 def resident_bytes() -> int | None:
@@ -74,15 +116,25 @@ def _cpu_name() -> str:
 
 
 def _sysctl(name: str) -> str:
+    return _output("/usr/sbin/sysctl", "-n", name, seconds=10.0).strip()
+
+
+def _pmset(*words: str) -> str:
+    return _output("pmset", *words, seconds=PMSET_SECONDS)
+
+
+def _output(*command: str, seconds: float) -> str:
+    """Return what a program prints; nothing if it is not there, fails or takes too long."""
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         done = subprocess.run(
-            ["/usr/sbin/sysctl", "-n", name],
+            command,
             capture_output=True,
             text=True,
+            errors="replace",
             check=True,
-            timeout=10,
+            timeout=seconds,
         )
-        return done.stdout.strip()
+        return done.stdout
     return ""
 
 

@@ -75,7 +75,8 @@ class DeviceState(Documented):
     """What the device told about itself at one moment."""
 
     thermal: Thermal | None = None
-    """The system's own word for how hot it is."""
+    """The system's own word for how hot it is; on a Mac what its warning level and the limit on
+    the processor's speed amount to."""
     temperature_celsius: Annotated[float, Field(ge=-100, le=200)] | None = None
     """Degrees Celsius of the hottest sensor that could be read (Android: the battery)."""
     battery_percent: Percent | None = None
@@ -83,7 +84,7 @@ class DeviceState(Documented):
     charging: bool | None = None
     """Whether it is connected to power."""
     power_mode: Literal["normal", "low_power"] | None = None
-    """iOS Low Power Mode, Android Battery Saver."""
+    """Low Power Mode of iOS and macOS, Android's Battery Saver."""
     load_average: Annotated[float, Field(ge=0, le=1e6)] | None = None
     """Runnable processes, mean of the last minute (hosts): above 0 other work was going on."""
 
@@ -178,6 +179,9 @@ class ProtocolInfo(Documented):
     """The clock: "time.perf_counter_ns", "System.nanoTime", "mach_absolute_time", …"""
     load_cold: Text
     """What a cold load means here: which caches were empty and which were not."""
+    between_turns: Text | None = None
+    """What an artifact's process does between its timed runs, and how far apart these are:
+    "stopped (SIGSTOP), 10 ms apart"; null where it is not told."""
 
 
 class GoldenCheck(Documented):

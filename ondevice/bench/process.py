@@ -16,15 +16,15 @@ from types import TracebackType
 from typing import Any, Self
 
 import ondevice
-from ondevice.bench.protocol import PassError
+from ondevice.bench.protocol import STOPS_BETWEEN, PassError
 
 WORKER = ("-m", "ondevice.bench._worker")
 # For a process that has closed its end to be gone.
 ENDING_SECONDS = 10.0
 # More than any reply: a process that writes on and on is stopped.
 MAX_REPLY_BYTES = 10_000_000
-# Where the system ends a process with its parent: one that is stopped does not see that by itself.
-STOPS_BETWEEN = sys.platform == "linux"
+# Of its log, which may have grown to any size, the part that is looked at for its last words.
+TAIL_BYTES = 64_000
 
 
 class UnavailableError(PassError):
@@ -42,24 +42,28 @@ class Process:
 
     def __init__(self, seconds: float, command: tuple[str, ...] = WORKER) -> None:
         self._seconds = seconds
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         self._received = b""
-        self._reader, writer = os.pipe()
         root = str(Path(ondevice.__file__).parent.parent.resolve())
         paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-        try:
-            self._child = subprocess.Popen(
-                [sys.executable, "-P", *command, str(writer)],
-                bufsize=0,
-                stdin=subprocess.PIPE,
-                stdout=self._log,
-                stderr=self._log,
-                pass_fds=[writer],
-                start_new_session=True,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-            )
-        finally:
-            os.close(writer)
+        with contextlib.ExitStack() as undo:
+            # Both are closed by close(), and here if the process cannot be started.
+            self._log = undo.enter_context(tempfile.TemporaryFile())
+            self._reader, writer = os.pipe()
+            undo.callback(os.close, self._reader)
+            try:
+                self._child = subprocess.Popen(
+                    [sys.executable, "-P", *command, str(writer)],
+                    bufsize=0,
+                    stdin=subprocess.PIPE,
+                    stdout=self._log,
+                    stderr=self._log,
+                    pass_fds=[writer],
+                    start_new_session=True,
+                    env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+                )
+            finally:
+                os.close(writer)
+            undo.pop_all()
         assert self._child.stdin is not None
         self._writer = self._child.stdin.fileno()
         os.set_blocking(self._writer, False)
@@ -67,19 +71,19 @@ class Process:
     def request(self, operation: str, **values: Any) -> dict[str, Any]:
         """Send a request and return the reply.
 
+        After an error that it reports the process lives on; after any other it has been ended, so
+        that it takes no processor from the others' timed runs.
+
         Raises:
             UnavailableError: the runtime does not exist here.
             PassError: it reports an error, ended, or did not answer in time.
         """
         line = json.dumps({"op": operation, **values}) + "\n"
-        deadline = time.monotonic() + self._seconds
-        if STOPS_BETWEEN:
-            self._child.send_signal(signal.SIGCONT)
         try:
-            self._send(line.encode(), operation, deadline)
-        except OSError as error:
-            raise PassError(self._ending()) from error
-        reply = self._reply(operation, deadline)
+            reply = self._exchange(line.encode(), operation)
+        except PassError:
+            self._kill()
+            raise
         if STOPS_BETWEEN:
             self._child.send_signal(signal.SIGSTOP)
         if "error" in reply:
@@ -99,9 +103,7 @@ class Process:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self._child.wait(grace)
         finally:
-            if self._child.poll() is None:
-                self._child.kill()
-            self._child.wait()
+            self._kill()
         if self._child.stdin is not None:
             with contextlib.suppress(OSError):
                 self._child.stdin.close()
@@ -119,6 +121,21 @@ class Process:
     ) -> None:
         self.close()
 
+    def _kill(self) -> None:
+        if self._child.poll() is None:
+            self._child.kill()
+        self._child.wait()
+
+    def _exchange(self, content: bytes, operation: str) -> dict[str, Any]:
+        deadline = time.monotonic() + self._seconds
+        if STOPS_BETWEEN:
+            self._child.send_signal(signal.SIGCONT)
+        try:
+            self._send(content, operation, deadline)
+        except OSError as error:
+            raise PassError(self._ending()) from error
+        return self._reply(operation, deadline)
+
     def _send(self, content: bytes, operation: str, deadline: float) -> None:
         """Write a request; one that is longer than the pipe waits for the process to read."""
         rest = memoryview(content)
@@ -131,7 +148,6 @@ class Process:
     ) -> None:
         left = max(deadline - time.monotonic(), 0.0)
         if not any(select.select(readers, writers, [], left)):
-            self._child.kill()
             raise PassError(f"its process did not answer '{operation}' in {self._seconds:g} s")
 
     def _reply(self, operation: str, deadline: float) -> dict[str, Any]:
@@ -142,7 +158,6 @@ class Process:
                 raise PassError(self._ending())
             self._received += part
             if len(self._received) > MAX_REPLY_BYTES:
-                self._child.kill()
                 raise PassError(f"its process answered '{operation}' with too much")
         line, self._received = self._received.split(b"\n", 1)
         try:
@@ -168,7 +183,8 @@ class Process:
         return f"its process ended with exit code {code}{self._last_line()}"
 
     def _last_line(self) -> str:
-        self._log.seek(0)
-        lines = self._log.read().decode("utf-8", "replace").splitlines()
+        size = self._log.seek(0, os.SEEK_END)
+        self._log.seek(max(size - TAIL_BYTES, 0))
+        lines = self._log.read(TAIL_BYTES).decode("utf-8", "replace").splitlines()
         found = [line.strip() for line in lines if line.strip()]
         return f": {found[-1][:200]}" if found else ""

@@ -7,6 +7,7 @@ import importlib
 import json
 import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -149,7 +150,9 @@ def run(arguments: argparse.Namespace) -> int:
         keep=keep,
         progress=console.Progress(),
     )
-    return _show(written, as_json=arguments.json)
+    code = _show(written, as_json=arguments.json)
+    _refuse_nothing(list(written.values()))
+    return code
 
 
 def _show(written: dict[Path, BenchmarkResult], *, as_json: bool) -> int:
@@ -168,6 +171,18 @@ def _show(written: dict[Path, BenchmarkResult], *, as_json: bool) -> int:
         sys.stdout.write(table.render(written) + "\n")
     broken = [one for one in written.values() if one.reason and one.evidence != "not run"]
     return GateError.exit_code if broken else 0
+
+
+def _refuse_nothing(results: Sequence[BenchmarkResult]) -> None:
+    """Refuse to call it done if nothing ran; the documents say why of each.
+
+    Raises:
+        UserError: nothing did.
+    """
+    if results and all(one.evidence == "not run" for one in results):
+        artifact = results[0].artifact
+        label = f"{artifact.model} {artifact.target} {artifact.scheme}"
+        raise UserError(f"nothing was measured: {label}: {results[0].reason}")
 
 
 def _refuse_ignored(arguments: argparse.Namespace, kind: str) -> None:

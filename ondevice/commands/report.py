@@ -62,6 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from ondevice.report import comparison, content, output
     from ondevice.report.speedup import check_teacher
+    from ondevice.report.text import plural
 
     threshold = None
     if arguments.fail_on is not None:
@@ -71,10 +72,14 @@ def run(arguments: argparse.Namespace) -> int:
     with progress.step("reading results"):
         study = _gather(arguments.results)
     check_teacher(study, arguments.teacher)
+    _tell_skipped(progress, study)
     changes = None
     if arguments.against is not None:
+        with progress.step("reading older results"):
+            older = _gather([arguments.against])
+        _tell_skipped(progress, older, "old: ")
         with progress.step("comparing"):
-            changes = comparison.compare(study, _gather([arguments.against]))
+            changes = comparison.compare(study, older)
     with progress.step("drawing"):
         report = content.build(
             study,
@@ -84,10 +89,6 @@ def run(arguments: argparse.Namespace) -> int:
             published=arguments.published,
         )
         files = output.write(report, arguments.out)
-    for skipped in study.skipped:
-        progress.say(f"skipped: {skipped.name}: {skipped.reason}")
-    if study.skipped_total > len(study.skipped):
-        progress.say(f"skipped: {study.skipped_total - len(study.skipped):,} more")
     regressions = [] if changes is None or threshold is None else changes.regressions(threshold)
     if arguments.json:
         document = output.document(report, files) | {
@@ -99,9 +100,21 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stdout.write(_text(report, arguments.out))
     for regression in regressions:
         progress.say(f"regression: {regression}")
+    if changes is not None and changes.left_out:
+        progress.say(
+            f"not compared: {plural(len(changes.left_out), 'thing')}, listed in the report"
+        )
     if changes is not None and threshold is not None and (warning := changes.warning(threshold)):
         progress.say(warning)
     return GateError.exit_code if regressions else 0
+
+
+def _tell_skipped(progress: console.Progress, study: Study, side: str = "") -> None:
+    """Say which files of a study could not be used, and why."""
+    for skipped in study.skipped:
+        progress.say(f"{side}skipped: {skipped.name}: {skipped.reason}")
+    if study.skipped_total > len(study.skipped):
+        progress.say(f"{side}skipped: {study.skipped_total - len(study.skipped):,} more")
 
 
 def _gather(places: Sequence[Path]) -> Study:

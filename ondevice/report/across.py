@@ -47,14 +47,14 @@ def across_table(study: Study) -> Table | None:
     if sideways:
         headers = ("device", *(" · ".join(name) for name in names[:MAX_COLUMNS]))
         rows = [
-            (label(device.key.title), *(figures[device.key, name] for name in names[:MAX_COLUMNS]))
+            (label(device.title), *(figures[device.key, name] for name in names[:MAX_COLUMNS]))
             for device in devices
         ]
         left = len(names) - MAX_COLUMNS
         kinds = "artifacts"
     else:
         shown = devices[:MAX_COLUMNS]
-        headers = ("model", "artifact", *(device.key.title for device in shown))
+        headers = ("model", "artifact", *(device.title for device in shown))
         rows = [
             (*map(label, name), *(figures[device.key, name] for device in shown)) for name in names
         ]

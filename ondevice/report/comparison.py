@@ -1,38 +1,62 @@
 """Two sets of results: what changed, and whether the change is outside the noise.
 
-Only like is compared with like: the same device, artifact name, runtime, accelerator, number of
-threads and length. A regression is a change for the worse whose whole interval lies beyond "no
-change" and whose size is beyond the threshold.
+Only like is compared with like: the same device with as many cores, artifact name, task, runtime,
+accelerator, number of threads and length, and the same between turns. A regression is a change for
+the worse whose whole interval lies beyond "no change" and whose size is beyond the threshold.
+
+Judged are the median of everything that was timed; p90 of the model alone and of text to answer;
+median and p90 of real questions, if file, number and padding are the same (question by question);
+peak memory, size and F1. p99 of the same is for information only: of the usual 50 runs it is close
+to the slowest one.
 """
 
 from __future__ import annotations
 
+import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+import numpy as np
+
 from ondevice.errors import DataError, UserError
 from ondevice.report import wording
 from ondevice.report.cells import NOT_RUN, Cell, Table, decimals_for, figure, label
-from ondevice.report.rows import MB, Device, DeviceKey, Row, RowKey
+from ondevice.report.questions import POLICIES
+from ondevice.report.rows import MB, Device, DeviceKey, Row, RowKey, Traffic
 from ondevice.report.scores import f1_change
+from ondevice.report.sources import Skipped
 from ondevice.report.study import Study
 from ondevice.report.tables import KINDS
 from ondevice.report.text import listing, plural
-from ondevice.report.timings import ratio
-from ondevice.statistics import Interval
+from ondevice.report.timings import Timings, paired_ratios, ratio
+from ondevice.statistics import MEDIAN, P90, P99, QUANTILES, Interval
 
 Likeness = str | tuple[str, ...]
+Place = tuple[str, str, Row]
+"""Where a change is: the device's and the row's name, and the row."""
 Key = TypeVar("Key", DeviceKey, RowKey)
 Thing = TypeVar("Thing", Device, Row)
 
 REGRESSION = "regression"
 NOISE_UNKNOWN = "noise unknown"
+INFORMATION = "for information"
 # In the order in which a reader wants to see them.
-VERDICTS = ("worse", "better", NOISE_UNKNOWN, "within noise", "unchanged")
-UNKNOWN = "too few samples, or figures without samples, to tell change from noise"
-UNKNOWN_F1 = "other questions, or figures without questions: F1 does not compare"
+VERDICTS = ("worse", "better", NOISE_UNKNOWN, "within noise", "unchanged", INFORMATION)
+TOO_FEW = "too few runs"
+NO_SAMPLES = "figures without samples"
+OTHER_QUESTIONS = "other questions"
+# Why a change cannot be told from noise, in a word and as a sentence.
+UNKNOWN = {
+    TOO_FEW: "too few runs to tell change from noise",
+    NO_SAMPLES: "the source gives figures without samples, so their noise is not known",
+    OTHER_QUESTIONS: "other questions were asked: F1 does not compare",
+}
+# The tails of the stages are in those of the whole; loads are too few.
+TAILED = frozenset({"model_only", "end_to_end"})
+TAILS = {MEDIAN: "", P90: ", p90", P99: ", p99"}
 
 
 @dataclass(frozen=True)
@@ -40,17 +64,23 @@ class Change:
     """One figure, then and now.
 
     Attributes:
+        name: what tells the row from the device's others.
         ratio: now over then, with its interval where the noise is known.
+        unknown: where there is no interval: why the noise is not known, one of UNKNOWN.
+        judged: whether it can be a regression; else it is for information.
         higher_is_better: for scores.
     """
 
     device: str
+    name: str
     row: Row
     what: str
     unit: str
     old: float
     new: float
     ratio: Interval | None
+    unknown: str = ""
+    judged: bool = True
     higher_is_better: bool = False
 
     @property
@@ -69,12 +99,15 @@ class Change:
         return self.new < self.old if self.higher_is_better else self.new > self.old
 
     def regressed(self, percent: float) -> bool:
-        """Whether it is worse by more than `percent`, and that is no noise."""
-        return self.worse and self.outside_noise and abs(self.percent) > percent
+        """Whether it is judged, worse by more than `percent`, and that is no noise."""
+        far = self.outside_noise and abs(self.percent) > percent
+        return self.judged and self.worse and far
 
     @property
     def verdict(self) -> str:
         """The change in a word."""
+        if not self.judged:
+            return INFORMATION
         if self.new == self.old:
             return "unchanged"
         if self.ratio is None:
@@ -92,11 +125,14 @@ class Comparison:
         broken: artifacts that ran to their end then, and fail their golden check, do not run or
             have partial runs only now: regressions all.
         left_out: sentences on what could not be compared.
+        skipped: files of the older results that could not be used, the first of `skipped_total`.
     """
 
     changes: tuple[Change, ...]
     broken: tuple[str, ...]
     left_out: tuple[str, ...]
+    skipped: tuple[Skipped, ...] = ()
+    skipped_total: int = 0
 
     def regressions(self, percent: float) -> list[str]:
         """Return a sentence for each regression beyond a threshold."""
@@ -117,11 +153,14 @@ class Comparison:
 
     def warning(self, percent: float) -> str:
         """Return a sentence on what the threshold could not be held against, or ""."""
-        if not (count := len(self.unjudged(percent))):
+        causes = Counter(change.unknown for change in self.unjudged(percent))
+        if not causes:
             return ""
+        several = len(causes) > 1
+        why = [f"{cause}: {causes[cause]:,}" if several else cause for cause in sorted(causes)]
         return (
-            f"{plural(count, 'figure')} changed by more than {percent:g} % but could not be judged"
-            " (too few runs)"
+            f"{plural(causes.total(), 'figure')} changed by more than {percent:g} % but could not"
+            f" be judged ({'; '.join(why)})"
         )
 
 
@@ -147,8 +186,9 @@ def compare(new: Study, old: Study) -> Comparison:
     """
     changes: list[Change] = []
     broken: list[str] = []
-    pairs, left_out = _pair(new.devices, old.devices, _device, lambda key: key.title)
+    pairs, left_out = _pair(new.devices, old.devices, _device, lambda key: key.title + key.counted)
     for now, then in pairs:
+        names = wording.names(now)
         rows, unlike = _pair(now.rows, then.rows, _likeness, _row_name)
         left_out += [f"{_device(now.key)}: {sentence}" for sentence in unlike]
         broken += [
@@ -158,8 +198,13 @@ def compare(new: Study, old: Study) -> Comparison:
         for mine, theirs in rows:
             if mine.golden_failed and not theirs.golden_failed:
                 continue
-            changes += _changes(_device(now.key), mine, theirs)
-            sentences = [wording.unlike_lengths(mine, theirs), *_one_sided(mine, theirs)]
+            changes += _changes(_device(now.key), names[id(mine)], mine, theirs)
+            sentences = [
+                wording.unlike_turns(mine, theirs),
+                wording.untold_turns(mine, theirs),
+                wording.unlike_lengths(mine, theirs),
+                *_one_sided(mine, theirs),
+            ]
             left_out += [
                 f"{_device(now.key)}: {_row_name(mine.key)}: {one}" for one in sentences if one
             ]
@@ -168,13 +213,15 @@ def compare(new: Study, old: Study) -> Comparison:
             "there is nothing to compare: "
             + (listing(left_out, 4) or "neither has a figure that the other has too")
         )
-    return Comparison(tuple(changes), tuple(broken), tuple(left_out))
+    told = tuple(changes), tuple(broken), tuple(left_out)
+    return Comparison(*told, tuple(old.skipped), old.skipped_total)
 
 
-def comparison_tables(comparison: Comparison, fail_on: float | None) -> tuple[Table, Table]:
-    """Return what changed, the worst first, and what did not or within the noise only."""
+def comparison_tables(comparison: Comparison, fail_on: float | None) -> tuple[Table, Table, Table]:
+    """Return what changed, the worst first; what did not or within the noise only; and p99."""
     changed: list[tuple[Cell, ...]] = []
     noise: list[tuple[Cell, ...]] = []
+    tails: list[tuple[Cell, ...]] = []
     for change in sorted(
         comparison.changes, key=lambda one: (VERDICTS.index(one.verdict), -abs(one.percent))
     ):
@@ -182,27 +229,31 @@ def comparison_tables(comparison: Comparison, fail_on: float | None) -> tuple[Ta
         verdict = REGRESSION if regressed else change.verdict
         decimals = decimals_for([change.old, change.new])
         detail = "" if change.ratio is None else _percents(change.ratio)
-        few = UNKNOWN_F1 if change.what == "F1" else UNKNOWN
         evidence = change.row.evidence
         line = (
             label(change.what),
-            label(f"{change.row.key.model} {change.row.name}"),
+            label(change.name),
             label(change.device),
             figure(change.old, evidence, decimals=decimals, unit=f" {change.unit}"),
             figure(change.new, evidence, decimals=decimals, unit=f" {change.unit}"),
             Cell(f"{change.percent:+.1f} %", evidence, detail, number=True),
-            label(verdict, reason=few if verdict == NOISE_UNKNOWN else ""),
+            label(verdict, reason=UNKNOWN[change.unknown] if verdict == NOISE_UNKNOWN else ""),
         )
-        (noise if verdict in {"unchanged", "within noise"} else changed).append(line)
+        if verdict == INFORMATION:
+            tails.append(line)
+        else:
+            (noise if verdict in {"unchanged", "within noise"} else changed).append(line)
     caption = (
-        "New figure against old; small figures are 95 % bootstrap intervals of the change. Two"
-        " single runs know nothing of how runs differ from each other: measure several, or allow"
-        " for it in the threshold."
+        "New figure against old, medians where nothing else is said; small figures are 95 %"
+        " bootstrap intervals of the change. Two single runs know nothing of how runs differ from"
+        " each other: measure several, or allow for it in the threshold."
     )
+    slowest = f"{caption} p99 is never judged: of few runs it is close to the slowest one."
     headers = ("what", "artifact", "device", "old", "new", "change", "verdict")
     return (
         Table("changes", "What changed", caption, headers, tuple(changed), stub=3),
         Table("noise", "Unchanged, or within the noise", caption, headers, tuple(noise), stub=3),
+        Table("tails", "p99, for information", slowest, headers, tuple(tails), stub=3),
     )
 
 
@@ -222,7 +273,7 @@ def _stopped(now: Device, then: Device, pairs: list[tuple[Row, Row]]) -> Iterato
     """Yield each row that is at fault now and was not then.
 
     What stops before its runtime is known does not name it: such a row is also held against old
-    ones of the same model, target and scheme that have no other partner.
+    ones of the same model, task, target and scheme that have no other partner.
     """
     partners = {mine.key: [theirs] for mine, theirs in pairs}
     taken = {theirs.key for _, theirs in pairs}
@@ -232,8 +283,8 @@ def _stopped(now: Device, then: Device, pairs: list[tuple[Row, Row]]) -> Iterato
             row
             for row in then.rows.values()
             if row.key not in taken
-            and (row.key.model, row.key.target, row.key.scheme)
-            == (key.model, key.target, key.scheme)
+            and (row.key.model, row.key.task, row.key.target, row.key.scheme)
+            == (key.model, key.task, key.target, key.scheme)
         ]
         candidates = partners.get(key) or ([] if mine.times else alike)
         if _fault(mine) and any(not _fault(theirs) for theirs in candidates):
@@ -259,6 +310,11 @@ def _figures(row: Row, lengths: set[int | None]) -> set[str]:
         "F1": row.score is not None,
     }
     timed = {_moment(kind, length) for kind, length in row.times if length in lengths}
+    timed |= {
+        # Files of one name may differ.
+        f"{_questions(traffic, policy)} (file {sha256[:8]})"
+        for ((sha256, _), policy), traffic in row.traffic.items()
+    }
     return timed | {what for what, known in others.items() if known}
 
 
@@ -266,29 +322,61 @@ def _moment(kind: str, length: int | None) -> str:
     return KINDS[kind] if length is None else f"{KINDS[kind]}, {length} tokens"
 
 
-def _changes(device: str, new: Row, old: Row) -> Iterator[Change]:
+def _questions(traffic: Traffic, policy: str) -> str:
+    return f"{plural(traffic.questions, 'question')} of {traffic.data}, {POLICIES[policy]}"
+
+
+def _changes(device: str, name: str, new: Row, old: Row) -> Iterator[Change]:
     """Yield the change of every figure that both have."""
-    for moment in sorted(set(new.times) & set(old.times), key=str):
-        kind, length = moment
-        what = _moment(kind, length)
-        now, then = new.times[moment], old.times[moment]
-        if now.value() == now.value() and then.value() == then.value():
-            noise = ratio(now, then)
-            yield Change(device, new, what, "ms", then.value(), now.value(), noise)
+    place = device, name, new
+    if not wording.unlike_turns(new, old):
+        yield from _timed(place, new, old)
+        yield from _traffic(place, new, old)
     if new.memory.runs and old.memory.runs:
-        now, then = new.memory, old.memory
-        noise = ratio(now, then)
-        yield Change(device, new, "peak memory", "MB", then.value(), now.value(), noise)
+        # One reading for each run: there is never a spread within one.
+        noise = ratio(new.memory, old.memory)
+        values = old.memory.value(), new.memory.value()
+        yield Change(*place, "peak memory", "MB", *values, noise, TOO_FEW)
     if new.artifact.bytes is not None and old.artifact.bytes is not None:
         now_mb, then_mb = new.artifact.bytes / MB, old.artifact.bytes / MB
         # A size has no noise.
         exact = Interval(now_mb / then_mb, now_mb / then_mb, now_mb / then_mb)
-        yield Change(device, new, "size", "MB", then_mb, now_mb, exact)
+        yield Change(*place, "size", "MB", then_mb, now_mb, exact)
     if new.score is not None and old.score is not None:
         then_f1, now_f1 = old.score.value, new.score.value
         if then_f1 and now_f1 is not None:
             noise = f1_change(new.score, old.score)
-            yield Change(device, new, "F1", "F1", then_f1, now_f1, noise, higher_is_better=True)
+            asked = new.score.questions and old.score.questions
+            why = OTHER_QUESTIONS if asked else NO_SAMPLES
+            yield Change(*place, "F1", "F1", then_f1, now_f1, noise, why, higher_is_better=True)
+
+
+def _timed(place: Place, new: Row, old: Row) -> Iterator[Change]:
+    """Yield the changes of what was timed at fixed lengths, and of loads."""
+    for moment in sorted(set(new.times) & set(old.times), key=str):
+        now, then = new.times[moment], old.times[moment]
+        for quantile in QUANTILES if moment[0] in TAILED else (MEDIAN,):
+            values = then.value(quantile), now.value(quantile)
+            if not any(map(math.isnan, values)):
+                noise, why = ratio(now, then, quantile), _why_unknown(now, then)
+                what = _moment(*moment) + TAILS[quantile]
+                yield Change(*place, what, "ms", *values, noise, why, judged=quantile != P99)
+
+
+def _traffic(place: Place, new: Row, old: Row) -> Iterator[Change]:
+    """Yield the changes of real questions: the same ones with the same padding."""
+    for asked in sorted(set(new.traffic) & set(old.traffic)):
+        both = old.traffic[asked], new.traffic[asked]
+        then, now = (traffic.by_question for traffic in both)
+        for quantile, noise in paired_ratios(now, then).items():
+            values = float(np.quantile(then, quantile)), float(np.quantile(now, quantile))
+            what = _questions(both[1], asked[1]) + TAILS[quantile]
+            yield Change(*place, what, "ms", *values, noise, TOO_FEW, judged=quantile != P99)
+
+
+def _why_unknown(now: Timings, then: Timings) -> str:
+    """Return why the noise of a change is not known, where it is not."""
+    return NO_SAMPLES if now.no_samples or then.no_samples else TOO_FEW
 
 
 def _pair(
@@ -323,20 +411,20 @@ def _pair(
 
 
 def _device(key: DeviceKey) -> str:
-    """Return what makes two devices alike: kind, name and system, whatever its version."""
+    """Return what makes two devices alike: name, system (whatever its version) and cores."""
     notes = " (emulator)" * key.virtual + " (published)" * key.published
-    return f"{key.name}, {key.os}{notes}"
+    return f"{key.name}, {key.os}{notes}{key.counted}"
 
 
 def _likeness(key: RowKey) -> Likeness:
     """Return what makes two rows alike, whatever the file's hash and the runtime's version."""
-    words = key.model, key.target, key.scheme, key.runtime, key.accelerator
+    words = key.model, key.task, key.target, key.scheme, key.runtime, key.accelerator
     return *words, str(key.threads)
 
 
 def _row_name(key: RowKey) -> str:
-    threads = f"{key.threads or 'auto'} threads"
-    return f"{key.model} {key.target} {key.scheme} ({key.runtime}, {key.accelerator}, {threads})"
+    words = key.task, key.runtime, key.accelerator, f"{key.threads or 'auto'} threads"
+    return f"{key.model} {key.target} {key.scheme} ({', '.join(words)})"
 
 
 def _percents(ratio: Interval) -> str:
@@ -346,5 +434,4 @@ def _percents(ratio: Interval) -> str:
 
 
 def _where(change: Change) -> str:
-    row = change.row
-    return f"{row.key.model} {row.name} on {change.device}, {change.what}"
+    return f"{change.name} on {change.device}, {change.what}"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 
+from ondevice.bench import MIN_ITERATIONS
 from ondevice.report import questions, tables, wording
 from ondevice.report.across import across_table
 from ondevice.report.cells import Table, between, decimals_for, label, number
@@ -12,12 +14,14 @@ from ondevice.report.comparison import Comparison, comparison_tables
 from ondevice.report.drawing import Plot
 from ondevice.report.published import published_table
 from ondevice.report.rows import MB, Device, Row, Words
+from ondevice.report.sources import Skipped
 from ondevice.report.speedup import (
     Teachers,
     find_teachers,
     references,
     speed_up,
     teacher_of,
+    why_apart,
 )
 from ondevice.report.study import Study
 from ondevice.report.text import plural
@@ -107,7 +111,9 @@ def build(
         table = published_table()
         sections.append(Section("published", table.title, tables=(table,)))
     if study.skipped_total:
-        sections.append(_skipped(study))
+        named = "skipped", "Skipped files"
+        table = _skipped(*named, study.skipped, study.skipped_total)
+        sections.append(Section(*named, tables=(table,)))
     told = [headlines(one, find_teachers(one, teacher)) for one in devices[:MAX_DETAILED]]
     return Report("On-device benchmark", _facts(study), tuple(chain(*told)), tuple(sections))
 
@@ -138,10 +144,11 @@ def _headline(device: Device, row: Row, reference: Row, kind: str, length: int) 
     value = row.times[kind, length].value()
     gain = speed_up(row, reference, kind, length)
     times = gain.value if isinstance(gain, Interval) else gain
-    noise = f" ({between(gain, 2)})" if isinstance(gain, Interval) else ""
+    noise = between(gain, 2) if isinstance(gain, Interval) else why_apart(row, reference)
+    noise = f" ({noise})" if noise else ""
     where = "on the same runtime" if row.key.target == reference.key.target else "in PyTorch"
     sentence = (
-        f"{device.key.title}: {row.key.model} ({row.name}) takes"
+        f"{device.title}: {row.key.model} ({row.name}) takes"
         f" {number(value, decimals_for([value]))} ms at {length} tokens, {times:.2f} times as fast"
         f" as {reference.key.model} {where}{noise}"
     )
@@ -176,7 +183,7 @@ def _device(key: str, device: Device, teachers: Teachers, detailed: bool, draw: 
     main += [one for one in (questions.score_table(device), questions.traffic_table(device)) if one]
     return Section(
         key,
-        device.key.title,
+        device.title,
         _conditions(device),
         _warnings(device),
         tuple(main),
@@ -190,10 +197,11 @@ def _conditions(device: Device) -> tuple[tuple[str, str], ...]:
     runs = f"{low:,}" if low == high else f"{low:,} to {high:,}"
     known = (
         ("system on a chip", device.key.soc),
-        ("CPU cores", str(device.cores or "")),
+        ("CPU cores", str(device.key.cores or "")),
         ("results", f"{device.documents:,}"),
         ("timed runs of each", runs if high else ""),
         ("order", _counted(device.orders)),
+        ("between turns", _counted(device.between_turns)),
         ("warm-up", _counted(device.warmups)),
         ("cold load", _counted(device.cold_loads)),
         ("thermal state", _counted(device.thermal)),
@@ -206,6 +214,12 @@ def _conditions(device: Device) -> tuple[tuple[str, str], ...]:
 
 def _warnings(device: Device) -> tuple[str, ...]:
     found = []
+    fewest = device.iterations[0] if device.iterations else MIN_ITERATIONS
+    if fewest < MIN_ITERATIONS:
+        found.append(
+            f"Figures are of {plural(fewest, 'timed run')} at the least: with fewer than"
+            f" {MIN_ITERATIONS} they are to try things out, not to publish."
+        )
     if device.load_before > BUSY:
         found.append(
             "Other work was going on when a run began (load average"
@@ -232,7 +246,7 @@ def _counted(words: Words) -> str:
 
 
 def _changes(comparison: Comparison, fail_on: float | None) -> Section:
-    changed, noise = comparison_tables(comparison, fail_on)
+    changed, noise, tails = comparison_tables(comparison, fail_on)
     sentences: list[str] = []
     if fail_on is not None:
         count = plural(len(comparison.regressions(fail_on)), "regression")
@@ -242,13 +256,18 @@ def _changes(comparison: Comparison, fail_on: float | None) -> Section:
     sentences += [f"Broken: {one}." for one in comparison.broken]
     if not changed.rows:
         sentences.append(f"Of {plural(len(noise.rows), 'figure')} none changed beyond the noise.")
-    details = [noise] if noise.rows else []
+    details = [table for table in (noise, tails) if table.rows]
     if comparison.left_out:
         rows = tuple((label(one),) for one in comparison.left_out[:MAX_LEFT_OUT])
         caption = (
-            f"{plural(len(comparison.left_out), 'thing')} had nothing like it on the other side."
+            f"{plural(len(comparison.left_out), 'thing')} had nothing like it on the other side, or"
+            " was measured in another way."
         )
         details.append(Table("left-out", "Not compared", caption, ("what",), rows))
+    if total := comparison.skipped_total:
+        sentences.append(f"{plural(total, 'file')} of the older results could not be used.")
+        title = "Skipped files of the older results"
+        details.append(_skipped("old-skipped", title, comparison.skipped, total))
     return Section(
         "changes",
         "Changes since the older results",
@@ -259,11 +278,10 @@ def _changes(comparison: Comparison, fail_on: float | None) -> Section:
     )
 
 
-def _skipped(study: Study) -> Section:
-    rows = tuple((label(one.name), label(one.reason)) for one in study.skipped)
-    more = study.skipped_total - len(study.skipped)
-    caption = f"{plural(study.skipped_total, 'file')} could not be used." + (
-        f" The first {len(study.skipped)} are named; {more:,} more are not." if more else ""
+def _skipped(key: str, title: str, skipped: Sequence[Skipped], total: int) -> Table:
+    rows = tuple((label(one.name), label(one.reason)) for one in skipped)
+    more = total - len(skipped)
+    caption = f"{plural(total, 'file')} could not be used." + (
+        f" The first {len(skipped)} are named; {more:,} more are not." if more else ""
     )
-    table = Table("skipped", "Skipped files", caption, ("file", "reason"), rows)
-    return Section("skipped", table.title, tables=(table,))
+    return Table(key, title, caption, ("file", "reason"), rows)

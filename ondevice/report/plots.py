@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from ondevice.report import drawing, scenes, wording
 from ondevice.report.cells import decimals_for, number
 from ondevice.report.drawing import INK, MUTED, PAPER, SERIES, Plot
-from ondevice.report.rows import MB, Device, Row
+from ondevice.report.rows import MB, Asked, Device, Row
 from ondevice.report.scenes import Scene
-from ondevice.report.speedup import Teachers, references, speed_up
+from ondevice.report.speedup import Teachers, references, speed_up, why_apart
 from ondevice.statistics import Interval
+
+# Of a line's name, in shares of the axis.
+NAME_HEIGHT = 0.06
 
 
 def draw(device: Device, key: str, teachers: Teachers) -> list[Plot]:
@@ -81,8 +85,11 @@ def _speed_up(scene: Scene) -> Plot | None:
     refs = {id(row): references(scene.device, row, scene.teachers) for row in scene.rows}
     same = any(one.same_runtime for one in refs.values())
     found: list[tuple[Row, float, Interval | None]] = []
+    apart: dict[int, str] = {}
     for row in scene.rows:
         reference = refs[id(row)].same_runtime if same else refs[id(row)].torch
+        if reference is not None:
+            apart[id(row)] = why_apart(row, reference)
         gain = speed_up(row, reference, scene.kind, scene.length)
         if isinstance(gain, Interval):
             found.append((row, gain.value, gain))
@@ -114,7 +121,11 @@ def _speed_up(scene: Scene) -> Plot | None:
         scenes.legend(scene, figure, [row for row, _, _ in found])
         alt = f"{title} at {scene.length} tokens: " + "; ".join(
             f"{scene.labels[id(row)]} {gain:.2f} times"
-            + (f" ({known.low:.2f} to {known.high:.2f})" if known else " (interval not known)")
+            + (
+                f" ({known.low:.2f} to {known.high:.2f})"
+                if known
+                else f" ({apart[id(row)] or 'interval not known'})"
+            )
             for row, gain, known in found
         )
         return drawing.finish(f"{scene.key}-speedup", title, alt, figure)
@@ -214,10 +225,12 @@ def _lengths(scene: Scene) -> Plot | None:
             end = (values[-1], lengths[-1], row)
             if row.key.model not in ends or values[-1] < ends[row.key.model][0]:
                 ends[row.key.model] = end
-        for value, length, row in ends.values():
+        axes.set_ylim(bottom=0)
+        places = apart([end[0] for end in ends.values()], NAME_HEIGHT * axes.get_ylim()[1])
+        for place, (_, length, row) in zip(places, ends.values(), strict=True):
             axes.annotate(
                 row.name,
-                (length, value),
+                (length, place),
                 xytext=(5, 0),
                 textcoords="offset points",
                 va="center",
@@ -226,7 +239,6 @@ def _lengths(scene: Scene) -> Plot | None:
         lengths = sorted({length for row in known for length in timed[id(row)]})
         axes.set_xticks(lengths)
         axes.set_xlim(0, lengths[-1] * 1.3)
-        axes.set_ylim(bottom=0)
         axes.set_xlabel("tokens")
         axes.set_ylabel("ms, median")
         scenes.legend(scene, figure, known)
@@ -237,9 +249,18 @@ def _lengths(scene: Scene) -> Plot | None:
         return drawing.finish(f"{scene.key}-lengths", "Latency over length", alt, figure)
 
 
+def apart(values: Sequence[float], gap: float) -> list[float]:
+    """Return where the names of values stand, in their order: upwards of one that is too near."""
+    places: dict[int, float] = {}
+    lowest = -math.inf
+    for which in sorted(range(len(values)), key=values.__getitem__):
+        lowest = places[which] = max(values[which], lowest + gap)
+    return [places[which] for which in range(len(values))]
+
+
 def _traffic(scene: Scene) -> Plot | None:
     """Draw how many questions were answered within a time, for the fastest row of each model."""
-    fastest: dict[str, tuple[float, str, Row]] = {}
+    fastest: dict[str, tuple[float, Asked, Row]] = {}
     for row in scene.rows:
         for data, policy in sorted(row.traffic):
             timings = row.traffic[data, policy].timings

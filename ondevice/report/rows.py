@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ondevice.bench.parts import ArtifactIdentity, RuntimeInfo
 from ondevice.report.scores import Score
-from ondevice.report.text import clean
+from ondevice.report.text import clean, plural
 from ondevice.report.timings import Timings
 from ondevice.statistics import Array, Interval, interval
 
@@ -23,8 +23,12 @@ MB = 1e6
 MAX_TURNS = 64
 # So many different words of one kind are kept of all results (reasons, sources, remarks).
 MAX_WORDS = 12
+# So many runs of a row are known by name: the first ones.
+MAX_NAMED_RUNS = 64
 Moment = tuple[str, int | None]
 """What was timed, and at how many tokens (None for loads)."""
+Asked = tuple[str, int]
+"""Real questions: the hash of their file, and how many of them were asked."""
 
 
 @dataclass
@@ -44,7 +48,11 @@ class Words:
 
 @dataclass(frozen=True, order=True)
 class DeviceKey:
-    """What makes two devices one: kind, model and operating system."""
+    """What makes two devices one: kind, model, operating system and number of cores.
+
+    The names of hosts' CPUs are of whole families: only the cores tell a small virtual machine
+    from a large one. `cores` is 0 where the result does not say.
+    """
 
     published: bool
     kind: str
@@ -53,6 +61,7 @@ class DeviceKey:
     os: str
     os_version: str
     virtual: bool
+    cores: int
 
     @property
     def system(self) -> str:
@@ -64,6 +73,11 @@ class DeviceKey:
         """The device as a heading calls it."""
         note = (" (emulator)" if self.virtual else "") + (" (published)" if self.published else "")
         return f"{self.name}, {self.system}{note}"
+
+    @property
+    def counted(self) -> str:
+        """The cores as they stand behind a device's name, with a comma; empty if not known."""
+        return f", {plural(self.cores, 'core')}" if self.cores else ""
 
 
 @dataclass(frozen=True, order=True)
@@ -84,12 +98,23 @@ class RowKey:
 
 @dataclass
 class Traffic:
-    """Real questions under one rule of padding."""
+    """Real questions under one rule of padding.
+
+    Attributes:
+        sums: ms of each question, over all runs.
+    """
 
     data: str
     questions: int
+    sums: Array
     timings: Timings = field(default_factory=Timings)
     windows: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def by_question(self) -> Array:
+        """The mean time of each question over the runs, in their order."""
+        each: Array = self.sums / max(self.timings.runs, 1)
+        return each
 
 
 @dataclass(frozen=True)
@@ -112,7 +137,12 @@ class Gain:
 
 @dataclass
 class Row:
-    """One artifact on one runtime, over all its runs. Times in ms, memory in MB."""
+    """One artifact on one runtime, over all its runs. Times in ms, memory in MB.
+
+    Attributes:
+        turns: whom it took turns with, each as "model target scheme".
+        runs: in which runs; what was timed alone has no run in common with others.
+    """
 
     key: RowKey
     artifact: ArtifactIdentity
@@ -125,13 +155,15 @@ class Row:
     score: Score | None = None
     score_key: str = ""
     score_range: tuple[float, float] | None = None
-    traffic: dict[tuple[str, str], Traffic] = field(default_factory=dict)
-    gains: dict[str, Gain] = field(default_factory=dict)
+    traffic: dict[tuple[Asked, str], Traffic] = field(default_factory=dict)
+    gains: dict[Asked, Gain] = field(default_factory=dict)
     golden_failed: str = ""
     reasons: Words = field(default_factory=Words)
     remarks: Words = field(default_factory=Words)
     teacher_sha256: str | None = None
     turns: set[str] = field(default_factory=set)
+    runs: set[str] = field(default_factory=set)
+    between_turns: Words = field(default_factory=Words)
 
     @property
     def evidence(self) -> str:
@@ -142,6 +174,11 @@ class Row:
     def name(self) -> str:
         """The row's name but for its model: target and scheme."""
         return f"{self.key.target} {self.key.scheme}"
+
+    @property
+    def label(self) -> str:
+        """What others call it that took turns with it."""
+        return f"{self.key.model} {self.name}"
 
     def lengths(self, kind: str = "model_only") -> list[int]:
         """Return the lengths at which something was timed."""
@@ -154,21 +191,31 @@ class Row:
 
 @dataclass
 class Device:
-    """A device's rows, and the conditions under which they were taken."""
+    """A device's rows, and the conditions under which they were taken.
+
+    Attributes:
+        alike: whether another device of the study has the same title.
+    """
 
     key: DeviceKey
     documents: int = 0
-    cores: int | None = None
+    alike: bool = False
     rows: dict[RowKey, Row] = field(default_factory=dict)
     sources: Words = field(default_factory=Words)
     thermal: Words = field(default_factory=Words)
     power: Words = field(default_factory=Words)
     warmups: Words = field(default_factory=Words)
     orders: Words = field(default_factory=Words)
+    between_turns: Words = field(default_factory=Words)
     timers: Words = field(default_factory=Words)
     cold_loads: Words = field(default_factory=Words)
     load_before: float = 0.0
     iterations: tuple[int, int] | None = None
+
+    @property
+    def title(self) -> str:
+        """The device as a heading calls it, with its cores where that tells it from another."""
+        return self.key.title + (self.key.counted if self.alike else "")
 
     def sorted_rows(self) -> list[Row]:
         """Return the rows, largest model first, then by artifact."""

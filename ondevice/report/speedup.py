@@ -1,4 +1,9 @@
-"""Who the teacher is, and how much faster than it the others are: at equal lengths only."""
+"""Who the teacher is, and how much faster than it the others are: at equal lengths only.
+
+Two that took turns met the same disturbances, so that the interval of their ratio says how far it
+may be off. Two from different runs did not: their ratio holds the other day and the other load as
+well, and has no interval.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +20,8 @@ from ondevice.report.timings import ratio
 from ondevice.statistics import Interval
 
 TORCH = "torch"
+DIFFERENT_RUNS = "not in turn: from different runs"
+ALONE = "not in turn: timed alone"
 Teachers = Mapping[tuple[str, str], str]
 """The teacher of each model that has one, by task and model."""
 
@@ -68,7 +75,7 @@ def teacher_of(row: Row, teachers: Teachers) -> str | None:
 def _families(rows: list[Row]) -> tuple[list[list[str]], list[str]]:
     """Return the models in groups of those that belong together, and those that nothing links."""
     models = list(dict.fromkeys(row.key.model for row in rows))
-    named = {f"{row.key.model} {row.name}": row.key.model for row in rows}
+    named = {row.label: row.key.model for row in rows}
     # A hash that is not known links nothing.
     hashes = {row.artifact.model_sha256: row.key.model for row in rows if row.artifact.model_sha256}
     group = {model: {model} for model in models}
@@ -100,10 +107,13 @@ def _head(family: list[str], rows: list[Row], name: str | None, *, related: bool
 
 
 def references(device: Device, row: Row, teachers: Teachers) -> References:
-    """Return the teacher's rows that a row may be compared with: equal threads, timed."""
+    """Return the teacher's rows that a row may be compared with: equal threads, timed.
+
+    Of several, one that took turns with the row.
+    """
     same = torch = None
     teacher = teacher_of(row, teachers)
-    for other in device.sorted_rows():
+    for other in sorted(device.sorted_rows(), key=lambda one: why_apart(row, one) != ""):
         mine, theirs = row.key, other.key
         if other is row or (theirs.task, theirs.model) != (mine.task, teacher):
             continue
@@ -118,11 +128,20 @@ def references(device: Device, row: Row, teachers: Teachers) -> References:
     return References(same, torch)
 
 
+def why_apart(row: Row, reference: Row) -> str:
+    """Return why two rows are not known to have taken turns in all of their runs, or ""."""
+    if not (row.turns and reference.turns):
+        return ALONE
+    # Either: of very many turns a row keeps the first.
+    named = reference.label in row.turns or row.label in reference.turns
+    return "" if named and row.runs == reference.runs else DIFFERENT_RUNS
+
+
 def speed_up(row: Row, reference: Row | None, kind: str, length: int) -> Interval | float | None:
     """Return how many times as fast a row is as its reference, at one length.
 
-    A number without an interval where there are too few samples for one; None where either was
-    not timed at that length.
+    A number without an interval where the two did not take turns, or where there are too few
+    samples for one; None where either was not timed at that length.
     """
     mine = row.time(kind, length)
     theirs = None if reference is None else reference.time(kind, length)
@@ -130,7 +149,8 @@ def speed_up(row: Row, reference: Row | None, kind: str, length: int) -> Interva
         return None
     if math.isnan(mine.value()) or math.isnan(theirs.value()):
         return None
-    known = ratio(theirs, mine)
+    apart = reference is not None and why_apart(row, reference)
+    known = None if apart else ratio(theirs, mine)
     return theirs.value() / mine.value() if known is None else known
 
 

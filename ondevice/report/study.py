@@ -9,7 +9,17 @@ import numpy as np
 
 from ondevice.bench.parts import TrafficInfo, TrafficPolicy
 from ondevice.bench.results import BenchmarkResult
-from ondevice.report.rows import MAX_TURNS, MB, Device, DeviceKey, Gain, Row, RowKey, Traffic
+from ondevice.report.rows import (
+    MAX_NAMED_RUNS,
+    MAX_TURNS,
+    MB,
+    Device,
+    DeviceKey,
+    Gain,
+    Row,
+    RowKey,
+    Traffic,
+)
 from ondevice.report.scores import read_score
 from ondevice.report.sources import Document, Skipped
 from ondevice.report.text import clean
@@ -31,6 +41,7 @@ class Study:
     skipped_total: int = 0
     first: str = ""
     last: str = ""
+    _titles: dict[str, Device] = field(default_factory=dict)
 
     def add(self, document: Document) -> None:
         """Take in a result."""
@@ -39,12 +50,20 @@ class Study:
         if result.evidence != "published":
             self.first = min(self.first or result.created, result.created)
             self.last = max(self.last, result.created)
-        device = self.devices.setdefault(key := device_key(result), Device(key))
+        device = self._device(device_key(result))
         _add_conditions(device, result)
         named = row_key(result)
         if named not in device.rows:
             device.rows[named] = Row(named, result.artifact, result.runtime)
         _add_figures(device.rows[named], document.key, result)
+
+    def _device(self, key: DeviceKey) -> Device:
+        if key not in self.devices:
+            device = self.devices[key] = Device(key)
+            first = self._titles.setdefault(key.title, device)
+            if first is not device:
+                first.alike = device.alike = True
+        return self.devices[key]
 
     def skip(self, skipped: Skipped) -> None:
         """Count a file that cannot be used."""
@@ -82,6 +101,7 @@ def device_key(result: BenchmarkResult) -> DeviceKey:
         os=clean(device.os),
         os_version=clean(device.os_version or ""),
         virtual=device.virtual,
+        cores=device.cores or 0,
     )
 
 
@@ -105,7 +125,6 @@ def row_key(result: BenchmarkResult) -> RowKey:
 
 def _add_conditions(device: Device, result: BenchmarkResult) -> None:
     device.documents += 1
-    device.cores = device.cores or result.device.cores
     device.sources.add(result.source)
     for state in (result.device.before, result.device.after):
         if state.thermal is not None:
@@ -114,8 +133,10 @@ def _add_conditions(device: Device, result: BenchmarkResult) -> None:
             device.power.add(state.power_mode.replace("_", " "))
     device.load_before = max(device.load_before, result.device.before.load_average or 0.0)
     if (protocol := result.protocol) is not None:
-        low, high = device.iterations or (protocol.iterations, protocol.iterations)
-        device.iterations = min(low, protocol.iterations), max(high, protocol.iterations)
+        if result.measurements:
+            low, high = device.iterations or (protocol.iterations, protocol.iterations)
+            device.iterations = min(low, protocol.iterations), max(high, protocol.iterations)
+        device.between_turns.add(protocol.between_turns or "not told")
         device.warmups.add(protocol.warmup)
         device.orders.add(protocol.order)
         device.timers.add(protocol.timer)
@@ -139,12 +160,15 @@ def _add_figures(row: Row, key: str, result: BenchmarkResult) -> None:
     if result.score is not None:
         _add_score(row, key, result)
     if result.traffic is not None:
+        data = result.traffic.data
         for policy in result.traffic.policies:
-            data = result.traffic.data
-            place = data.sha256, policy.policy
-            seen = row.traffic.setdefault(place, Traffic(clean(data.name), data.questions))
-            _add_traffic(seen, key, policy)
+            place = (data.sha256, data.questions), policy.policy
+            if place not in row.traffic:
+                none = np.zeros(data.questions)
+                row.traffic[place] = Traffic(clean(data.name), data.questions, none)
+            _add_traffic(row.traffic[place], key, policy)
         _add_gain(row, key, result.traffic)
+    _add_turns(row, key, result)
     _add_remarks(row, result)
 
 
@@ -166,6 +190,7 @@ def _add_traffic(traffic: Traffic, key: str, policy: TrafficPolicy) -> None:
     if policy.samples:
         samples = np.asarray(policy.samples, np.float64) / NANOSECONDS
         traffic.timings.add(key, samples)
+        traffic.sums += samples
     for length, count in policy.windows:
         traffic.windows[length] = traffic.windows.get(length, 0) + count
 
@@ -173,9 +198,24 @@ def _add_traffic(traffic: Traffic, key: str, policy: TrafficPolicy) -> None:
 def _add_gain(row: Row, key: str, traffic: TrafficInfo) -> None:
     """Keep the questions' times of one run: the one with the smallest key."""
     times = {one.policy: np.asarray(one.samples, np.float64) for one in traffic.policies}
-    kept = row.gains.get(traffic.data.sha256)
+    asked = traffic.data.sha256, traffic.data.questions
+    kept = row.gains.get(asked)
     if len(times) == 2 and (kept is None or key < kept.key):
-        row.gains[traffic.data.sha256] = Gain(key, times["longest"], times["shortest_bucket"])
+        row.gains[asked] = Gain(key, times["longest"], times["shortest_bucket"])
+
+
+def _add_turns(row: Row, key: str, result: BenchmarkResult) -> None:
+    """Keep whom a timed row took turns with, and in which run: its documents name one moment."""
+    if (protocol := result.protocol) is None:
+        return
+    row.turns.update(map(clean, protocol.interleaved_with[: MAX_TURNS - len(row.turns)]))
+    if not result.measurements:
+        return
+    row.runs.add(result.created if protocol.interleaved_with else key)
+    if len(row.runs) > MAX_NAMED_RUNS:
+        row.runs.remove(max(row.runs))
+    if protocol.between_turns is not None:
+        row.between_turns.add(protocol.between_turns)
 
 
 def _add_remarks(row: Row, result: BenchmarkResult) -> None:
@@ -185,8 +225,6 @@ def _add_remarks(row: Row, result: BenchmarkResult) -> None:
         row.remarks.add(f"golden check not run: {result.golden.reason or 'no reason given'}")
     if result.status == "partial":
         row.reasons.add(result.reason)
-    if result.protocol is not None:
-        row.turns.update(map(clean, result.protocol.interleaved_with[: MAX_TURNS - len(row.turns)]))
     # XNNPACK is the CPU: nothing can fall back from it to there.
     if result.cpu_fallback and result.runtime.accelerator not in CPU:
         row.remarks.add("part of the graph fell back from the accelerator to the CPU")

@@ -6,8 +6,8 @@ import math
 
 from ondevice.report import wording
 from ondevice.report.cells import Cell, Table, decimals_for, figure, label, not_run
-from ondevice.report.rows import MB, Device, Row
-from ondevice.report.speedup import Teachers, references, speed_up
+from ondevice.report.rows import MB, Device, Row, RowKey
+from ondevice.report.speedup import Teachers, references, speed_up, why_apart
 from ondevice.report.timings import Timings
 from ondevice.statistics import MEDIAN, P90, P99, Interval
 
@@ -21,6 +21,10 @@ KINDS = {
     "load_warm": "load, warm",
 }
 INTERVALS = "Small figures are 95 % bootstrap intervals."
+APART = (
+    "A ratio that is marked as not in turn is of rows that did not take turns: it holds whatever"
+    " else changed from one to the other, such as the load, so it has no interval."
+)
 
 
 def study_table(device: Device) -> Table:
@@ -142,7 +146,7 @@ def speedup_tables(device: Device, teachers: Teachers) -> list[Table]:
         Table(
             key,
             title,
-            f"{caption} {INTERVALS}",
+            " ".join([caption, INTERVALS, *_apart(against, device)]),
             headers,
             tuple(
                 (
@@ -162,22 +166,30 @@ def speedup_tables(device: Device, teachers: Teachers) -> list[Table]:
     ]
 
 
+def _apart(against: dict[RowKey, Row], device: Device) -> list[str]:
+    """Return the sentence on ratios that are not in turn, if there are any."""
+    return [APART] if any(why_apart(device.rows[key], one) for key, one in against.items()) else []
+
+
 def _speed_up(row: Row, reference: Row, kind: str, length: int) -> Cell:
     found = speed_up(row, reference, kind, length)
     if isinstance(found, Interval):
         return figure(found.value, row.evidence, decimals=2, interval=found, unit=" ×")
     mine, theirs = row.time(kind, length), reference.time(kind, length)
     late = "the row" if mine is None or math.isnan(mine.value()) else "the teacher"
-    bare = [one for one in (mine, theirs) if one is not None and one.no_samples]
+    bare = any(one is not None and one.no_samples for one in (mine, theirs))
+    few = (
+        "the source gives no samples, so there is no interval"
+        if bare
+        else "too few samples for an interval"
+    )
     return figure(
         found,
         row.evidence,
         decimals=2,
         unit=" ×",
         missing=f"{late} was not timed at {length} tokens",
-        reason="the source gives no samples, so there is no interval"
-        if bare
-        else "too few samples for an interval",
+        reason=why_apart(row, reference) or few,
     )
 
 

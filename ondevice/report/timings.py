@@ -15,6 +15,7 @@ import numpy as np
 
 from ondevice.bench.parts import Measurement
 from ondevice.statistics import (
+    CHUNK,
     MEDIAN,
     QUANTILES,
     ROUNDS,
@@ -34,6 +35,8 @@ MAX_SAMPLES = 4096
 ENOUGH_RUNS = 8
 # A bootstrap of fewer samples than this gives an interval that is too narrow to judge by.
 ENOUGH_SAMPLES = 5
+# The same for p90 and p99: so many samples leave five above p90.
+ENOUGH_FOR_TAIL = 50
 
 
 @dataclass(frozen=True)
@@ -151,12 +154,36 @@ def ratio(above: Timings, below: Timings, quantile: float = MEDIAN) -> Interval 
     """Return the ratio of two figures with its interval, if the noise of both is known."""
     if not (above.noise_known and below.noise_known):
         return None
+    if quantile != MEDIAN and min(above.samples, below.samples) < ENOUGH_FOR_TAIL:
+        return None
     value = above.value(quantile) / below.value(quantile)
     if math.isnan(value):
         return None
     # Salts of their own: the same draws in both would make the ratio look better known than it is.
     which = QUANTILES.index(quantile)
     return around(value, above.draws("above")[which] / below.draws("below")[which])
+
+
+def paired_ratios(above: Array, below: Array) -> dict[float, Interval | None]:
+    """Return the ratio of each quantile of the same things, with its interval; None of too few.
+
+    Both see the same things in each draw: that one takes longer than another is no noise.
+    """
+    draw, size = np.random.default_rng(0), len(above)
+    rows = max(CHUNK // size, 1)
+    drawn = []
+    for start in range(0, ROUNDS, rows):
+        chosen = draw.integers(size, size=(min(rows, ROUNDS - start), size))
+        pair = (np.quantile(one[chosen], QUANTILES, axis=1) for one in (above, below))
+        drawn.append(np.divide(*pair))
+    exact = np.quantile(above, QUANTILES) / np.quantile(below, QUANTILES)
+    each = zip(QUANTILES, exact, np.concatenate(drawn, axis=1), strict=True)
+    return {
+        quantile: around(float(value), draws)
+        if size >= (ENOUGH_SAMPLES if quantile == MEDIAN else ENOUGH_FOR_TAIL)
+        else None
+        for quantile, value, draws in each
+    }
 
 
 def generator(*words: str) -> np.random.Generator:

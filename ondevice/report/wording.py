@@ -78,6 +78,32 @@ def unlike_lengths(new: Row, old: Row) -> str:
     return f"lengths differ: {words[0]} in the new results, {words[1]} in the old"
 
 
+def unlike_turns(new: Row, old: Row) -> str:
+    """Return a sentence if two rows spent the time between their runs differently, or "".
+
+    Older results do not tell: what is not known is no difference.
+    """
+    now, then = (sorted(row.between_turns.counts) for row in (new, old))
+    if not now or not then or now == then:
+        return ""
+    return (
+        f"between turns: {' or '.join(now)} in the new results, {' or '.join(then)} in the old;"
+        " times are not compared"
+    )
+
+
+def untold_turns(new: Row, old: Row) -> str:
+    """Return a sentence if only one of two rows tells what it did between its runs, or ""."""
+    now, then = (sorted(row.between_turns.counts) for row in (new, old))
+    if bool(now) == bool(then) or not (new.times and old.times):
+        return ""
+    told, untold = ("new", "old") if now else ("old", "new")
+    return (
+        f"between turns: {' or '.join(now or then)} in the {told} results, not told in the"
+        f" {untold}; times are compared as if it were the same"
+    )
+
+
 def disagreement(row: Row) -> str:
     """Return a sentence if a row's runs scored differently; else nothing."""
     low, high = row.score_range or (0.0, 0.0)
@@ -97,6 +123,7 @@ def _distinction(row: Row, rows: list[Row]) -> list[str]:
     alike = [other.key for other in rows if _triple(other) == _triple(row)]
     key = row.key
     pairs = (
+        ({other.task for other in alike}, key.task),
         ({other.runtime for other in alike}, key.runtime),
         ({other.version for other in alike}, key.version),
         ({other.accelerator for other in alike}, key.accelerator),

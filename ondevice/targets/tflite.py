@@ -10,10 +10,12 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import re
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ondevice import garbage
 from ondevice.errors import (
     BundleError,
     RuntimeUnavailableError,
@@ -104,8 +106,15 @@ def _lower(graph: MobileGraph, options: ConvertOptions) -> bytes:
         add = litert_torch.signature if converter is None else converter.signature
         converter = add(f"length_{length}", module, sample_kwargs=inputs)
     assert converter is not None
-    content: bytes = converter.convert().model_content()
-    return content
+    # "Lightweight" keeps weights out of MLIR's context, which frees nothing before its end, and
+    # folds constants with the runtime instead: 1 GB less for BERT-base. A file, since
+    # model_content() copies what the converter, still there, has in memory.
+    with tempfile.TemporaryDirectory(prefix="ondevice-") as directory:
+        path = Path(directory) / "float32.tflite"
+        converter.convert(lightweight_conversion=True).export(str(path))
+        del converter, add
+        garbage.trim()
+        return path.read_bytes()
 
 
 def _named(graph: MobileGraph) -> nn.Module:

@@ -122,6 +122,8 @@ def adb_server(module_server: AdbServer) -> Iterator[AdbServer]:
 
 PROPERTIES = """\
 [ro.board.platform]: [zuma]
+[ro.build.characteristics]: [nosdcard]
+[ro.build.fingerprint]: [google/shiba/shiba:14/AP1A.240305.019.A1/11445699:user/release-keys]
 [ro.build.version.release]: [14]
 [ro.build.version.sdk]: [34]
 [ro.hardware]: [shiba]
@@ -161,6 +163,10 @@ Filesystem       1K-blocks    Used Available Use% Mounted on
 """
 
 
+# The phone's clock, seconds since 1970: not this machine's.
+NOW = 1_700_000_000
+
+
 def _print(text: str) -> str:
     return f"cat <<'END'\n{text.rstrip()}\nEND"
 
@@ -175,6 +181,7 @@ def stubs(*, thermal: int = 0, low_power: str = "0", free: int = 90_000_000) -> 
         + _print(BATTERY)
         + "\n;;\nesac",
         "settings": f"echo {low_power}",
+        "date": f'[ "$1" = +%s ] && echo {NOW}',
         "df": _print(DF.format(free=free)),
         # Only the program whose id is given.
         "logcat": 'for word in "$@"; do case $word in --pid=*)'
@@ -415,17 +422,23 @@ def app_document(path: Path, kind: str = "android", **changes: object) -> dict[s
     """Return a result of the demo app for a bundle; `changes` replace fields of it."""
     manifest = bundle.read_manifest(path)
     length = manifest.artifact.lengths[-1]
+    android = {
+        "name": "Pixel 8",
+        "virtual": False,
+        "soc": "Tensor G3",
+        "os": "Android",
+        "os_version": "14",
+        "cores": 9,
+        "memory_bytes": 7812345 * 1024,
+    }
+    iphone = {"name": "iPhone15,4", "os": "iOS", "os_version": "17.5.1"}
     document: dict[str, object] = {
         "schema_version": 1,
         "created": "2026-01-31T12:00:00Z",
         "status": "complete",
         "evidence": "phone",
         "source": "dev.ondevice.qa 1.0",
-        "device": {
-            "kind": kind,
-            "name": "Pixel 8" if kind == "android" else "iPhone15,4",
-            "os": "Android" if kind == "android" else "iOS",
-        },
+        "device": {"kind": kind, **(android if kind == "android" else iphone)},
         "artifact": {
             "model": manifest.model.name,
             "task": manifest.task,

@@ -19,11 +19,14 @@ from ondevice.bench.adb import DeviceError, DeviceLostError, DeviceStorageError,
 from ondevice.bench.results import BenchmarkResult, Measurement, parse_result
 from ondevice.console import Progress
 from ondevice.errors import GateError, UserError
+from ondevice.report.study import device_key
 from tests.bench.adb_device import AdbDevice
 from tests.bench.phone import (  # noqa: F401
     MODEL_BYTES,
+    PROPERTIES,
     AdbServer,
     adb_server,
+    app_document,
     is_running,
     make_bundle,
     make_program,
@@ -131,13 +134,31 @@ class TestBenchmarkModel:
         (result,) = bench([make_bundle(tmp_path / "b")], with_runner("benchmark_model"))
         about = result.device
         assert (about.kind, about.name, about.virtual) == ("android", "Pixel 8", False)
-        assert about.soc == "Google Tensor G3, arm64-v8a"
-        assert (about.os, about.os_version) == ("Android", "14 (API 34)")
+        assert about.soc == "Tensor G3"
+        assert (about.os, about.os_version) == ("Android", "14")
+        assert result.tools["Android API level"] == "34"
+        assert result.tools["Android ABI"] == "arm64-v8a"
         assert (about.cores, about.memory_bytes) == (9, 7812345 * 1024)
         for state in (about.before, about.after):
             assert (state.thermal, state.temperature_celsius) == ("none", 30.1)
             assert (state.battery_percent, state.charging) == (87, True)
             assert state.power_mode == "normal"
+
+    def test_it_is_the_device_that_the_app_says_it_is(
+        self, bench: Bench, tmp_path: Path, with_runner: Callable[..., BenchOptions]
+    ):
+        one = make_bundle(tmp_path / "b")
+        (result,) = bench([one], with_runner("benchmark_model"))
+        app = parse_result(json.dumps(app_document(one)).encode(), "the app's")
+        assert device_key(result) == device_key(app)
+
+    def test_an_emulator_is_no_phone(
+        self, bench: Bench, tmp_path: Path, with_runner: Callable[..., BenchOptions]
+    ):
+        said = PROPERTIES.replace("[ro.hardware]: [shiba]", "[ro.hardware]: [cutf_cvm]")
+        bench.device.install("getprop", f"cat <<'END'\n{said}END")
+        (result,) = bench([make_bundle(tmp_path / "b")], with_runner("benchmark_model"))
+        assert (result.device.virtual, result.evidence) == (True, "host")
 
     def test_flags(self, bench: Bench, tmp_path: Path, with_runner: Callable[..., BenchOptions]):
         bench([make_bundle(tmp_path / "b")], with_runner("benchmark_model"))
@@ -587,9 +608,12 @@ class TestFailures:
     ):
         for name in ("getprop", "dumpsys", "settings", "df"):
             bench.device.install(name, "head -c 3000 /dev/urandom")
+        memory = f"MemTotal: {'9' * 5000} kB\n"
+        bench.device.path("/proc/meminfo").write_text(memory, encoding="utf-8")
         (result,) = bench([make_bundle(tmp_path / "b")], with_runner("benchmark_model"))
         assert result.status == "complete"
         assert result.device.name == f"Android device {bench.device.serial}"
+        assert result.device.memory_bytes is None
         assert result.device.before.thermal is None
 
     def test_a_hot_phone_that_saves_power(

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from ondevice.bench import BenchOptions, android, android_app
-from ondevice.bench.adb import DeviceError, DeviceTimeoutError
+from ondevice.bench.adb import DeviceError, DeviceLostError, DeviceTimeoutError
 from ondevice.bench.results import BenchmarkResult, ResultError
 from ondevice.console import Progress
 from ondevice.errors import GateError, UserError
 from tests.bench.adb_device import AdbDevice
 from tests.bench.phone import (  # noqa: F401
+    NOW,
     AdbServer,
     adb_server,
     app_document,
@@ -34,6 +35,17 @@ RUN_AS = (
     f'[ "$1" = {APP} ] || {{ echo "run-as: unknown package: $1"; exit 1; }}\n'
     'shift; cd "$ROOT/app"; exec "$@"'
 )
+# logcat's crash buffer: a file crash-TIME holds what came into it then; only from -T on.
+LOGCAT = """\
+while [ $# -gt 0 ]; do [ "$1" = -T ] && since=${2%.*}; shift; done
+for file in "$ROOT"/crash-*; do [ "${file##*-}" -ge "$since" ] && cat "$file"; done
+:"""
+CRASH = """\
+11-23 00:55:12.345  42  42 E AndroidRuntime: FATAL EXCEPTION: main
+11-23 00:55:12.345  42  42 E AndroidRuntime: Process: {process}, PID: 42
+11-23 00:55:12.345  42  42 E AndroidRuntime: {cause}
+11-23 00:55:12.345  42  42 E AndroidRuntime: \tat java.lang.Error.none(Error.java:1)
+"""
 STARTED = "echo 'Starting: Intent { }'; echo 'Status: ok'; echo 'Complete'"
 
 
@@ -136,14 +148,39 @@ def test_the_apps_own_error(bench, device: AdbDevice, tmp_path: Path):
         bench(make_bundle(tmp_path / "b"))
 
 
-def test_a_crash_is_named(bench, device: AdbDevice, tmp_path: Path):
-    device.install("am", STARTED)
-    device.install(
-        "logcat",
-        "echo '11-23 00:55:12.345  42  42 E AndroidRuntime: java.lang.OutOfMemoryError: 400 MB'",
-    )
-    with pytest.raises(DeviceError, match=r"for 'b': java\.lang\.OutOfMemoryError: 400 MB"):
-        bench(make_bundle(tmp_path / "b"))
+class TestACrash:
+    """The app ends at once; logcat tells of crashes, of it and of others."""
+
+    @pytest.fixture(autouse=True)
+    def ending(self, device: AdbDevice) -> None:
+        device.install("am", STARTED)
+        device.install("logcat", LOGCAT)
+
+    def crash(self, device: AdbDevice, after: int, process: str, cause: str) -> None:
+        text = CRASH.format(process=process, cause=cause)
+        (device.root / f"crash-{NOW + after}").write_text(text, encoding="utf-8")
+
+    def test_is_named(self, bench, device: AdbDevice, tmp_path: Path):
+        self.crash(device, -60, APP, "java.lang.IllegalStateException: old")
+        self.crash(device, 1, APP, "java.lang.OutOfMemoryError: 400 MB")
+        self.crash(device, 2, "com.example.other", "java.lang.RuntimeException: foreign")
+        self.crash(device, 3, f"{APP}.other", "java.lang.RuntimeException: foreign")
+        with pytest.raises(DeviceError, match=r"for 'b': java\.lang\.OutOfMemoryError: 400 MB$"):
+            bench(make_bundle(tmp_path / "b"))
+
+    def test_of_before_or_of_another_is_not_this_one(
+        self, bench, device: AdbDevice, tmp_path: Path
+    ):
+        self.crash(device, -60, APP, "java.lang.IllegalStateException: old")
+        self.crash(device, 1, "com.example.other", "java.lang.RuntimeException: foreign")
+        with pytest.raises(DeviceError, match=r"ended without a result for 'b'$"):
+            bench(make_bundle(tmp_path / "b"))
+
+    def test_of_unknown_age_is_not_taken(self, bench, device: AdbDevice, tmp_path: Path):
+        self.crash(device, 1, APP, "java.lang.OutOfMemoryError: 400 MB")
+        device.install("date", "echo 'date: bad format' >&2; exit 1")
+        with pytest.raises(DeviceError, match=r"ended without a result for 'b'$"):
+            bench(make_bundle(tmp_path / "b"))
 
 
 def test_one_that_hangs(bench, device: AdbDevice, tmp_path: Path):
@@ -184,11 +221,15 @@ def test_an_iphones_result(bench, device: AdbDevice, tmp_path: Path):
 class TestInstrumented:
     """A build that run-as does not open, with its tests installed."""
 
-    PLACE = "/sdcard/Android/data/dev.ondevice.qa/files/benchmark-student.json"
+    PLACE = "/sdcard/Android/data/dev.ondevice.qa/files"
     PASSED = "OK (1 test)\nINSTRUMENTATION_CODE: -1"
+    FAILED = (
+        "INSTRUMENTATION_STATUS: stack=java.lang.AssertionError: one: differs by 3\n"
+        "Tests run: 1,  Failures: 1\nINSTRUMENTATION_CODE: -1"
+    )
 
-    def install(self, device: AdbDevice, said: str, document: str | None) -> None:
-        """Let the tests, once run, say something and leave a document for "student"."""
+    def install(self, device: AdbDevice, said: str, **left: str) -> None:
+        """Let the tests, once run, say something and leave files: benchmark-NAME.json."""
         device.install("run-as", "echo 'run-as: package not debuggable: x' >&2; exit 1")
         device.install(
             "pm",
@@ -196,17 +237,22 @@ class TestInstrumented:
             f' (target={APP})" || echo package:/data/app/base.apk',
         )
         (device.root / "said").write_text(said, encoding="utf-8")
-        leave = ""
-        if document is not None:
-            (device.root / "document").write_text(document, encoding="utf-8")
-            leave = 'cp "$ROOT/document" "$ROOT/external"; '
-        device.install("am", f'{leave}/bin/cat "$ROOT/said"')
-        device.install("cat", f'[ "$1" = {self.PLACE} ] && exec /bin/cat "$ROOT/external"')
-        device.install("rm", f'[ "$2" = {self.PLACE} ] && exec /bin/rm -f "$ROOT/external"')
+        for name in ("leaves", "external"):
+            (device.root / name).mkdir()
+        for name, text in left.items():
+            place = device.root / "leaves" / f"benchmark-{name.replace('_', '.')}"
+            place.write_text(text, encoding="utf-8")
+        device.install("am", '/bin/cp "$ROOT"/leaves/* "$ROOT/external"; /bin/cat "$ROOT/said"')
+        # The phone's paths are those of its external files.
+        inside = f'case $1 in {self.PLACE}/*) ;; *) exit 1;; esac; name="$ROOT/external/${{1##*/}}"'
+        device.install("cat", f'{inside}; exec /bin/cat "$name"')
+        device.install(
+            "rm", f'shift; while [ $# -gt 0 ]; do {inside}; /bin/rm "$name"; shift; done'
+        )
 
     def test_a_whole_run(self, bench, device: AdbDevice, tmp_path: Path):
         one = make_bundle(tmp_path / "student")
-        self.install(device, self.PASSED, json.dumps(app_document(one)))
+        self.install(device, self.PASSED, student_json=json.dumps(app_document(one)))
         (result,) = bench(one)
         assert (result.status, result.golden.status) == ("complete", "passed")
         assert bench.kept == [result]
@@ -218,18 +264,63 @@ class TestInstrumented:
 
     def test_tests_that_fail_without_a_result(self, bench, device: AdbDevice, tmp_path: Path):
         failed = "INSTRUMENTATION_RESULT: shortMsg=Process crashed.\nINSTRUMENTATION_CODE: 0"
-        self.install(device, failed, None)
-        (device.root / "external").write_text("an old result", encoding="utf-8")
+        self.install(device, failed)
+        for ending in ("json", "error"):
+            old = device.root / f"external/benchmark-student.{ending}"
+            old.write_text("an old result", encoding="utf-8")
         with pytest.raises(DeviceError, match=r"for 'student': its tests failed: .*crash"):
             bench(make_bundle(tmp_path / "student"))
 
+    def failed(self, path: Path) -> str:
+        golden = {"status": "failed", "checked": 4, "reason": f"{path.name} differs by 3"}
+        changes = {"golden": golden, "measurements": [], "status": "partial", "reason": "wrong"}
+        return json.dumps(app_document(path, **changes))
+
+    def test_a_bundle_after_a_wrong_one_is_kept(self, bench, device: AdbDevice, tmp_path: Path):
+        wrong, right = make_bundle(tmp_path / "one"), make_bundle(tmp_path / "two", seed=1)
+        document = json.dumps(app_document(right))
+        self.install(device, self.FAILED, one_json=self.failed(wrong), two_json=document)
+        with pytest.raises(GateError, match="'one' does not give its goldens' answers in the app"):
+            bench(wrong, right)
+        assert [one.golden.status for one in bench.kept] == ["failed", "passed"]
+
+    def test_all_wrong_ones_are_named(self, bench, device: AdbDevice, tmp_path: Path):
+        one, two = make_bundle(tmp_path / "one"), make_bundle(tmp_path / "two", seed=1)
+        self.install(device, self.FAILED, one_json=self.failed(one), two_json=self.failed(two))
+        with pytest.raises(GateError, match=r"one differs by 3; 'two' .* two differs by 3"):
+            bench(one, two)
+
+    def test_one_that_could_not_be_measured(self, bench, device: AdbDevice, tmp_path: Path):
+        one, two = make_bundle(tmp_path / "one"), make_bundle(tmp_path / "two", seed=1)
+        document = json.dumps(app_document(two))
+        self.install(device, self.FAILED, one_error="vocab.txt is not there", two_json=document)
+        with pytest.raises(DeviceError, match=r"could not measure 'one': vocab\.txt is not there"):
+            bench(one, two)
+        assert [result.golden.status for result in bench.kept] == ["passed"]
+
+    def test_a_wrong_one_comes_before_one_that_is_absent(
+        self, bench, device: AdbDevice, tmp_path: Path
+    ):
+        one, two = make_bundle(tmp_path / "one"), make_bundle(tmp_path / "two", seed=1)
+        self.install(device, self.FAILED, two_json=self.failed(two))
+        with pytest.raises(GateError, match="'two' does not give its goldens' answers"):
+            bench(one, two)
+
+    def test_a_phone_that_goes_away(self, bench, device: AdbDevice, tmp_path: Path):
+        one, two = make_bundle(tmp_path / "one"), make_bundle(tmp_path / "two", seed=1)
+        self.install(device, self.PASSED)
+        device.faults.unplug_on = "cat .*benchmark-one"
+        with pytest.raises(DeviceLostError, match="went away"):
+            bench(one, two)
+        assert bench.kept == []
+
     def test_a_bundle_that_the_app_does_not_hold(self, bench, device: AdbDevice, tmp_path: Path):
-        self.install(device, self.PASSED, None)
+        self.install(device, self.PASSED)
         with pytest.raises(DeviceError, match="no result for 'student': the app does not hold it"):
             bench(make_bundle(tmp_path / "student"))
 
     def test_its_number_of_runs_is_its_own(self, bench, device: AdbDevice, tmp_path: Path):
-        self.install(device, self.PASSED, None)
+        self.install(device, self.PASSED)
         with pytest.raises(UserError, match="times 50 runs: leave --iterations out"):
             bench(make_bundle(tmp_path / "student"), options=replace(OPTIONS, iterations=60))
 

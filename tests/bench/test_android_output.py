@@ -10,7 +10,9 @@ import pytest
 
 from ondevice.bench.android_output import (
     Replaced,
+    Stat,
     am_start_failure,
+    crash_reason,
     error_line,
     instrumentation_failure,
     messages,
@@ -201,6 +203,15 @@ class TestBenchmarkModel:
         said = parse_benchmark_model("\x00\x01ÿ count=\ncount=abc\nReplacing x out of y\n" * 50)
         assert said == parse_benchmark_model("")
 
+    def test_numbers_without_end(self):
+        many = "9" * 5000
+        text = f"count={many}\nReplacing {many} out of {many} node(s) with delegate (a)\n"
+        assert parse_benchmark_model(text) == parse_benchmark_model("")
+        text = f"Iteration 1 of {many}: 1 ms\nModel executed successfully {many} time(s)\n"
+        assert parse_executor_runner(text) == parse_executor_runner("")
+        assert instrumentation_failure(f"OK ({many} tests)") == "it did not run to its end"
+        assert parse_benchmark_model("count=5,x").warmup == Stat(5)
+
 
 EXECUTOR_RUNNER = """\
 I 00:00:00.000612 executorch:executor_runner.cpp:371] Resetting threadpool with num threads = 2
@@ -321,6 +332,56 @@ class TestInstrumentation:
     )
     def test_not_passed(self, text: str, reason: str):
         assert instrumentation_failure(text) == reason
+
+
+BLOCK = """\
+FATAL EXCEPTION: Thread-2
+Process: {app}, PID: 42
+java.lang.RuntimeException: Unable to start activity
+	at android.app.ActivityThread.performLaunchActivity(ActivityThread.java:3782)
+Caused by: {cause}
+	at java.lang.Exception.none(Exception.java:1)
+	... 11 more
+"""
+
+
+class TestCrash:
+    APP = "dev.ondevice.qa"
+
+    def logged(self, *blocks: tuple[str, str]) -> str:
+        text = "".join(BLOCK.format(app=app, cause=cause) for app, cause in blocks)
+        prefix = "11-23 00:55:12.345  42  42 E AndroidRuntime: "
+        return "".join(f"{prefix}{line}" for line in text.splitlines(keepends=True))
+
+    def test_the_first_cause(self):
+        text = self.logged((self.APP, "java.lang.OutOfMemoryError: 400 MB"))
+        assert crash_reason(text, self.APP) == "Caused by: java.lang.OutOfMemoryError: 400 MB"
+
+    def test_the_last_of_its_own(self):
+        text = self.logged(
+            ("com.example", "a.Exception"),
+            (self.APP, "b.Exception"),
+            (self.APP, "c.Exception"),
+            (f"{self.APP}.debug", "d.Exception"),
+        )
+        assert crash_reason(text, self.APP) == "Caused by: c.Exception"
+
+    @pytest.mark.parametrize(
+        "foreign",
+        [
+            "F libc    : Fatal signal 6 (SIGABRT) in tid 7 (x), pid 7 (com.example): Error",
+            "F DEBUG   : *** *** *** *** ***\n11-23 00:55:13.345  9  9 F DEBUG   : Abort: Error",
+            "E AndroidRuntime: *** FATAL EXCEPTION IN SYSTEM PROCESS: main\n"
+            "11-23 00:55:13.345  9  9 E AndroidRuntime: java.lang.Error",
+        ],
+    )
+    def test_another_block_behind_it(self, foreign: str):
+        text = self.logged((self.APP, "b.Exception")) + f"11-23 00:55:13.345  9  9 {foreign}\n"
+        assert crash_reason(text, self.APP) == "Caused by: b.Exception"
+
+    def test_none(self):
+        assert crash_reason("", self.APP) == ""
+        assert crash_reason("Process: dev.ondevice.qa, PID: 1\nboom", self.APP) == ""
 
 
 @pytest.mark.parametrize(

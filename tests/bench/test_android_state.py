@@ -8,7 +8,7 @@ import pytest
 
 from ondevice.bench.android_files import parse_free
 from ondevice.bench.android_output import BenchmarkModelOutput, ExecutorRunnerOutput, Stat
-from ondevice.bench.android_state import THERMAL, parse_device, parse_state
+from ondevice.bench.android_state import THERMAL, parse_device, parse_state, parse_system
 from ondevice.bench.android_times import (
     Ran,
     benchmark_model_times,
@@ -21,10 +21,33 @@ from tests.bench.phone import BATTERY, DF, PROPERTIES
 
 class TestDevice:
     def test_an_older_phone_has_no_name_for_its_chip(self):
-        said = "[ro.board.platform]: [sdm845]\n[ro.product.model]: [Pixel 3]\n"
-        device = parse_device(said, "0-7", "", "SERIAL")
-        assert (device.name, device.soc, device.os_version) == ("Pixel 3", "sdm845", None)
+        said = "[ro.board.platform]: [sdm845]\n[ro.hardware]: [blueline]\n"
+        device = parse_device(f"{said}[ro.product.model]: [Pixel 3]\n", "0-7", "", "SERIAL")
+        assert (device.name, device.soc, device.os_version) == ("Pixel 3", "blueline", None)
         assert (device.cores, device.memory_bytes) == (8, None)
+
+    @pytest.mark.parametrize(
+        ("api", "chip", "soc"),
+        [
+            ("34", "Tensor G3", "Tensor G3"),
+            ("31", "Tensor G3", "Tensor G3"),
+            ("34", "unknown", "shiba"),
+            ("34", "", "shiba"),
+            # An app could not ask for it.
+            ("30", "Tensor G3", "shiba"),
+            ("9" * 5000, "Tensor G3", "Tensor G3"),
+        ],
+    )
+    def test_the_chip_is_what_an_app_is_told(self, api: str, chip: str, soc: str):
+        said = f"[ro.soc.model]: [{chip}]\n[ro.build.version.sdk]: [{api}]\n"
+        assert parse_device(PROPERTIES + said, "", "", "S").soc == soc
+
+    def test_what_has_no_field_of_its_own(self):
+        assert parse_system(PROPERTIES) == {
+            "Android API level": "34",
+            "Android ABI": "arm64-v8a",
+        }
+        assert parse_system("") == {}
 
     def test_nothing(self):
         device = parse_device("", "", "", "SERIAL")
@@ -47,10 +70,40 @@ class TestDevice:
         assert parse_device("", text, "", "S").cores == cores
 
     @pytest.mark.parametrize(
-        "line", ["[ro.kernel.qemu]: [1]", "[ro.boot.qemu]: [1]", "[ro.hardware]: [ranchu]"]
+        ("text", "size"),
+        [
+            ("MemTotal:        7812345 kB\n", 7812345 * 1024),
+            ("MemTotal: 0 kB\n", None),
+            (f"MemTotal: {2**50} kB\n", None),
+            (f"MemTotal: {'9' * 5000} kB\n", None),
+            ("MemTotal: x kB\n", None),
+        ],
+    )
+    def test_memory(self, text: str, size: int | None):
+        assert parse_device("", "", text, "S").memory_bytes == size
+
+    # The same for the app: PhoneIdentityTest.kt.
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "[ro.hardware]: [ranchu]",
+            "[ro.hardware]: [goldfish]",
+            "[ro.hardware]: [cutf_cvm]",
+            "[ro.hardware]: [vsoc_x86_64]",
+            "[ro.hardware]: [gce_x86]",
+            "[ro.hardware]: [vbox86]",
+            "[ro.build.fingerprint]: [generic/aosp_cf_x86_64_phone/vsoc_x86_64:14/1/1:userdebug/x]",
+            "[ro.build.characteristics]: [nosdcard,emulator]",
+            "[ro.kernel.qemu]: [1]",
+            "[ro.boot.qemu]: [1]",
+        ],
     )
     def test_emulators(self, line: str):
         assert parse_device(f"{PROPERTIES}{line}", "", "", "S").virtual
+
+    def test_a_phone_is_no_emulator(self):
+        assert not parse_device(PROPERTIES, "", "", "S").virtual
+        assert not parse_device(f"{PROPERTIES}[ro.kernel.qemu]: [0]", "", "", "S").virtual
 
     def test_control_characters_go(self):
         device = parse_device("[ro.product.model]: [Evil\x1b[31m \x07Phone]", "", "", "S")
@@ -67,6 +120,7 @@ class TestState:
             ("IsStatusOverride: false\nThermal Status: 0\n", "none"),
             ("Thermal Status: 4", "critical"),
             ("Thermal Status: 7", None),
+            (f"Thermal Status: {'1' * 5000}", None),
             ("Can't find service: thermalservice", None),
         ],
     )

@@ -121,6 +121,20 @@ def test_what_was_not_run_is_said_and_is_no_failure(device, capsys, tmp_path):
     assert out.splitlines()[1].split()[4:] == ["–"] * 9 + ["not", "run"]
 
 
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_if_nothing_ran_it_is_said_and_not_done(device, capsys, tmp_path, words):
+    device.results = (ABSENT, changed(ABSENT, artifact={"scheme": "fp16"}))
+    code = cli.main(["bench", "b1", "--out", str(tmp_path / "out"), *words])
+    captured = capsys.readouterr()
+    assert code == 2
+    assert captured.out  # what there is
+    (sentence,) = captured.err.splitlines()
+    assert sentence == (
+        "ondevice: nothing was measured: example coreml int8: Core ML exists on Apple systems only"
+    )
+    assert len(list((tmp_path / "out").iterdir())) == 2
+
+
 def test_what_ended_early_is_said_and_is_a_failure(device, capsys, tmp_path):
     broken = changed(EXAMPLE, status="partial", reason="its process was ended by SIGSEGV")
     device.results = (broken,)

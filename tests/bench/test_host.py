@@ -10,7 +10,7 @@ import signal
 import psutil
 import pytest
 
-from ondevice import bundle, contents, golden_records, samples
+from ondevice import bundle, cli, contents, golden_records, samples
 from ondevice.bench import BenchOptions, entries, host, protocol
 from ondevice.bench import process as process_module
 from ondevice.bench.parts import ArtifactIdentity
@@ -99,6 +99,7 @@ def _check_documents(results, pair, tmp_path):
         assert result.protocol.threads == 1
         assert result.protocol.order == "interleaved"
         assert len(result.protocol.interleaved_with) == 1
+        assert result.protocol.between_turns == protocol.BETWEEN_TURNS
         assert 0 < result.memory.before_load_bytes < result.memory.peak_bytes
         assert result.device.before.load_average is not None
         shortest, longest = result.traffic.policies
@@ -313,6 +314,46 @@ def test_core_ml_is_not_run_and_the_others_are(pair, recorder, tmp_path):
     assert (absent.golden.status, absent.measurements) == ("not_run", ())
     assert absent.protocol.threads is None
     assert (present.status, present.protocol.interleaved_with) == ("complete", ())
+
+
+@pytest.mark.skipif(platform.system() == "Darwin", reason="Core ML runs here")
+def test_if_nothing_ran_the_exit_code_says_so(pair, tmp_path, capsys):
+    apple = copy_of(pair[0], tmp_path / "apple")
+    manifest = bundle.read_manifest(apple)
+    artifact = manifest.artifact.model_copy(update={"target": "coreml"})
+    sign(apple, manifest.model_copy(update={"artifact": artifact}))
+    assert cli.main(["bench", str(apple), "--out", str(tmp_path / "out")]) == 2
+    captured = capsys.readouterr()
+    assert "not run: " in captured.out
+    assert captured.err.splitlines()[-1].startswith("ondevice: nothing was measured: ")
+    assert "Core ML exists on Apple systems only" in captured.err.splitlines()[-1]
+    (path,) = (tmp_path / "out").iterdir()
+    assert read_result(path).evidence == "not run"
+
+
+def test_a_missing_package_is_no_failed_golden(pair, tmp_path, monkeypatch):
+    """In a real process; a stand-in for the target's module says what is missing."""
+    (tmp_path / "sitecustomize.py").write_text(MISSING)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    options = dataclasses.replace(OPTIONS, data=None, lengths=(16,), iterations=1)
+    (absent,) = measure(pair[:1], options)
+    assert (absent.evidence, absent.golden.status) == ("not run", "not_run")
+    assert absent.reason == "the package 'made-up' is not installed; type: pip install made-up"
+
+
+# Loaded at the start of every Python process that has it on its path.
+MISSING = """
+import dataclasses
+from ondevice import targets
+from ondevice.errors import MissingPackageError
+
+def load(*_, **__):
+    raise MissingPackageError(
+        "the package 'made-up' is not installed; type: pip install made-up"
+    )
+
+targets.TARGETS["onnx"] = dataclasses.replace(targets.TARGETS["onnx"], load=load)
+"""
 
 
 @pytest.mark.slow

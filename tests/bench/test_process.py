@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -11,9 +12,11 @@ import psutil
 import pytest
 
 from ondevice.bench.process import Process, UnavailableError
-from ondevice.bench.protocol import PassError
+from ondevice.bench.protocol import STOPS_BETWEEN, PassError
 
 START = "import json, os, signal, sys, time\nout = os.fdopen(int(sys.argv[1]), 'w')\n"
+OPEN = Path("/proc/self/fd")
+stops = pytest.mark.skipif(not STOPS_BETWEEN, reason="a process is stopped on Linux only")
 REPLY = "for line in sys.stdin:\n    out.write({}); out.flush()\n"
 
 
@@ -27,6 +30,8 @@ def sentence(code, seconds=60.0):
         with pytest.raises(PassError) as caught:
             for _ in range(3):
                 child.request("pass", length=16)
+        # Gone before anybody closes it: it would run on beside the others' timed passes.
+        assert not psutil.pid_exists(number)
     assert not psutil.pid_exists(number)
     return str(caught.value)
 
@@ -92,9 +97,38 @@ def test_one_that_writes_on_and_on_is_stopped(monkeypatch):
 def test_an_error_that_it_reports_is_raised(error, kind):
     reply = f"json.dumps({{'error': '{error}', 'message': 'no such length'}}) + chr(10)"
     with process(REPLY.format(reply)) as child:
-        with pytest.raises(PassError, match="no such length") as caught:
+        for _ in range(2):
+            with pytest.raises(PassError, match="no such length") as caught:
+                child.request("pass")
+            assert type(caught.value) is kind
+            # It reports an error, so it lives.
+            assert child._child.poll() is None
+
+
+def test_one_that_was_ended_says_so_again():
+    with process(REPLY.format("'hello\\n'")) as child:
+        with pytest.raises(PassError, match="with no JSON"):
             child.request("pass")
-        assert type(caught.value) is kind
+        with pytest.raises(PassError, match="was ended by SIGKILL"):
+            child.request("pass")
+
+
+def test_the_last_words_of_a_long_log_are_found(monkeypatch):
+    monkeypatch.setattr("ondevice.bench.process.TAIL_BYTES", 1_000)
+    code = "print('é' * 5_000_000)\nprint('boom: no kernel')\nsys.exit(7)"
+    assert sentence(code) == "its process ended with exit code 7: boom: no kernel"
+
+
+@pytest.mark.skipif(not OPEN.is_dir(), reason="open files are listed on Linux only")
+def test_one_that_cannot_be_started_leaves_nothing_open(monkeypatch):
+    def fail(*_, **__):
+        raise OSError("no memory")
+
+    monkeypatch.setattr("ondevice.bench.process.subprocess.Popen", fail)
+    before = len(list(OPEN.iterdir()))
+    with pytest.raises(OSError, match="no memory"):
+        process("")
+    assert len(list(OPEN.iterdir())) == before
 
 
 def test_closing_ends_one_that_is_busy_and_may_be_repeated():
@@ -106,8 +140,6 @@ def test_closing_ends_one_that_is_busy_and_may_be_repeated():
 
 
 def test_it_is_not_of_this_session_so_that_ctrl_c_does_not_reach_it():
-    import os
-
     with process("sys.stdin.read()") as child:
         assert os.getsid(child._child.pid) != os.getsid(0)
 
@@ -126,6 +158,7 @@ def becomes(pid, statuses):
     return False
 
 
+@stops
 def test_it_is_stopped_while_it_has_nothing_to_answer():
     with process(REPLY.format("line")) as child:
         for _ in range(2):
@@ -133,6 +166,7 @@ def test_it_is_stopped_while_it_has_nothing_to_answer():
             assert becomes(child._child.pid, {psutil.STATUS_STOPPED})
 
 
+@stops
 def test_one_that_is_stopped_tidies_up_before_it_ends(tmp_path):
     place = tmp_path / "tidy"
     tidy = f"signal.signal(signal.SIGTERM, lambda *_: (open({str(place)!r}, 'w'), sys.exit(0)))\n"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import runpy
 
 import pytest
 
-from ondevice.bench import protocol
+from ondevice.bench import process, protocol
 from ondevice.bench.protocol import Pass, PassError, Timed
 
 
@@ -41,6 +42,19 @@ def test_the_artifacts_take_turns():
     assert "".join(log.order) == "abc" * (2 * protocol.WINDOW + 5)
     assert [one.infer for one in timed["b"].passes] == [50] * 5
     assert log.pauses == [protocol.PAUSE_SECONDS] * len(log.order)
+
+
+@pytest.mark.parametrize(
+    ("system", "words"),
+    [("linux", "stopped (SIGSTOP), 10 ms apart"), ("darwin", "100 ms apart")],
+)
+def test_what_happens_between_turns_is_one_rule(system, words, monkeypatch):
+    monkeypatch.setattr("sys.platform", system)
+    rule = runpy.run_path(protocol.__file__)
+    assert rule["BETWEEN_TURNS"] == words
+    assert rule["STOPS_BETWEEN"] == ("SIGSTOP" in words)
+    assert f"{rule['PAUSE_SECONDS'] * 1000:g} ms" in words
+    assert process.STOPS_BETWEEN == protocol.STOPS_BETWEEN
 
 
 def test_each_is_warmed_up_until_it_is_stable_and_then_waits():

@@ -29,6 +29,16 @@ def document():
     return json.loads(EXAMPLE.read_text(encoding="utf-8"))
 
 
+def test_what_is_not_told_about_turns_is_no_fault(document):
+    """Documents from before, and those of phones, have no `between_turns`."""
+    assert "between_turns" not in document["protocol"]
+    assert parse_result(json.dumps(document).encode(), "x").protocol.between_turns is None
+    document["protocol"]["between_turns"] = "100 ms apart"
+    found = parse_result(json.dumps(document).encode(), "x")
+    assert found.protocol.between_turns == "100 ms apart"
+    assert parse_result(found.model_dump_json().encode(), "x") == found
+
+
 def refusal(document, **options):
     content = document if isinstance(document, bytes) else json.dumps(document).encode()
     with pytest.raises(ResultError) as caught:

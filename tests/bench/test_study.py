@@ -52,7 +52,7 @@ def study(monkeypatch, tmp_path):
         command = ["paper_study.py", "--part", part, "--questions", "4", *options.split(), *places]
         monkeypatch.setattr(sys, "argv", command)
         assert commands.run(paper_study.main) == code
-        results = [read_result(path) for path in sorted((tmp_path / out).iterdir())]
+        results = [read_result(path) for path in sorted((tmp_path / out).rglob("*.json"))]
         return {(one.artifact.model, one.artifact.target): one for one in results}
 
     run.module = paper_study
@@ -103,6 +103,22 @@ def test_the_published_figures_are_called_published(study, capsys):
     assert "not a figure of equal lengths" in distilbert.source
     assert "published" in capsys.readouterr().out
     assert (study.report("published") / "report.md").is_file()
+    # Measured again, a part is replaced and does not grow.
+    assert len(study("published", "published")) == len(results)
+
+
+def test_what_stands_where_the_report_goes_is_told_before_hours_of_measuring(
+    study, monkeypatch, capsys, tmp_path
+):
+    import commands
+
+    (tmp_path / "out_report").mkdir()
+    (tmp_path / "out_report" / "mine.txt").write_text("mine")
+    words = ["--part", "published", "--out", str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", ["paper_study.py", *words])
+    assert commands.run(study.module.main) == 2
+    assert "is not an earlier report" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,13 @@ import dataclasses
 import io
 import json
 import os
+import sys
 
 import pytest
 
 from ondevice import bundle
-from ondevice.bench import _worker
-from ondevice.errors import UserError
+from ondevice.bench import _worker, machine
+from ondevice.errors import MissingPackageError, UserError
 from ondevice.targets import TARGETS
 from tests.requirements import need
 from tests.verify.published import published  # noqa: F401 - a fixture
@@ -85,6 +86,55 @@ def test_a_question_is_answered_with_the_windows_that_are_asked_for(server, plac
 def test_what_is_asked_too_early_or_unknown_is_an_error(server, operation):
     with pytest.raises(UserError, match=f"no operation '{operation}' now"):
         server.answer({"op": operation, "length": 16})
+
+
+def test_what_will_be_loaded_is_read_through_first(place, tiny, monkeypatch):
+    read = []
+    whole = _worker._read_through
+    monkeypatch.setattr(_worker, "_read_through", lambda paths: read.extend(paths) or whole(paths))
+    opening = {"op": "open", "kind": "bundle", "directory": str(place), "threads": 1}
+    _worker.Server().answer(opening)
+    assert read == [place / "model.onnx"]
+    need("checkpoint")
+    read.clear()
+    model = tiny("bert", "qa")
+    _worker.Server().answer(
+        {"op": "open", "kind": "torch", "model": str(model), "task": "qa", "threads": 1}
+    )
+    assert [path.suffix for path in read] == [".safetensors"]
+
+
+def test_reading_through_takes_directories_and_leaves_no_memory(tmp_path):
+    package = tmp_path / "model.mlpackage"
+    (package / "Data" / "weights").mkdir(parents=True)
+    large = package / "Data" / "weights" / "weight.bin"
+    with large.open("wb") as stream:
+        stream.truncate(100_000_000)
+    opened = []
+
+    def audit(event, arguments):
+        if event == "open":
+            opened.append(arguments[0])
+
+    sys.addaudithook(audit)
+    before = machine.resident_bytes()
+    _worker._read_through([package, tmp_path / "nowhere"])
+    after = machine.resident_bytes()
+    assert str(large) in map(str, opened)
+    assert before is None or after - before < 2_000_000
+
+
+def test_a_missing_package_is_a_runtime_that_is_not_here(monkeypatch):
+    class Lacking(_worker.Server):
+        def answer(self, request):
+            raise MissingPackageError("the package 'x' is not installed")
+
+    monkeypatch.setattr(_worker.sys, "stdin", io.StringIO("{}\n"))
+    reader, writer = os.pipe()
+    _worker.main(writer, Lacking())
+    with os.fdopen(reader) as stream:
+        (reply,) = map(json.loads, stream)
+    assert reply == {"error": "unavailable", "message": "the package 'x' is not installed"}
 
 
 def test_nothing_is_open_at_first():

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from ondevice.bench import android_state
 from tests.mobile import kotlin_tools
 from tests.requirements import need
 
@@ -177,6 +178,23 @@ def test_a_pasted_text_is_not_saved_with_the_screen() -> None:
             break
     else:
         pytest.fail("no field takes a text of many lines")
+
+
+def test_app_and_adb_know_the_same_emulators() -> None:
+    core = kotlin_tools.ANDROID / "core/src/main/kotlin/dev/ondevice/core/PhoneIdentity.kt"
+    code = core.read_text(encoding="utf-8")
+    listed = re.search(r"EMULATORS = listOf\((.*)\)", code)
+    assert listed is not None
+    assert tuple(re.findall(r'"(\w+)"', listed[1])) == android_state.EMULATORS
+    properties = set(re.findall(r'"(ro\.[\w.]+)"', code))
+    adb = Path(android_state.__file__).read_text(encoding="utf-8")
+    assert properties <= set(re.findall(r'"(ro\.[\w.]+)"', adb))
+
+
+def test_the_benchmark_for_farms_judges_when_all_are_measured() -> None:
+    path = APP / "src/androidTest/kotlin/dev/ondevice/qa/BenchmarkExport.kt"
+    measured = path.read_text(encoding="utf-8").split("names.mapNotNull")[1]
+    assert measured.count("assert") == measured.count("assertTrue(failures.join") == 1
 
 
 def test_versions_stand_in_the_catalog_only() -> None:

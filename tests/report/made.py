@@ -57,6 +57,11 @@ PROTOCOL = parts.ProtocolInfo(
 )
 
 
+def in_turn(*others: str, **changes) -> parts.ProtocolInfo:
+    """Return how it was timed if these took turns with it, each as "model target scheme"."""
+    return PROTOCOL.model_copy(update={"interleaved_with": others} | changes)
+
+
 def sha(*words: object) -> str:
     """Return a hash of words."""
     return hashlib.sha256(" ".join(map(str, words)).encode()).hexdigest()
@@ -265,4 +270,14 @@ def whole_study() -> list[BenchmarkResult]:
             **unfinished,
         )
     )
-    return found
+    return [took_turns(one, found) for one in found]
+
+
+def took_turns(one: BenchmarkResult, results: list[BenchmarkResult]) -> BenchmarkResult:
+    """Return a result as one of a run of all results of its device."""
+    labels = (
+        f"{other.artifact.model} {other.artifact.target} {other.artifact.scheme}"
+        for other in results
+        if other is not one and other.device == one.device and other.measurements
+    )
+    return one.model_copy(update={"protocol": in_turn(*labels)})

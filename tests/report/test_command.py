@@ -68,7 +68,7 @@ def test_what_could_not_be_judged_is_said(tmp_path, capsys):
         write_result(tmp_path / name, made.result(measurements=(measured,)))
     arguments = (tmp_path / "new", "--against", tmp_path / "old", "--fail-on", "5%")
     assert run(*arguments, "--out", tmp_path / "out") == 0
-    sentence = "1 figure changed by more than 5 % but could not be judged (too few runs)"
+    sentence = "1 figure changed by more than 5 % but could not be judged (figures without samples)"
     assert sentence in capsys.readouterr().err
     assert f"{sentence}." in (tmp_path / "out" / "report.md").read_text()
 
@@ -119,6 +119,34 @@ def test_a_broken_file_is_skipped_and_told(results, tmp_path, capsys):
     assert "| broken.json | is not a benchmark result" in text
 
 
+def test_skipped_files_of_the_older_results_are_told_and_listed(results, tmp_path, capsys):
+    old = tmp_path / "old"
+    write_result(old, made.result(salt="old"))
+    for number in range(60):
+        (old / f"{number:02d}.json").write_text("{" + " " * number)
+    arguments = (results / "same", "--against", old, "--fail-on", "50%")
+    assert run(*arguments, "--out", tmp_path / "out") == 0
+    error = capsys.readouterr().err
+    assert "old: skipped: 00.json: is not a benchmark result" in error
+    assert "old: skipped: 10 more" in error
+    text = (tmp_path / "out" / "report.md").read_text()
+    changes = text.split("## Changes since the older results")[1].split("\n## ")[0]
+    assert "60 files of the older results could not be used." in changes
+    assert "### Skipped files of the older results" in changes
+    assert "| 49.json | is not a benchmark result" in changes
+    assert "The first 50 are named; 10 more are not." in changes
+    # They are not the new ones.
+    assert "## Skipped files" not in text.replace("### ", "")
+
+
+def test_that_something_was_not_compared_is_said(results, tmp_path, capsys):
+    write_result(tmp_path / "new", made.result(salt="new"))
+    write_result(tmp_path / "new", made.result(scheme="int8"))
+    arguments = (tmp_path / "new", "--against", results / "old", "--fail-on", "50%")
+    assert run(*arguments, "--out", tmp_path / "out") == 0
+    assert "not compared: 1 thing, listed in the report" in capsys.readouterr().err
+
+
 WRONG = {
     "no path": (["{tmp}/nothing", "--out", "{tmp}/out"], "does not exist"),
     "nothing usable": (["{tmp}/broken", "--out", "{tmp}/out"], "no usable result in "),
@@ -135,7 +163,8 @@ WRONG = {
     "foreign directory": (["{old}", "--out", "{tmp}/broken"], "is not an earlier report"),
     "nothing comparable": (
         ["{old}", "--out", "{tmp}/out", "--against", str(EXAMPLE)],
-        "there is nothing to compare: Example CPU @ 2.0 GHz, Linux 6.1 is in the new results only",
+        "there is nothing to compare: Example CPU @ 2.0 GHz, Linux 6.1, 2 cores is in the new"
+        " results only",
     ),
     "old is broken": (
         ["{old}", "--out", "{tmp}/out", "--against", "{tmp}/broken"],

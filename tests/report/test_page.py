@@ -226,6 +226,35 @@ def test_a_headline_gives_retention_of_the_teacher_that_it_compares_with_only():
     assert "F1" not in sentence
 
 
+def told(*results):
+    """Return all sentences and facts of a report without plots."""
+    report = content.build(gather(*results), draw=False)
+    facts = dict(pair for section in report.sections for pair in section.facts)
+    return " ".join(one for section in report.sections for one in section.sentences), facts
+
+
+def test_few_runs_are_warned_of():
+    def of(iterations, **changes):
+        protocol = made.PROTOCOL.model_copy(update={"iterations": iterations})
+        return made.result(protocol=protocol, salt=str(iterations), **changes)
+
+    sentences, facts = told(of(10), of(50))
+    assert "10 timed runs at the least: with fewer than 50 they are to try things out" in sentences
+    assert facts["timed runs of each"] == "10 to 50"
+    # What was not timed has no runs, and nobody else's figures are ours to judge.
+    unrun = {"evidence": "not run", "status": "partial", "reason": "not built", "memory": None}
+    for other in (of(10, **unrun), made.result(evidence="published", protocol=None)):
+        assert "timed run" not in told(of(50), other)[0]
+
+
+def test_what_is_done_between_turns_is_under_how_it_was_measured():
+    words = "stopped (SIGSTOP), 10 ms apart"
+    stopped = made.PROTOCOL.model_copy(update={"between_turns": words})
+    assert told(made.result(protocol=stopped))[1]["between turns"] == words
+    _, facts = told(made.result(protocol=stopped), made.result(salt="older"))
+    assert facts["between turns"] == f"{words} (1), not told (1)"
+
+
 def test_a_busy_host_and_a_hot_phone_are_warned_of():
     requirements.need("report")
     busy = made.HOST.model_copy(update={"before": made.parts.DeviceState(load_average=3.2)})

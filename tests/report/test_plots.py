@@ -148,12 +148,21 @@ def told(model, *lengths, **figures):
 
 def test_a_ratio_without_an_interval_is_hollow_and_has_no_range():
     requirements.need("report")
-    slow, fast = told(made.TEACHER, 64, median=9_000_000), told(made.STUDENT, 64, median=5_000_000)
-    (device,) = gather(slow, fast).devices.values()
+    pair = [told(made.TEACHER, 64, median=9_000_000), told(made.STUDENT, 64, median=5_000_000)]
+    (device,) = gather(*(made.took_turns(one, pair) for one in pair)).devices.values()
     plots_of = plots.draw(device, "device-1", find_teachers(device, made.TEACHER))
     (speed,) = [one for one in plots_of if one.key.endswith("speedup")]
     assert "1.80 times (interval not known)" in speed.alt
     assert "to 1.80" not in speed.alt
+    assert "hollow: no interval" in speed.svg
+
+
+def test_a_ratio_that_is_not_in_turn_is_hollow_and_says_so():
+    requirements.need("report")
+    (device,) = gather(made.result(made.TEACHER), made.result()).devices.values()
+    plots_of = plots.draw(device, "device-1", find_teachers(device, made.TEACHER))
+    (speed,) = [one for one in plots_of if one.key.endswith("speedup")]
+    assert "times (not in turn: timed alone)" in speed.alt
     assert "hollow: no interval" in speed.svg
 
 
@@ -170,3 +179,8 @@ def test_figures_without_a_median_are_not_drawn():
     names = [one.key for one in plots.draw(device, "device-1", teachers)]
     assert names == ["device-1-latency", "device-1-lengths"]
     assert content.headlines(device, teachers) == []
+
+
+def test_names_of_lines_that_end_together_stand_apart():
+    assert plots.apart([54.0, 411.0, 79.0, 80.0], 40.0) == [54.0, 411.0, 94.0, 134.0]
+    assert plots.apart([], 40.0) == []

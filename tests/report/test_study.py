@@ -38,7 +38,37 @@ def test_devices_are_grouped_by_model_and_system():
         "Example Phone 15, iOS 17.5.1",
         "Example CPU @ 2.0 GHz, Linux 6.1",
     ]
+    assert [one.title for one in found.sorted_devices()][:1] == ["Example Phone 8, Android 14"]
     assert found.sorted_devices()[0].documents == 2
+
+
+def test_hosts_of_one_name_are_told_apart_by_their_cores():
+    large = made.HOST.model_copy(update={"cores": 64})
+    unknown = made.HOST.model_copy(update={"cores": None})
+    found = gather(*(made.result(device=one) for one in (made.HOST, large, unknown, made.PHONE)))
+    assert sorted(device.title for device in found.devices.values()) == [
+        "Example CPU @ 2.0 GHz, Linux 6.1",
+        "Example CPU @ 2.0 GHz, Linux 6.1, 2 cores",
+        "Example CPU @ 2.0 GHz, Linux 6.1, 64 cores",
+        "Example Phone 8, Android 14",
+    ]
+
+
+def test_real_questions_of_another_number_are_others():
+    found = gather(
+        made.result(traffic=made.traffic(made.STUDENT, "tflite", "fp32", 120)),
+        made.result(traffic=made.traffic(made.STUDENT, "tflite", "fp32", 60)),
+        made.result(traffic=made.traffic(made.STUDENT, "tflite", "fp32", 60), salt="again"),
+    )
+    row = only(found)
+    runs = {(asked[1], policy): one.timings.runs for (asked, policy), one in row.traffic.items()}
+    assert set(runs) == {(n, p) for n in (60, 120) for p in ("longest", "shortest_bucket")}
+    assert [runs[n, "longest"] for n in (60, 120)] == [2, 1]
+    samples = made.traffic(made.STUDENT, "tflite", "fp32", 60).policies[0].samples
+    (seen,) = [
+        one for (asked, p), one in row.traffic.items() if (asked[1], p) == (60, "shortest_bucket")
+    ]
+    assert seen.by_question == pytest.approx(np.array(samples) / 1e6)
 
 
 @pytest.mark.parametrize(

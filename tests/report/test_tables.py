@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ondevice.bench import parts
-from ondevice.report import content, questions, tables
+from ondevice.report import content, questions, speedup, tables
 from ondevice.report.content import EVIDENCE
 from ondevice.report.speedup import find_teachers
 from tests.report import made
@@ -119,9 +119,8 @@ def test_files_of_one_name_are_told_apart_by_hash():
 
 
 def test_speed_up_is_the_ratio_at_equal_lengths_on_the_same_runtime():
-    teacher = made.result(made.TEACHER)
-    student = made.result(made.STUDENT)
-    baseline = made.result(made.TEACHER, "torch")
+    results = [made.result(made.TEACHER), made.result(), made.result(made.TEACHER, "torch")]
+    teacher, student, baseline = (made.took_turns(one, results) for one in results)
     device = device_of(teacher, student, baseline)
     same, torch = tables.speedup_tables(device, find_teachers(device))
     for table, other in ((same, teacher), (torch, baseline)):
@@ -133,6 +132,55 @@ def test_speed_up_is_the_ratio_at_equal_lengths_on_the_same_runtime():
             low, high = map(float, cell.detail.split("–"))
             assert low <= value(cell) <= high
             assert cell.evidence == "host"
+        assert "not in turn" not in table.caption
+
+
+TURNS = {
+    "another day": "not in turn: from different runs",
+    "another time as well": "not in turn: from different runs",
+    "with others": "not in turn: from different runs",
+    "alone": "not in turn: timed alone",
+}
+
+
+@pytest.mark.parametrize("how", TURNS)
+def test_a_speed_up_that_is_not_in_turn_has_no_interval_and_says_why(how):
+    beside = f"{made.TEACHER} tflite fp32", f"{made.STUDENT} tflite fp32"
+    teacher = made.result(made.TEACHER, protocol=made.in_turn(beside[1]))
+    student = made.result(protocol=made.in_turn(beside[0]))
+    more = []
+    if how == "another day":
+        student = student.model_copy(update={"created": "2026-02-01T12:00:00Z"})
+    elif how == "another time as well":
+        more = [made.result(salt="alone", created="2026-02-01T12:00:00Z")]
+    elif how == "with others":
+        student = made.result(protocol=made.in_turn("another tflite fp32"))
+        teacher = made.result(made.TEACHER, protocol=made.in_turn("third tflite fp32"))
+    else:
+        student = made.result()
+    device = device_of(teacher, student, *more)
+    teachers = find_teachers(device, made.TEACHER) | {
+        ("qa", name): made.TEACHER for name in (made.TEACHER, made.STUDENT)
+    }
+    (table,) = tables.speedup_tables(device, teachers)
+    cells = column(table, "384 tokens")
+    assert {(cell.detail, cell.reason) for cell in cells} == {("", TURNS[how])}
+    assert 1.0 < value(cells[0]) < 3.0
+    assert tables.APART in table.caption
+    (sentence,) = content.headlines(device, teachers)
+    assert f"times as fast as {made.TEACHER} on the same runtime ({TURNS[how]})," in sentence
+
+
+def test_of_several_teachers_the_one_that_took_turns_is_the_reference():
+    pair = [made.result(made.TEACHER, artifact=made.identity(made.TEACHER, sha256="f" * 64))]
+    pair.append(made.result())
+    earlier = made.result(made.TEACHER, salt="earlier", created="2026-01-01T12:00:00Z")
+    earlier = made.took_turns(earlier, [earlier, pair[1]])
+    device = device_of(earlier, *(made.took_turns(one, pair) for one in pair))
+    assert len(device.rows) == 3
+    (student,) = [row for row in device.rows.values() if row.key.model == made.STUDENT]
+    found = speedup.references(device, student, find_teachers(device, made.TEACHER))
+    assert found.same_runtime.key.sha256 == "f" * 64
 
 
 def test_no_speed_up_across_threads_or_unequal_lengths():
@@ -269,7 +317,8 @@ def test_many_runs_without_samples_are_not_called_few():
     told = parts.Measurement(
         kind="model_only", length=64, reported=parts.ReportedTimes(count=50, median=5_000_000)
     )
-    device = device_of(made.result(made.TEACHER), made.result(measurements=(told,)))
+    results = [made.result(made.TEACHER), made.result(measurements=(told,))]
+    device = device_of(*(made.took_turns(one, results) for one in results))
     (table,) = tables.speedup_tables(device, find_teachers(device, made.TEACHER))
     (cell,) = column(table, "64 tokens")
     assert cell.reason == "the source gives no samples, so there is no interval"

@@ -7,12 +7,13 @@ import weakref
 
 import pytest
 
+from ondevice import garbage
 from ondevice.bundle import hash_artifact
 from ondevice.schemes import SCHEMES
 from ondevice.targets import TARGETS
 from ondevice.targets.base import ConvertOptions, LastLowered
 from tests.requirements import need
-from tests.targets.conftest import LABELS, Texts
+from tests.targets.conftest import LABELS, Texts, load_graph
 
 
 @pytest.mark.slow
@@ -34,6 +35,20 @@ def test_sharing_changes_no_byte(graph_of, tmp_path, name):
     assert len({digest for _, digest in alone.values()}) == len(schemes)
     # The last first, so that none is finished from what it lowered itself alone.
     assert {scheme: convert(scheme, "shared", kept) for scheme in schemes[::-1]} == alone
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_conversion_lets_go_of_the_weights(tiny, tmp_path, name):
+    """torch.export keeps its programs, which would add up over a build of all targets."""
+    need(name)
+    target = TARGETS[name]
+    graph = load_graph(tiny("bert", "qa"), target.form())
+    weight = weakref.ref(graph.module.embeddings.words.weight)
+    with garbage.collected_after():
+        target.convert(graph, ConvertOptions("fp32", (16,), LABELS), tmp_path / target.file)
+        del graph
+    assert weight() is None
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

@@ -10,6 +10,7 @@ import android.os.PowerManager
 import dev.ondevice.core.Device
 import dev.ondevice.core.DeviceState
 import dev.ondevice.core.Phone
+import dev.ondevice.core.PhoneIdentity
 import java.io.File
 import java.io.IOException
 
@@ -30,10 +31,11 @@ class AndroidPhone(private val context: Context) : Phone {
     override fun device(before: DeviceState, after: DeviceState): Device {
         val memory = ActivityManager.MemoryInfo()
         context.getSystemService(ActivityManager::class.java).getMemoryInfo(memory)
+        val identity = PhoneIdentity(::property)
         return Device(
-            name = Build.MODEL,
-            virtual = isEmulator(),
-            soc = if (Build.VERSION.SDK_INT >= Build.VERSION_CODES.S) Build.SOC_MODEL else Build.HARDWARE,
+            name = Build.MODEL.trim(),
+            virtual = identity.isEmulator(),
+            soc = identity.soc(),
             osVersion = Build.VERSION.RELEASE,
             cores = Runtime.getRuntime().availableProcessors(),
             memoryBytes = memory.totalMem,
@@ -68,8 +70,20 @@ class AndroidPhone(private val context: Context) : Phone {
     private fun Intent.number(name: String): Int? =
         getIntExtra(name, Int.MIN_VALUE).takeIf { it != Int.MIN_VALUE }
 
-    private fun isEmulator(): Boolean =
-        Build.HARDWARE in setOf("goldfish", "ranchu") || Build.FINGERPRINT.startsWith("generic")
+    /** A system property; "" where it is not there, or not an app's to read. */
+    private fun property(name: String): String = when (name) {
+        "ro.soc.model" ->
+            if (Build.VERSION.SDK_INT >= Build.VERSION_CODES.S) Build.SOC_MODEL else ""
+        "ro.hardware" -> Build.HARDWARE
+        "ro.build.fingerprint" -> Build.FINGERPRINT
+        // No class that an app may use has the others.
+        else -> try {
+            ProcessBuilder("getprop", name).start().inputStream
+                .use { it.readBytes().decodeToString() }
+        } catch (_: IOException) {
+            ""
+        }
+    }
 
     private companion object {
         const val KIB = 1024L
