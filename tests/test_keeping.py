@@ -181,7 +181,7 @@ def test_a_bundle_that_is_there_is_held_against_the_budget_too(tiny, tmp_path, m
 
 def test_texts_to_measure_on_may_be_the_user_s_whatever_the_scheme(tmp_path):
     need("coreml")
-    given = {"targets": ("coreml",), "schemes": ("pal4",), "calibration": tmp_path / "x.json"}
+    given = {"targets": ("coreml",), "schemes": ("pal6",), "calibration": tmp_path / "x.json"}
     plan.check_words(BuildOptions(**given, keep=("auto",)))
     for keep in ((), ("layers.0",)):
         with pytest.raises(UserError, match="--calibration is for schemes that look at texts"):
