@@ -113,11 +113,12 @@ class _Rewrite(Rewrite):
     def lookup(self, node: NodeProto) -> None:
         """Replace a lookup of float rows [W] by one of packed rows, unpacked when looked up."""
         table, ids = node.input
-        width = self.tables[table].shape[1]
+        weight = self.tables[table]
+        width = weight.shape[1]
         if width % 2 or table in self.kept:
             super().lookup(node)
             return
-        levels, step = round_to_int4(self.tables[table])
+        levels, step = round_to_int4(weight)
         # Byte i holds column i and, above it, column W / 2 + i.
         low, high = np.split(levels, 2, axis=1)
         self.constant(f"{table}_4bit", low | high << 4)

@@ -14,7 +14,7 @@ kernels take either kind.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from onnx import ModelProto, NodeProto, TensorProto
 
-    Tables = dict[str, NDArray[np.float32]]
+    Tables = Mapping[str, NDArray[np.float32]]
 
 # Stored weights are the signed ones plus this.
 WEIGHT_ZERO = 128
@@ -78,7 +78,7 @@ def rewrite_tables(
         for tensor in graph.initializer
         if _is_table(tensor) and tensor.name not in without
     }
-    rewrite = how({name: _to_array(tensor) for name, tensor in tables.items()})
+    rewrite = how(_Arrays(tables))
     for node in nodes:
         if node.op_type == "MatMul" and node.input[1] in tables:
             rewrite.matmul(node)
@@ -96,10 +96,22 @@ def _is_table(tensor: TensorProto) -> bool:
     return len(tensor.dims) == 2 and tensor.data_type == 1  # TensorProto.FLOAT
 
 
-def _to_array(tensor: TensorProto) -> NDArray[np.float32]:
-    from onnx import numpy_helper
+class _Arrays(Mapping[str, "NDArray[np.float32]"]):
+    """Tensors as arrays, each made when it is asked for: all at once are the weights once more."""
 
-    return np.asarray(numpy_helper.to_array(tensor), np.float32)
+    def __init__(self, tensors: Mapping[str, TensorProto]) -> None:
+        self._tensors = tensors
+
+    def __getitem__(self, name: str) -> NDArray[np.float32]:
+        from onnx import numpy_helper
+
+        return np.asarray(numpy_helper.to_array(self._tensors[name]), np.float32)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
 
 
 def round_to_int8(
