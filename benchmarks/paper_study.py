@@ -282,16 +282,19 @@ def _reported(figure: published.Published) -> Measurement:
 def main() -> int:
     """Measure the parts, print a table of each, write the documents."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--part", default=",".join(PARTS))
-    parser.add_argument("--targets", default=",".join(TARGETS))
-    parser.add_argument("--schemes", default=",".join(SCHEMES))
-    parser.add_argument("--lengths", default=",".join(map(str, LENGTHS)))
+    parser.add_argument("--part", default=",".join(PARTS), help="(default: %(default)s)")
+    parser.add_argument("--targets", default=",".join(TARGETS), help="(default: %(default)s)")
+    parser.add_argument("--schemes", default=",".join(SCHEMES), help="(default: %(default)s)")
+    lengths = ",".join(map(str, LENGTHS))
+    parser.add_argument("--lengths", default=lengths, help="of tokens (default: %(default)s)")
     parser.add_argument("--iterations", type=int, default=BenchOptions().iterations)
     parser.add_argument("--threads", type=int, default=BenchOptions().threads)
     parser.add_argument("--data", type=Path, default=samples.qa_path(), help="SQuAD JSON")
     parser.add_argument("--questions", type=int, default=QUESTIONS, help="0: all of them")
-    parser.add_argument("--bundles", type=Path, default=BUNDLES)
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--bundles", type=Path, default=BUNDLES, help="where they are kept")
+    parser.add_argument(
+        "--out", type=Path, default=RESULTS, help="of documents; the report goes to OUT_report"
+    )
     arguments = parser.parse_args()
     names = commands.words(arguments.part, "part", PARTS)
     for name, least in (("iterations", 1), ("threads", 1), ("questions", 0)):

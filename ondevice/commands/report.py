@@ -102,7 +102,8 @@ def run(arguments: argparse.Namespace) -> int:
         progress.say(f"regression: {regression}")
     if changes is not None and changes.left_out:
         progress.say(
-            f"not compared: {plural(len(changes.left_out), 'thing')}, listed in the report"
+            f"not compared: {plural(len(changes.left_out), 'thing')}, listed in the report;"
+            f" the first: {changes.left_out[0]}"
         )
     if changes is not None and threshold is not None and (warning := changes.warning(threshold)):
         progress.say(warning)

@@ -122,8 +122,8 @@ class Comparison:
     """Everything that could be compared.
 
     Attributes:
-        broken: artifacts that ran to their end then, and fail their golden check, do not run or
-            have partial runs only now: regressions all.
+        broken: artifacts that fail their golden check now and did not then; that ran to their end
+            then, and do not run, have partial runs only, or are missing now: regressions all.
         left_out: sentences on what could not be compared.
         skipped: files of the older results that could not be used, the first of `skipped_total`.
     """
@@ -186,6 +186,7 @@ def compare(new: Study, old: Study) -> Comparison:
     """
     changes: list[Change] = []
     broken: list[str] = []
+    missing: list[str] = []
     pairs, left_out = _pair(new.devices, old.devices, _device, lambda key: key.title + key.counted)
     for now, then in pairs:
         names = wording.names(now)
@@ -194,6 +195,10 @@ def compare(new: Study, old: Study) -> Comparison:
         broken += [
             f"{_row_name(mine.key)} on {_device(now.key)}: {_fault(mine)}"
             for mine in _stopped(now, then, rows)
+        ]
+        missing += [
+            f"{_row_name(theirs.key)} on {_device(now.key)}: it is not among the new results"
+            for theirs in _missing(now, then)
         ]
         for mine, theirs in rows:
             if mine.golden_failed and not theirs.golden_failed:
@@ -213,7 +218,7 @@ def compare(new: Study, old: Study) -> Comparison:
             "there is nothing to compare: "
             + (listing(left_out, 4) or "neither has a figure that the other has too")
         )
-    told = tuple(changes), tuple(broken), tuple(left_out)
+    told = tuple(changes), (*broken, *missing), tuple(left_out)
     return Comparison(*told, tuple(old.skipped), old.skipped_total)
 
 
@@ -282,13 +287,30 @@ def _stopped(now: Device, then: Device, pairs: list[tuple[Row, Row]]) -> Iterato
         alike = [
             row
             for row in then.rows.values()
-            if row.key not in taken
-            and (row.key.model, row.key.task, row.key.target, row.key.scheme)
-            == (key.model, key.task, key.target, key.scheme)
+            if row.key not in taken and _artifact(row) == _artifact(mine)
         ]
         candidates = partners.get(key) or ([] if mine.times else alike)
-        if _fault(mine) and any(not _fault(theirs) for theirs in candidates):
+        if mine.golden_failed:
+            # Wrong answers are a fault whatever there was before, but for the same one.
+            before = [row for row in then.rows.values() if _artifact(row) == _artifact(mine)]
+            if not any(row.golden_failed for row in before):
+                yield mine
+        elif _fault(mine) and any(not _fault(theirs) for theirs in candidates):
             yield mine
+
+
+def _missing(now: Device, then: Device) -> Iterator[Row]:
+    """Yield each row that ran to its end then and whose artifact is not there now at all."""
+    present = {_artifact(row) for row in now.rows.values()}
+    for key in sorted(then.rows):
+        row = then.rows[key]
+        if row.times and not _fault(row) and _artifact(row) not in present:
+            yield row
+
+
+def _artifact(row: Row) -> tuple[str, ...]:
+    """Return what an artifact is known by even where its runtime is not."""
+    return row.key.model, row.key.task, row.key.target, row.key.scheme
 
 
 def _one_sided(new: Row, old: Row) -> list[str]:

@@ -189,7 +189,9 @@ def test_another_task_is_another_thing(stopped):
         fields |= {"memory": None, "evidence": "not run"}
     beside = made.result(made.TEACHER)
     found = compare(gather(made.result(**fields), beside), gather(OLD, beside))
-    assert found.broken == ()
+    (missing,) = found.broken
+    assert "(qa, " in missing
+    assert missing.endswith("it is not among the new results")
     assert {change.row.key.model for change in found.changes} == {made.TEACHER}
     assert any("tflite fp32 (classify, " in one and "new results" in one for one in found.left_out)
     assert any("tflite fp32 (qa, " in one and "old results" in one for one in found.left_out)
@@ -272,6 +274,32 @@ def test_a_broken_golden_is_a_regression_whatever_the_threshold():
     (sentence,) = found.regressions(1000.0)
     assert "bert-student tflite fp32" in sentence
     assert "differs by 9.0" in sentence
+
+
+def test_wrong_answers_are_a_regression_beside_a_good_run_and_without_an_old_one():
+    failed = parts.GoldenCheck(status="failed", checked=3, reason="differs by 9.0")
+    fields = {"golden": failed, "status": "partial", "reason": "differs by 9.0"}
+    # What fails before its runtime is known has the target in its place: another row.
+    fields |= {"measurements": (), "memory": None, "runtime": parts.RuntimeInfo(name="tflite")}
+    wrong = made.result(**fields)
+    beside = made.result("bert-teacher")
+    for old in (OLD, beside):
+        found = compare(gather(wrong, OLD, beside), gather(old, beside))
+        (sentence,) = found.regressions(1000.0)
+        assert "it fails its golden check now: differs by 9.0" in sentence
+    assert compare(gather(wrong, OLD), gather(wrong, OLD)).regressions(1000.0) == []
+
+
+def test_an_artifact_that_is_gone_is_a_regression():
+    beside = made.result("bert-teacher")
+    (sentence,) = compare(gather(beside), gather(OLD, beside)).regressions(1000.0)
+    assert "bert-student tflite fp32" in sentence
+    assert sentence.endswith("it is not among the new results")
+    # One that never ran is not missed, nor is one that is there in another way.
+    never = made.result(measurements=(), memory=None, status="partial", reason="x")
+    assert compare(gather(beside), gather(never, beside)).broken == ()
+    four = made.result(protocol=made.PROTOCOL.model_copy(update={"threads": 4}))
+    assert compare(gather(four, beside), gather(OLD, beside)).broken == ()
 
 
 @pytest.mark.parametrize(
