@@ -50,7 +50,9 @@ def render(written: dict[Path, BenchmarkResult]) -> str:
         notes[f"fewer than {MIN_ITERATIONS} timed runs: to try things out, not to publish"] = None
     lines += ["", *remarks, *(f"note: {note}" for note in notes)] if remarks or notes else []
     folder = next(iter(written)).parent if written else DEFAULT_OUT
-    lines += ["", f"medians with 95 % intervals; raw samples in {folder}/"]
+    sampled = any(part.samples for one in results for part in one.measurements)
+    what = "medians with 95 % intervals; raw samples" if sampled else "documents"
+    lines += ["", f"{what} in {folder}/"]
     return "\n".join(lines)
 
 

@@ -35,7 +35,7 @@ def score_table(device: Device) -> Table | None:
                 figure(
                     score.flips,
                     row.evidence,
-                    missing="there are no answers of the teacher beside it",
+                    missing=wording.no_teacher(row),
                 ),
             )
         )

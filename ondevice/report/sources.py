@@ -91,7 +91,7 @@ def _files(places: Sequence[Path]) -> Iterator[tuple[str, str, str]]:
         elif place.exists():
             yield os.fspath(place), clean(place.name), ""
         else:
-            raise DataError(f"'{place}' does not exist; RESULT is a file or a directory of them")
+            raise DataError(f"'{place}' does not exist; give a result, or a directory of them")
 
 
 def _walk(directory: Path) -> Iterator[tuple[str, str]]:

@@ -237,7 +237,7 @@ def retention_cell(row: Row) -> Cell:
         kept.value if kept else None,
         row.evidence,
         interval=kept,
-        missing="there are no scores of the teacher beside it",
+        missing=wording.no_teacher(row),
     )
 
 

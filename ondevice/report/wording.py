@@ -136,3 +136,10 @@ def _distinction(row: Row, rows: list[Row]) -> list[str]:
 
 def _triple(row: Row) -> tuple[str, str, str]:
     return row.key.model, row.key.target, row.key.scheme
+
+
+def no_teacher(row: Row) -> str:
+    """Return why a row with a score is held against no teacher."""
+    if row.key.target == "torch":
+        return "it is the teacher, or was asked without one"
+    return "there are no answers of the teacher beside it"

@@ -145,7 +145,5 @@ def test_a_directory_that_does_not_open_is_listed(tmp_path, good, monkeypatch):
 
 
 def test_a_path_that_does_not_exist_is_an_error(tmp_path):
-    with pytest.raises(
-        DataError, match=r"nothing' does not exist; RESULT is a file or a directory"
-    ):
+    with pytest.raises(DataError, match=r"nothing' does not exist; give a result, or a directory"):
         list(read([tmp_path / "nothing"]))
