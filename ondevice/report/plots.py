@@ -189,8 +189,8 @@ def _pareto(
             axes.plot(spent, f1, marker, color=colour, markersize=7.5, **style)
         # Size hardly depends on the target, so that its points lie on each other.
         names = [row.key.scheme if unit == "MB" else row.name for _, _, row in best]
-        scenes.name_points(axes, zip(steps_x, steps_y, names, strict=True))
         axes.set_xlim(0, max(spent for spent, _, _ in points) * 1.12)
+        scenes.name_points(axes, zip(steps_x, steps_y, names, strict=True))
         axes.set_xlabel(unit)
         axes.set_ylabel("F1")
         scenes.legend(scene, figure, [row for _, _, row in points], targets)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,9 @@ MAX_DOTS = 200
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h")
 ROW_INCHES = 0.25
 LABEL = 34  # characters of a row's label
+# Of the names of points: their height, and how far they stand above their points.
+NAME_POINTS = 9.5
+NAME_OFFSET = 5.0
 
 
 @dataclass(frozen=True)
@@ -98,15 +102,25 @@ def row_labels(scene: Scene, axes: Any, rows: list[Row]) -> None:
 
 
 def name_points(axes: Any, points: Iterable[tuple[float, float, str]]) -> None:
-    """Write names beside points (x, y, name)."""
-    for spent, f1, name in points:
+    """Write names beside points (x, y, name) of axes whose limits are set.
+
+    Above and to the left of the best there are no other points; a name that another one's place
+    would cover goes higher, and one that would cross the axis stands to the right.
+    """
+    axes.autoscale_view()
+    point = 72.0 / axes.figure.dpi
+    left = axes.transAxes.transform((0.0, 0.0))[0] * point
+    lowest = -math.inf
+    placed = [(axes.transData.transform((x, y)) * point, (x, y), name) for x, y, name in points]
+    for (across, up), at, name in sorted(placed, key=lambda one: one[0][1]):
+        lowest = max(up + NAME_OFFSET, lowest + NAME_POINTS)
+        fits = across - left > NAME_POINTS * 0.6 * len(name)
         axes.annotate(
             name,
-            (spent, f1),
-            # Above and to the left of the best there are no other points.
-            xytext=(-6, 5),
+            at,
+            xytext=(-6 if fits else 6, lowest - up),
             textcoords="offset points",
-            ha="right",
+            ha="right" if fits else "left",
             color=INK,
             fontsize=8.8,
         )
