@@ -213,7 +213,12 @@ def _conditions(device: Device) -> tuple[tuple[str, str], ...]:
 
 
 def _warnings(device: Device) -> tuple[str, ...]:
-    found = []
+    names = wording.names(device)
+    found = [
+        f"{names[id(row)]} failed its golden check: {row.golden_failed}."
+        for row in device.sorted_rows()
+        if row.golden_failed
+    ]
     fewest = device.iterations[0] if device.iterations else MIN_ITERATIONS
     if fewest < MIN_ITERATIONS:
         found.append(

@@ -51,7 +51,7 @@ def study_table(device: Device) -> Table:
                 _memory(row),
                 _f1(row),
                 retention_cell(row),
-                label(row.evidence),
+                label(wording.FAILED if row.golden_failed else row.evidence),
             )
         )
     headers = (

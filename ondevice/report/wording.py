@@ -7,6 +7,9 @@ from collections import Counter
 from ondevice.report.cells import NOT_RUN
 from ondevice.report.rows import Device, Row
 
+# In the place of evidence: its figures, if there are any from another run, are of wrong answers.
+FAILED = "golden check FAILED"
+
 
 def timed_kind(device: Device) -> str:
     """Return what the device's latency figures are of: the model alone, if that was timed."""
@@ -115,7 +118,9 @@ def disagreement(row: Row) -> str:
 def remarks(row: Row) -> str:
     """Return what a reader should know of a row's figures."""
     failed = [f"failed its golden check: {row.golden_failed}"] if row.golden_failed else []
-    return "; ".join([*failed, *row.reasons.counts, *row.remarks.counts])
+    # Of a run that was refused for it, the failure is the reason too.
+    reasons = [reason for reason in row.reasons.counts if reason != row.golden_failed]
+    return "; ".join([*failed, *reasons, *row.remarks.counts])
 
 
 def _distinction(row: Row, rows: list[Row]) -> list[str]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ondevice.bench import parts
-from ondevice.report import content, questions, speedup, tables
+from ondevice.report import content, questions, speedup, tables, wording
 from ondevice.report.content import EVIDENCE
 from ondevice.report.speedup import find_teachers
 from tests.report import made
@@ -94,6 +94,18 @@ def test_a_failed_golden_check_is_never_timed_and_says_so():
     # The same artifact, once broken and once timed, is one row: the failure is told with it.
     (runtime,) = column(table, "runtime")
     assert "failed its golden check: differs by 9.0" in runtime.reason
+    assert [cell.text for cell in column(table, "evidence")] == ["golden check FAILED"]
+
+
+def test_a_failed_golden_check_is_told_once_and_above_the_table():
+    reason = "differs by 9.0"
+    failed = parts.GoldenCheck(status="failed", checked=3, max_abs=9.0, reason=reason)
+    fields = {"status": "partial", "reason": reason, "measurements": (), "memory": None}
+    device = device_of(made.result(golden=failed, **fields))
+    (row,) = device.rows.values()
+    assert wording.remarks(row) == f"failed its golden check: {reason}"
+    (warning,) = content._warnings(device)
+    assert warning == f"bert-student tflite fp32 failed its golden check: {reason}."
 
 
 def test_lengths_that_an_artifact_does_not_serve_are_not_run():
