@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 from pathlib import Path
 
 from ondevice.errors import UserError
+from ondevice.untrusted import parse_json
 
 # What a checkpoint needs and no more: no pickles, no TensorFlow or Flax copies.
 PATTERNS = [
@@ -85,7 +85,7 @@ def _is_complete(directory: Path) -> bool:
     index = directory / "model.safetensors.index.json"
     if index.is_file():
         try:
-            weights = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+            weights = set(parse_json(index.read_text(encoding="utf-8"))["weight_map"].values())
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return False
     else:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
 import math
 import os
 import re
@@ -23,6 +22,7 @@ from ondevice.architectures import Encoder, Head, read_encoder, read_head
 from ondevice.errors import CheckpointError, UserError, choices, install_command
 from ondevice.tasks import TASKS
 from ondevice.tokenizer import TextTokenizer, read_tokenizer
+from ondevice.untrusted import parse_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -187,7 +187,7 @@ def _read_config(directory: Path) -> dict[str, Any]:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        loaded = json.loads(path.read_text(encoding="utf-8"))
+        loaded = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"'{path}' cannot be read: {error}") from error
     if not isinstance(loaded, dict):
@@ -213,7 +213,7 @@ def _weight_files(directory: Path) -> tuple[Path, ...]:
 def _shards(directory: Path) -> tuple[Path, ...]:
     path = directory / INDEX_FILE
     try:
-        names = sorted(set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values()))
+        names = sorted(set(parse_json(path.read_text(encoding="utf-8"))["weight_map"].values()))
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise CheckpointError(f"'{path}' cannot be read: {error!r}") from error
     for name in names:
@@ -304,7 +304,7 @@ def _read_json_list(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     try:
-        loaded = json.loads(path.read_text(encoding="utf-8"))
+        loaded = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"'{path}' cannot be read: {error}") from error
     return (

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ondevice.storage import Storage
+from ondevice.untrusted import parse_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -234,7 +235,7 @@ def _noted(meter: _Meter, storages: Mapping[str, Storage], notes: Path | None) -
     facts = json.dumps([meter.identity, how], sort_keys=True)
     place = notes / f"{hashlib.sha256(facts.encode()).hexdigest()}.json"
     try:
-        return float(json.loads(place.read_text(encoding="utf-8"))["error"])
+        return float(parse_json(place.read_text(encoding="utf-8"))["error"])
     except (OSError, ValueError, KeyError, TypeError):
         error = meter.error(storages)
     _note(place, json.dumps({"error": error, "rounded": sorted(how)}) + "\n")

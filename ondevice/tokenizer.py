@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ondevice.errors import CheckpointError
+from ondevice.untrusted import parse_json
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -151,7 +152,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        loaded = json.loads(path.read_text(encoding="utf-8"))
+        loaded = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"'{path}' cannot be read: {error}") from error
     return loaded if isinstance(loaded, dict) else {}

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from ondevice import calibration, staging
 from ondevice.errors import CheckpointError, DataError, UserError
 from ondevice.tokenizer import TOKENIZER_FILE, VOCAB_FILE, TextTokenizer
+from ondevice.untrusted import parse_json
 
 if TYPE_CHECKING:
     from ondevice.models import Checkpoint
@@ -198,7 +199,7 @@ def _write_files(checkpoint: Checkpoint, trim: Trim, directory: Path) -> None:
     lines = checkpoint.tokenizer.vocabulary()
     kept = "".join(f"{lines[old]}\n" for old in trim.kept)
     (directory / VOCAB_FILE).write_text(kept, encoding="utf-8", newline="\n")
-    config = json.loads((checkpoint.directory / "config.json").read_text(encoding="utf-8"))
+    config = parse_json((checkpoint.directory / "config.json").read_text(encoding="utf-8"))
     config = _trim_config(config, trim)
     (directory / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
     for name in _COPIED:
@@ -278,7 +279,7 @@ def read_record(checkpoint: Checkpoint) -> dict[str, str]:
     if not path.is_file():
         return {}
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = parse_json(path.read_text(encoding="utf-8"))
         return {f"trim_{name}": str(value) for name, value in record.items()}
     except (OSError, ValueError, AttributeError) as error:
         raise CheckpointError(f"'{path}' cannot be read: {error}") from error
@@ -300,7 +301,7 @@ def _origin(checkpoint: Checkpoint, trim: Trim) -> dict[str, str]:
 def _find(place: Path, before: Checkpoint, origin: Mapping[str, str]) -> Trimmed | None:
     """Return the trimmed checkpoint in a place if it is of that origin, and whole."""
     try:
-        record = json.loads((place / RECORD_FILE).read_text(encoding="utf-8"))
+        record = parse_json((place / RECORD_FILE).read_text(encoding="utf-8"))
         checkpoint = _look_over(place, before)
     except (OSError, ValueError, CheckpointError):
         return None

@@ -16,6 +16,7 @@ from typing import Any
 
 from ondevice.bench.parts import plain
 from ondevice.bench.xcode import PhoneError, call
+from ondevice.untrusted import parse_json
 
 QUICK_SECONDS = 60.0
 
@@ -121,7 +122,7 @@ def _with_output(arguments: Sequence[str], path: Path) -> list[str]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_bytes())
+        document = parse_json(path.read_bytes())
     except (OSError, ValueError):
         return {}
     return document if isinstance(document, dict) else {}

@@ -6,7 +6,6 @@ their own. They stand as notes beside the results of the app's benchmark.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import tempfile
@@ -18,6 +17,7 @@ import numpy as np
 
 from ondevice.bench.parts import plain
 from ondevice.bench.xcode import PhoneError, call
+from ondevice.untrusted import parse_json
 
 CLOCK = "com.apple.dt.XCTMetric_Clock.time.monotonic"
 # Nanoseconds of each unit of time that XCTest reports.
@@ -95,7 +95,7 @@ def parse_metrics(text: str) -> list[TestTimes]:
         PhoneError: it is not the document that it should be.
     """
     try:
-        document = json.loads(text)
+        document = parse_json(text)
     except ValueError as error:
         raise PhoneError(f"xcresulttool gave no JSON: {plain(text, 100)!r}") from error
     if not isinstance(document, list):

@@ -17,6 +17,7 @@ from typing import Any, Self
 
 import ondevice
 from ondevice.bench.protocol import STOPS_BETWEEN, PassError
+from ondevice.untrusted import parse_json
 
 WORKER = ("-m", "ondevice.bench._worker")
 # For a process that has closed its end to be gone.
@@ -161,7 +162,7 @@ class Process:
                 raise PassError(f"its process answered '{operation}' with too much")
         line, self._received = self._received.split(b"\n", 1)
         try:
-            reply = json.loads(line)
+            reply = parse_json(line)
         except ValueError as error:
             raise PassError(f"its process answered '{operation}' with no JSON") from error
         if not isinstance(reply, dict):

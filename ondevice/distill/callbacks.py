@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from transformers import TrainingArguments
 from transformers.trainer_callback import TrainerCallback, TrainerControl, TrainerState
 
 from ondevice.distill.runs import write_json
+from ondevice.untrusted import parse_json
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class Budget(TrainerCallback):  # type: ignore[misc]
         self._warmup = warmup
         self._file = file
         self._clock = clock
-        spent = float(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else 0.0
+        spent = float(parse_json(file.read_text(encoding="utf-8"))) if file.is_file() else 0.0
         self._begun = clock() - spent
         self._elapsed = spent
 

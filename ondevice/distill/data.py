@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import json
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import IO, Any
 
 from ondevice.distill.options import REMOTE
 from ondevice.errors import DataError, UserError, require
+from ondevice.untrusted import parse_json
 
 Row = dict[str, Any]
 
@@ -159,10 +159,11 @@ def _json_rows(stream: IO[str], path: Path) -> Iterator[Row]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
+            row = parse_json(line)
+        except ValueError as error:
+            reason = str(error).replace(" at line 1 column ", " at column ")
             raise DataError(
-                f"{path}, line {number} is not JSON, or is cut off: {error.msg}"
+                f"{path}, line {number} is not JSON, or is cut off: {reason}"
             ) from error
         if not isinstance(row, dict):
             raise DataError(f"{path}, line {number}: a row must be a JSON object")

@@ -9,7 +9,6 @@ OUT/training.json    the run: command, options, data hashes, seed, versions, sco
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 from collections.abc import Mapping
@@ -25,6 +24,7 @@ from ondevice.errors import CheckpointError, UserError
 from ondevice.models import WEIGHTS_FILE
 from ondevice.tasks.features import QAOptions
 from ondevice.tokenizer import TOKENIZER_FILE
+from ondevice.untrusted import parse_json
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ def _read(run: Path, name: str, kind: type[Any]) -> Any:
             " finetune' and 'ondevice distill task'"
         )
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parse_json(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise UserError(f"{path} is unreadable: {error}") from error
     if not isinstance(found, kind):

@@ -28,6 +28,7 @@ from typing import Any
 from ondevice.bundle import hash_file
 from ondevice.distill.options import is_remote
 from ondevice.errors import DataError, UserError
+from ondevice.untrusted import parse_json
 
 logger = logging.getLogger(__name__)
 
@@ -147,7 +148,7 @@ def last_checkpoint(out: Path) -> Path | None:
     )
     for path in found:
         try:
-            json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
+            parse_json((path / "trainer_state.json").read_text(encoding="utf-8"))
             return path
         except (OSError, ValueError):
             shutil.rmtree(path)
@@ -184,7 +185,7 @@ def versions() -> dict[str, str]:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is unreadable; choose another --out or delete it") from error
     return value if isinstance(value, dict) else {}

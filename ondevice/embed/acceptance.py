@@ -16,6 +16,7 @@ from ondevice.embed.apps import App
 from ondevice.errors import BundleError, UserError
 from ondevice.manifest import Manifest
 from ondevice.tokenizer import TOKENIZER_FILE
+from ondevice.untrusted import parse_json
 from ondevice.verify.promises import binding_failures
 
 # The special tokens that the apps find in a text, as the reference does.
@@ -111,7 +112,7 @@ def _differences(tokenizer: dict[str, Any]) -> Iterable[str]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise BundleError(f"'{path}' cannot be read: {error}") from error
     return content

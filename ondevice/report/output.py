@@ -12,6 +12,7 @@ from ondevice.report.content import Report
 from ondevice.report.markdown import PLOTS
 from ondevice.report.sources import FORMAT, REPORT_FILE
 from ondevice.staging import replacing
+from ondevice.untrusted import parse_json
 
 MARKDOWN_FILE = "report.md"
 HTML_FILE = "report.html"
@@ -112,7 +113,7 @@ def _fill(directory: Path, report: Report) -> list[str]:
 def _listed(place: Path) -> set[str] | None:
     """Return the files of an earlier report, which alone may be replaced; None if it is none."""
     try:
-        found = json.loads((place / REPORT_FILE).read_bytes())
+        found = parse_json((place / REPORT_FILE).read_bytes())
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     if not isinstance(found, dict) or found.get("format") != FORMAT:

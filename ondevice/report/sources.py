@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -21,6 +20,7 @@ from ondevice.bench.results import (
 )
 from ondevice.errors import DataError
 from ondevice.report.text import clean
+from ondevice.untrusted import parse_json
 
 # A report is a JSON file too: a directory that holds this one of this format is an earlier report.
 REPORT_FILE = "report.json"
@@ -110,8 +110,8 @@ def _walk(directory: Path) -> Iterator[tuple[str, str]]:
 def is_report(content: bytes) -> bool:
     """Whether a JSON document is a report of this program."""
     try:
-        found = json.loads(content)
-    except (ValueError, RecursionError):
+        found = parse_json(content)
+    except ValueError:
         return False
     return isinstance(found, dict) and found.get("format") == FORMAT
 

@@ -20,6 +20,7 @@ from ondevice.errors import UserError
 from ondevice.manifest import Evidence
 from ondevice.tasks.qa import QAExample
 from ondevice.tasks.qa_scores import Answered
+from ondevice.untrusted import parse_json
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class Replies:
         if len(whole) < len(content):
             os.truncate(self._path, len(whole))
         try:
-            first, *rest = [json.loads(line) for line in whole.splitlines()]
+            first, *rest = [parse_json(line) for line in whole.splitlines()]
             known = {
                 str(one["question"]): (str(one["text"]), (int(one["start"]), int(one["end"])))
                 for one in rest

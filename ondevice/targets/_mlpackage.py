@@ -12,6 +12,8 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from ondevice.untrusted import parse_json
+
 
 def read_model(package: Path) -> Any:
     """Return the root model of a package, a ``CoreML.Specification.Model``."""
@@ -46,7 +48,7 @@ def _model_path(package: Path) -> Path:
 
 
 def _read_manifest(package: Path) -> dict[str, Any]:
-    manifest: dict[str, Any] = json.loads((package / "Manifest.json").read_text(encoding="utf-8"))
+    manifest: dict[str, Any] = parse_json((package / "Manifest.json").read_text(encoding="utf-8"))
     return manifest
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ondevice.errors import DataError
+from ondevice.untrusted import parse_json
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,13 @@ def read_squad(path: Path, *, need_answers: bool = True) -> list[QAExample]:
         DataError: the file is unreadable, or a record contradicts itself; names file and question.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = parse_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text (byte {error.start})") from error
-    except json.JSONDecodeError as error:
-        place = f"line {error.lineno} column {error.colno}"
-        raise DataError(f"{path} is not JSON, or is cut off: {error.msg} at {place}") from error
+    except ValueError as error:
+        raise DataError(f"{path} is not JSON, or is cut off: {error}") from error
     return _examples(_records(document, path), str(path), need_answers)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 import ondevice
+from ondevice.untrusted import parse_json
 from ondevice.verify import _environments
 
 if TYPE_CHECKING:
@@ -189,7 +190,7 @@ def _read_events(path: Path) -> list[dict[str, Any]]:
     events = []
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
-            events.append(json.loads(line))
+            events.append(parse_json(line))
         except ValueError:  # the line that the end of the process cut off
             break
     return events

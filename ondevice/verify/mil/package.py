@@ -7,11 +7,11 @@ A package is `Manifest.json` and `Data/`; the manifest maps item identifiers to 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ondevice.untrusted import parse_json
 from ondevice.verify.mil.errors import MilPackageError
 
 _MODEL_PATH = "@model_path/"
@@ -48,7 +48,7 @@ def open_package(path: Path) -> Package:
 
 def _read_manifest(path: Path) -> dict[str, Any]:
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise MilPackageError(f"cannot read '{path}': {error}") from error
     if not isinstance(manifest, dict):
