@@ -13,8 +13,10 @@ PIP := -m pip install --quiet --disable-pip-version-check
 build: $(VENV)/.coreml
 	$(BIN)/python -m ondevice.build --target coreml
 
+# A worker that crashes ends the run: with another in its place, pytest-xdist would wait for ever
+# for the files that the first one had left.
 test: $(VENV)/.all $(OLD)/.done $(VENV)/.system
-	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --max-worker-restart 0 $(PYTEST_ARGS)
 
 lint: $(VENV)/.all
 	$(BIN)/ruff check .

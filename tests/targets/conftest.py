@@ -19,13 +19,15 @@ LENGTHS = (16, 32)
 
 
 def make_grid(schemes):
-    """Every architecture and task in fp32; in other schemes, which differ by operators, fewer.
+    """Every architecture and every task in fp32; in other schemes, which differ by operators, fewer.
 
-    BERT has the operators of every task, ELECTRA also those of projected embeddings; tagging has
-    the head of questions.
+    An encoder's operators are its architecture's, a head's are its task's: a pair of two that are
+    there already adds none. BERT has the operators of every task, ELECTRA also those of projected
+    embeddings; tagging has the head of questions, and what embeds has no matrix of its own.
     """
-    full = [(name, task, "fp32") for name in ARCHITECTURE_NAMES for task in TASK_NAMES]
-    fewer = [*(("bert", task) for task in TASK_NAMES if task != "tokens"), ("electra", "qa")]
+    full = [(name, "qa", "fp32") for name in ARCHITECTURE_NAMES]
+    full += [("bert", task, "fp32") for task in TASK_NAMES if task != "qa"]
+    fewer = [("bert", "qa"), ("bert", "classify"), ("electra", "qa")]
     return full + [(*pair, scheme) for scheme in schemes if scheme != "fp32" for pair in fewer]
 
 

@@ -25,7 +25,7 @@ def test_sharing_changes_no_byte(graph_of, tmp_path, name):
 
     def convert(scheme, place, kept=None):
         texts = Texts(graph) if SCHEMES[scheme].takes_texts else None
-        options = ConvertOptions(scheme, (16, 32), LABELS, calibration=texts)
+        options = ConvertOptions(scheme, (16,), LABELS, calibration=texts)
         path = tmp_path / f"{place}-{scheme}-{target.file}"
         return target.convert(graph, options, path, kept), hash_artifact(path)
 
