@@ -74,7 +74,7 @@ def run(options: BuildOptions, progress: console.Progress) -> list[Built]:
     jobs = plan.make_jobs(checkpoint, options, progress)
     source = Source(checkpoint, jobs[0].lengths)
     built = {}
-    order = plan.grouped(jobs)
+    order = plan.in_order(jobs)
     for job, following in zip_longest(order, order[1:]):
         let_go = partial(source.let_go, job, following)
         built[job.label] = build_one(job, source, progress, force=options.force, let_go=let_go)

@@ -19,25 +19,54 @@ def collected_after() -> Iterator[None]:
     """
     enabled = gc.isenabled()
     gc.disable()
+    # What is frozen is not listed afterwards.
+    keepers = _keepers()
     gc.freeze()
     try:
         yield
     finally:
-        _forget_exported()
+        _forget(keepers + _keepers())
         gc.collect()
         gc.unfreeze()
         if enabled:
             gc.enable()
 
 
-def _forget_exported() -> None:
-    """Let go of what torch.export keeps of every program, weights included.
+# Objects of packages, made once when they are imported, that remember the last graph that they
+# looked at, weights included: their types, and what they are when they have just been made.
+_KEEPERS: dict[tuple[str, str], dict[str, object]] = {
+    ("onnxscript.rewriter._matcher", "SimplePatternMatcher"): {
+        "_match": None,
+        "_current_node": None,
+        "_graph": None,
+    },
+    ("executorch.exir.backend.utils", "WhyNoPartition"): {"node": None},
+}
 
-    In torch 2.13 a table of its module maps the identities of tensors, long gone, to the nodes of
-    graphs, each of which holds its whole program: a build of all targets held the weights of each.
-    """
+
+def _keepers() -> list[object]:
+    """Return the keepers that there are, of the packages that are imported."""
+    kinds = {
+        getattr(sys.modules.get(module), name, None): (module, name) for module, name in _KEEPERS
+    }
+    kinds.pop(None, None)
+    return [each for each in gc.get_objects() if type(each) in kinds] if kinds else []
+
+
+def _forget(keepers: list[object]) -> None:
+    """Let go of the graphs that packages keep, which would add up over a build of all targets."""
+    for keeper in keepers:
+        kind = type(keeper)
+        for name, value in _KEEPERS[kind.__module__, kind.__name__].items():
+            if hasattr(keeper, name):
+                setattr(keeper, name, value)
+    # In torch 2.13 a table maps the identities of tensors, long gone, to the nodes of graphs, each
+    # of which holds its whole program.
     module = sys.modules.get("torch.fx.experimental.proxy_tensor")
     getattr(module, "_FAKE_TENSOR_ID_TO_PROXY_MAP_FOR_EXPORT", {}).clear()
+    # A cache without bounds of pairs of nodes.
+    module = sys.modules.get("executorch.exir.backend.utils")
+    getattr(getattr(module, "is_same_node", None), "cache_clear", lambda: None)()
 
 
 def trim() -> None:

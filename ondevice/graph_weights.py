@@ -68,4 +68,6 @@ def _factors(encoder: Encoder, *, projected: bool) -> dict[str, float]:
 def _find(state: Mapping[str, Tensor], name: str) -> Tensor:
     if name not in state:
         raise CheckpointError(f"the checkpoint has no weight '{name}'")
-    return state[name].to(torch.float32)
+    # A copy: a tensor of the file's own would keep all of the file in memory beside the weights
+    # that are made from it.
+    return state[name].to(torch.float32, copy=True)

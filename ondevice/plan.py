@@ -149,14 +149,18 @@ def make_jobs(
     return jobs
 
 
-def grouped(jobs: list[Job]) -> list[Job]:
-    """Return jobs so that those of one lowering come one after the other, else as they were."""
+def in_order(jobs: list[Job]) -> list[Job]:
+    """Return jobs in the order to build them in: the hungriest target first, else as they were.
 
-    def first(job: Job) -> int:
+    Converters that were imported stay, so that the last target has the memory of all of them
+    beside its own. Jobs of one lowering come one after the other.
+    """
+
+    def place(job: Job) -> tuple[float, int]:
         alike = (other for other in jobs if other.lowering == job.lowering is not None)
-        return jobs.index(next(alike, job))
+        return -job.target.working_memory, jobs.index(next(alike, job))
 
-    return sorted(jobs, key=first)
+    return sorted(jobs, key=place)
 
 
 def _schemes(target: Target, options: BuildOptions) -> tuple[str, ...]:

@@ -189,15 +189,15 @@ def test_a_lowering_is_let_go_when_no_later_scheme_needs_it(tiny, tmp_path, onnx
     assert built == ["onnx fp32", "onnx fp16", "onnx int8"]
 
 
-def test_jobs_without_a_lowering_to_share_stay_in_their_order(tiny, onnx):
+def test_the_hungriest_target_is_first_and_the_order_is_else_that_of_the_schemes(tiny, onnx):
     from ondevice import models
 
     need("executorch")
     options = BuildOptions(targets=("executorch", "onnx"), schemes=("fp32", "fp16", "int8"))
     jobs = plan.make_jobs(models.load(str(tiny("bert", "qa"))), options)
-    assert [job.label for job in plan.grouped(jobs)] == [
-        *("executorch fp32", "executorch fp16", "executorch int8"),
+    assert [job.label for job in plan.in_order(jobs)] == [
         *("onnx fp32", "onnx int8", "onnx fp16"),
+        *("executorch fp32", "executorch fp16", "executorch int8"),
     ]
 
 

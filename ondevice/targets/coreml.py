@@ -377,4 +377,5 @@ COREML = Target(
     systems=("Darwin",),
     storage=storage,
     layouts=LAYOUTS,
+    working_memory=2.6,
 )

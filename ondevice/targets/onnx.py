@@ -156,9 +156,6 @@ def _export(graph: MobileGraph, options: ConvertOptions) -> ModelProto:
         )
     assert program is not None, "only the older exporter returns nothing"
     model: ModelProto = program.model_proto
-    # onnxscript's rewrite rules hold on to the last graph that they looked at.
-    for value in program.model.graph.initializers.values():
-        value.const_value = None
     return model
 
 
@@ -374,4 +371,5 @@ ONNX = Target(
     load=load,
     shares=precision,
     storage=storage,
+    working_memory=4.9,
 )

@@ -19,7 +19,7 @@ LENGTHS = (16, 32)
 
 
 def make_grid(schemes):
-    """Every architecture and every task in fp32; in other schemes, which differ by operators, fewer.
+    """Every architecture and task in fp32; in other schemes, which differ by operators, fewer.
 
     An encoder's operators are its architecture's, a head's are its task's: a pair of two that are
     there already adds none. BERT has the operators of every task, ELECTRA also those of projected

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import weakref
 
 import pytest
@@ -12,6 +13,7 @@ from ondevice.bundle import hash_artifact
 from ondevice.schemes import SCHEMES
 from ondevice.targets import TARGETS
 from ondevice.targets.base import ConvertOptions, LastLowered
+from tests.conftest import WIDTH
 from tests.requirements import need
 from tests.targets.conftest import LABELS, Texts, load_graph
 
@@ -38,17 +40,28 @@ def test_sharing_changes_no_byte(graph_of, tmp_path, name):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["fp32", "int8"])
 @pytest.mark.parametrize("name", TARGETS)
-def test_a_conversion_lets_go_of_the_weights(tiny, tmp_path, name):
-    """torch.export keeps its programs, which would add up over a build of all targets."""
+def test_a_conversion_lets_go_of_the_weights(tiny, tmp_path, name, scheme):
+    """Packages keep the last graph or all, which would add up over a build of all targets."""
     need(name)
     target = TARGETS[name]
     graph = load_graph(tiny("bert", "qa"), target.form())
-    weight = weakref.ref(graph.module.embeddings.words.weight)
+    weight, before = weakref.ref(graph.module.embeddings.words.weight), matrices()
     with garbage.collected_after():
-        target.convert(graph, ConvertOptions("fp32", (16,), LABELS), tmp_path / target.file)
+        target.convert(graph, ConvertOptions(scheme, (16,), LABELS), tmp_path / target.file)
         del graph
     assert weight() is None
+    assert [shape for key, shape in matrices().items() if key not in before] == []
+
+
+def matrices():
+    """Return the shapes of all tensors that hold data and are as large as a matrix of the model."""
+    import torch
+
+    kinds = (torch.Tensor, torch.nn.Parameter)
+    found = [each for each in gc.get_objects() if type(each) in kinds and each.device.type == "cpu"]
+    return {id(each): each.shape for each in found if each.numel() >= WIDTH * WIDTH}
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
