@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pydantic_core
-
 
 def parse_json(text: str | bytes) -> Any:
     """Parse JSON whose nesting is bounded.
@@ -17,4 +15,7 @@ def parse_json(text: str | bytes) -> Any:
     Raises:
         ValueError: it is no JSON, is cut off, or is nested too deeply; says where.
     """
+    # Here, not above: a bundle also runs where only a runtime and NumPy are installed.
+    import pydantic_core
+
     return pydantic_core.from_json(text)
