@@ -40,7 +40,7 @@ COMMANDS = {
     "traffic": TRAFFIC,
     "traffic_12": f"{TRAFFIC} --buckets 12 --targets tflite"
     " --out benchmarks/results/traffic_12.json",
-    "evidence": "evidence.py",
+    "evidence": "evidence.py --examples 100",
     "build_time": "build_time.py --rounds 1 --schemes fp32,fp16,int8 --only alone,all",
     "full_scale": "full_scale.py",
 }

@@ -33,14 +33,11 @@ def collected_after() -> Iterator[None]:
 
 
 # Objects of packages, made once when they are imported, that remember the last graph that they
-# looked at, weights included: their types, and what they are when they have just been made.
-_KEEPERS: dict[tuple[str, str], dict[str, object]] = {
-    ("onnxscript.rewriter._matcher", "SimplePatternMatcher"): {
-        "_match": None,
-        "_current_node": None,
-        "_graph": None,
-    },
-    ("executorch.exir.backend.utils", "WhyNoPartition"): {"node": None},
+# looked at, weights included: their types, and the attributes that hold it. None of them is read
+# before it is set anew.
+_KEEPERS = {
+    ("onnxscript.rewriter._matcher", "SimplePatternMatcher"): ("_match", "_current_node", "_graph"),
+    ("executorch.exir.backend.utils", "WhyNoPartition"): ("node",),
 }
 
 
@@ -57,9 +54,9 @@ def _forget(keepers: list[object]) -> None:
     """Let go of the graphs that packages keep, which would add up over a build of all targets."""
     for keeper in keepers:
         kind = type(keeper)
-        for name, value in _KEEPERS[kind.__module__, kind.__name__].items():
+        for name in _KEEPERS[kind.__module__, kind.__name__]:
             if hasattr(keeper, name):
-                setattr(keeper, name, value)
+                setattr(keeper, name, None)
     # In torch 2.13 a table maps the identities of tensors, long gone, to the nodes of graphs, each
     # of which holds its whole program.
     module = sys.modules.get("torch.fx.experimental.proxy_tensor")

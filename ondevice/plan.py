@@ -28,6 +28,10 @@ from ondevice.targets.base import DEFAULT_LAYOUT, ConvertOptions, Labels, Target
 from ondevice.tasks import TASKS
 
 DEFAULT_OUT = Path("bundles")
+# Core ML first: coremltools would register what it finds of ExecuTorch's packages, and its bytes must
+# not depend on what else is built. Then those that hold the most beside their weights: converters
+# that were imported stay, and the last target has the memory of all of them beside its own.
+BUILD_ORDER = ("coreml", "onnx", "tflite", "executorch")
 # Shorter windows have no room for a question, a context and the special tokens between them.
 MIN_LENGTH = 16
 
@@ -150,15 +154,14 @@ def make_jobs(
 
 
 def in_order(jobs: list[Job]) -> list[Job]:
-    """Return jobs in the order to build them in: the hungriest target first, else as they were.
+    """Return jobs in the order to build them in: by :data:`BUILD_ORDER`, else as they were.
 
-    Converters that were imported stay, so that the last target has the memory of all of them
-    beside its own. Jobs of one lowering come one after the other.
+    Jobs of one lowering come one after the other.
     """
 
-    def place(job: Job) -> tuple[float, int]:
+    def place(job: Job) -> tuple[int, int]:
         alike = (other for other in jobs if other.lowering == job.lowering is not None)
-        return -job.target.working_memory, jobs.index(next(alike, job))
+        return BUILD_ORDER.index(job.target.name), jobs.index(next(alike, job))
 
     return sorted(jobs, key=place)
 

@@ -189,7 +189,11 @@ def test_a_lowering_is_let_go_when_no_later_scheme_needs_it(tiny, tmp_path, onnx
     assert built == ["onnx fp32", "onnx fp16", "onnx int8"]
 
 
-def test_the_hungriest_target_is_first_and_the_order_is_else_that_of_the_schemes(tiny, onnx):
+def test_every_target_has_a_place_in_the_order():
+    assert sorted(plan.BUILD_ORDER) == sorted(TARGETS)
+
+
+def test_targets_have_an_order_of_their_own_and_schemes_that_of_the_words(tiny, onnx):
     from ondevice import models
 
     need("executorch")
@@ -370,7 +374,8 @@ def test_roberta_has_room_for_all_its_positions_and_no_more(tiny, tmp_path):
         run(tiny("roberta", "qa"), tmp_path, lengths=(65,))
 
 
-COMMAND = [sys.executable, "-m", "ondevice.build", "--target", "onnx", "--scheme", "fp32"]
+BUILD = [sys.executable, "-m", "ondevice.build"]
+COMMAND = [*BUILD, "--target", "onnx", "--scheme", "fp32"]
 
 
 @pytest.mark.slow
@@ -458,6 +463,27 @@ def test_two_builds_in_fresh_processes_give_the_same_bytes(tiny, tmp_path):
         manifest = bundle.open_bundle(out / "tiny-bert-qa-qa-onnx-fp32")
         digests.add(manifest.artifact.sha256)
     assert len(digests) == 1
+
+
+@pytest.mark.slow
+def test_the_bytes_do_not_depend_on_what_else_is_built(tiny, tmp_path):
+    """coremltools registers what it finds of ExecuTorch's packages, whichever is asked for first."""
+    names = ("executorch", "coreml")
+    for name in names:
+        need(name)
+    digests = {}
+    for word in (",".join(names), *names):
+        words = ["--target", word, "--scheme", "fp32", "--lengths", "16"]
+        subprocess.run(
+            [*BUILD, "--model", str(tiny("bert", "qa")), *words, "--out", str(tmp_path / word)],
+            check=True,
+            capture_output=True,
+        )
+        for name in word.split(","):
+            manifest = bundle.open_bundle(tmp_path / word / f"tiny-bert-qa-qa-{name}-fp32")
+            digests.setdefault(name, []).append(manifest.artifact.sha256)
+    assert [len(each) for each in digests.values()] == [2, 2]
+    assert [len(set(each)) for each in digests.values()] == [1, 1]
 
 
 def test_the_content_key_depends_on_the_tools(tiny, monkeypatch):

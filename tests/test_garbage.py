@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import importlib
 import weakref
 
 import pytest
 
 from ondevice import garbage
+from tests.requirements import need
 
 
 class Cycle:
@@ -59,3 +61,33 @@ def test_a_c_library_without_trimming_is_left_alone(monkeypatch):
     monkeypatch.setattr(ctypes, "CDLL", library)
     garbage.trim()
     assert asked == [None]
+
+
+class Keeper:
+    """As a package's matcher, made at its import, that remembers the last graph."""
+
+    last = None
+
+
+@pytest.mark.parametrize("made", ["before", "in"])
+def test_what_a_package_remembers_is_let_go(monkeypatch, made):
+    monkeypatch.setattr(garbage, "_KEEPERS", {(__name__, "Keeper"): ("last", "absent")})
+    keeper = Keeper() if made == "before" else None
+    with garbage.collected_after():
+        keeper = keeper or Keeper()
+        keeper.last = Cycle()
+        left = weakref.ref(keeper.last)
+    assert left() is None
+    assert not hasattr(keeper, "absent")
+
+
+def test_every_keeper_is_where_it_is_looked_for():
+    """Else nothing is let go, and nobody would notice but by the memory."""
+    for module, name in garbage._KEEPERS:
+        need({"onnxscript": "onnx"}.get(module.split(".")[0], module.split(".")[0]))
+        assert isinstance(getattr(importlib.import_module(module), name), type)
+    need("executorch")
+    place = importlib.import_module("executorch.exir.backend.utils")
+    assert callable(place.is_same_node.cache_clear)
+    place = importlib.import_module("torch.fx.experimental.proxy_tensor")
+    assert isinstance(place._FAKE_TENSOR_ID_TO_PROXY_MAP_FOR_EXPORT, dict)

@@ -163,6 +163,16 @@ def test_without_weights_it_still_knows_what_it_takes_and_gives(tiny):
     assert {weight.device.type for weight in built.module.parameters()} == {"cpu"}
 
 
+def test_nothing_of_the_checkpoint_s_file_is_kept(tiny):
+    """Else all of the mapped file stays in memory beside the weights that were made from it."""
+    checkpoint = models.load(str(tiny("bert", "qa")))
+    state = checkpoint.state()
+    built = graph.from_state(checkpoint.encoder, checkpoint.head, "qa", state)
+    theirs = {tensor.untyped_storage().data_ptr() for tensor in state.values()}
+    ours = {each.untyped_storage().data_ptr() for each in built.module.parameters()}
+    assert not ours & theirs
+
+
 def test_padding_is_invisible(tiny):
     built = graph.from_checkpoint(models.load(str(tiny("distilbert", "qa"))))
     inputs = random_inputs(built.inputs, 32, built.encoder.vocab_size, valid=10)

@@ -238,8 +238,6 @@ class Target:
         systems: the systems (``platform.system()``) that its runtimes exist on; empty for all.
         storage: how it stores one part under a scheme.
         layouts: the layouts that it offers.
-        working_memory: what a conversion holds at its peak, in multiples of the weights in float32;
-            as between BERT-base and DistilBERT, int8 (`benchmarks/full_scale.py`).
     """
 
     name: str
@@ -259,7 +257,6 @@ class Target:
     default_scheme: str = "fp16"
     storage: StorageOf = in_floats
     layouts: tuple[str, ...] = (DEFAULT_LAYOUT,)
-    working_memory: float = 0.0
 
     def check_layout(self, layout: str) -> None:
         """Refuse a layout that the target does not have.

@@ -377,5 +377,4 @@ COREML = Target(
     systems=("Darwin",),
     storage=storage,
     layouts=LAYOUTS,
-    working_memory=2.6,
 )

@@ -243,5 +243,4 @@ EXECUTORCH = Target(
     # Half precision costs the embedded student 0.03 of its logits at length 384; the limit is 0.02.
     default_scheme="fp32",
     storage=storage,
-    working_memory=4.2,
 )

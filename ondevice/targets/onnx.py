@@ -371,5 +371,4 @@ ONNX = Target(
     load=load,
     shares=precision,
     storage=storage,
-    working_memory=4.9,
 )

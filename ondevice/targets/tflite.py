@@ -230,5 +230,4 @@ TFLITE = Target(
     load=_load,
     shares=_one_float_model,
     storage=_tflite_schemes.storage,
-    working_memory=4.7,
 )
