@@ -467,7 +467,7 @@ def test_two_builds_in_fresh_processes_give_the_same_bytes(tiny, tmp_path):
 
 @pytest.mark.slow
 def test_the_bytes_do_not_depend_on_what_else_is_built(tiny, tmp_path):
-    """coremltools registers what it finds of ExecuTorch's packages, whichever is asked for first."""
+    """coremltools registers what is imported of ExecuTorch's packages."""
     names = ("executorch", "coreml")
     for name in names:
         need(name)
