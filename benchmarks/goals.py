@@ -183,7 +183,8 @@ def all_targets(document: Mapping[str, Any]) -> Seen | None:
         if row["target"] == "all" and row["cold"]:
             rounds = [one["seconds"] for one in row["cold"]]
             seconds = float(np.median(rounds))
-            return Seen(seconds, f"{seconds:.0f} s ({len(rounds)} in turn)")
+            many = "1 round" if len(rounds) == 1 else f"median of {len(rounds)}"
+            return Seen(seconds, f"{seconds:.0f} s ({many})")
     return None
 
 
