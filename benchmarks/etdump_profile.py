@@ -27,6 +27,8 @@ LONG = 4
 
 def dump(path: Path, threads: int, runs: int, directory: Path) -> Path:
     """Run a program's first method, every input full of ones; return the file of its ETDump."""
+    # The lookup in a quantized table is an operator of this package.
+    import executorch.kernels.quantized  # noqa: F401
     import torch
     from executorch.extension.pybindings import portable_lib
     from executorch.runtime import Runtime

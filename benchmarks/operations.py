@@ -1,14 +1,15 @@
 """Which operations of an artifact take the time: each runtime's own profile, ours beside stock.
 
     python benchmarks/operations.py [--models distilbert,student] [--length 384]
-        [--targets tflite,executorch,onnx]
+        [--targets tflite,executorch,onnx] [--scheme int8]
 
-Runs each artifact (float32; the same as in ``versus_stock.py``) with its runtime's profiler on:
-LiteRT's, which looks into XNNPACK, ExecuTorch's ETDump, which does too, and ONNX Runtime's. Adds up
-the time of each kind of operator: milliseconds a run, its share, how often it runs, and for
-products the floating-point operations a second. Profiling itself takes time, so the sums are above
-the times without it. Prints a table of what takes 1 % or more and writes everything to
-``benchmarks/results/operations.json``.
+Runs each artifact (float32, the same as in ``versus_stock.py``; with ``--scheme`` ours alone) with
+its runtime's profiler on: LiteRT's, which looks into XNNPACK, ExecuTorch's ETDump, which does too,
+and ONNX Runtime's. Adds up the time of each kind of operator: milliseconds a run, its share, how
+often it runs, and for products the floating-point operations a second. Profiling itself takes time,
+so the sums are above the times without it. Prints a table of what takes 1 % or more and writes
+everything to ``benchmarks/results/operations.json``, of another scheme to
+``operations_SCHEME.json``.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ from ondevice.lengths import multiply_accumulates
 if TYPE_CHECKING:
     from ondevice.architectures import Encoder
 
-RESULTS = Path(__file__).parent / "results" / "operations.json"
+RESULTS = Path(__file__).parent / "results"
+# The scheme of the stock artifacts.
+STOCK_SCHEME = "fp32"
 HEADERS = ("model", "target", "artifact", "operator", "a run", "ms", "share %", "GFLOP/s")
 # What runs an artifact under its profiler and prints records.
 PROFILERS = {"tflite": "litert_profile.py", "executorch": "etdump_profile.py"}
@@ -155,15 +158,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--models", default="distilbert,student")
     parser.add_argument("--targets", default=",".join(artifacts.TARGETS))
+    parser.add_argument("--scheme", default=STOCK_SCHEME)
     parser.add_argument("--length", type=int, default=384)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--bundles", type=Path, default=artifacts.BUNDLES)
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     if arguments.runs < 1:
         raise UserError(f"--runs must be at least 1, not {arguments.runs}")
-    length, bundles = arguments.length, arguments.bundles
+    length, bundles, scheme = arguments.length, arguments.bundles, arguments.scheme
+    name = "operations.json" if scheme == STOCK_SCHEME else f"operations_{scheme}.json"
+    out = arguments.out or RESULTS / name
     targets = commands.words(arguments.targets, "target", artifacts.TARGETS)
     names = commands.words(arguments.models, "model")
     checkpoints = [artifacts.find_checkpoint(one, bundles / "checkpoints") for one in names]
@@ -172,9 +178,9 @@ def main() -> int:
         made = [
             artifacts.make_stock(checkpoint, name, length, bundles)
             for name, path in stock.PATHS.items()
-            if path.target == target
+            if path.target == target and scheme == STOCK_SCHEME
         ]
-        made += artifacts.build_ours(checkpoint, target, ["fp32"], [length], bundles)
+        made += artifacts.build_ours(checkpoint, target, [scheme], [length], bundles)
         for one in made:
             title = "ours" if one.origin == "ours" else stock.PATHS[one.origin].title
             head = (checkpoint.name, target, title)
@@ -193,12 +199,13 @@ def main() -> int:
             ]
     document = {
         "machine": machine.describe(),
+        "scheme": scheme,
         "length": length,
         "threads": arguments.threads,
         "runs": arguments.runs,
         "artifacts": records,
     }
-    commands.write(arguments.out, document)
+    commands.write(out, document)
     print(console.table(HEADERS, rows))
     return 0
 

@@ -134,7 +134,7 @@ def test_builds_and_delegation(rows, tmp_path):
     write(tmp_path, "full_scale", {"builds": [large | {"model": "bert-base"}]})
     write(tmp_path, "evidence", {"bundles": [delegating(1)]})
     found = rows()
-    assert found["--target all, student, cold"][:3] == ["≤ 60 s", "59 s (3 in turn)", "yes"]
+    assert found["--target all, student, cold"][:3] == ["≤ 60 s", "59 s (median of 3)", "yes"]
     memory = found["memory / (4 × weights + 1 GiB), student"]
     assert memory[1:3] == ["1.10 (0 MB: tflite default)", "no"]
     # 3 GB of 4 × 0.4 GB + 1 GiB.
