@@ -35,7 +35,7 @@ TRAFFIC = (
 )
 # What writes each result.
 COMMANDS = {
-    "versus_stock": "versus_stock.py --models distilbert,bert-base,student",
+    "versus_stock": "versus_stock.py",
     "roofline": "roofline.py --lengths 128,384",
     "traffic": TRAFFIC,
     "traffic_12": f"{TRAFFIC} --buckets 12 --targets tflite"
