@@ -28,9 +28,9 @@ from ondevice.targets.base import DEFAULT_LAYOUT, ConvertOptions, Labels, Target
 from ondevice.tasks import TASKS
 
 DEFAULT_OUT = Path("bundles")
-# Core ML first: coremltools would register what it finds of ExecuTorch's packages, and its bytes
-# must not depend on what else is built. Then those that hold the most beside their weights:
-# converters that were imported stay, and the last target has the memory of all beside its own.
+# Core ML first: coremltools would load what it finds imported of ExecuTorch's packages. Then those
+# that hold the most beside their weights: converters that were imported stay, and the last target
+# has the memory of all beside its own.
 BUILD_ORDER = ("coreml", "onnx", "tflite", "executorch")
 # Shorter windows have no room for a question, a context and the special tokens between them.
 MIN_LENGTH = 16

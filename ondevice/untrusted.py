@@ -1,4 +1,4 @@
-"""Reading what somebody else wrote: checkpoints, data sets, bundles, reports of phones."""
+"""Reading files that somebody else may have written: checkpoints, data sets, bundles, results."""
 
 from __future__ import annotations
 

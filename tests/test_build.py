@@ -467,7 +467,7 @@ def test_two_builds_in_fresh_processes_give_the_same_bytes(tiny, tmp_path):
 
 @pytest.mark.slow
 def test_the_bytes_do_not_depend_on_what_else_is_built(tiny, tmp_path):
-    """coremltools registers what is imported of ExecuTorch's packages."""
+    """A bundle is found again by its key, which knows nothing of the other targets."""
     names = ("executorch", "coreml")
     for name in names:
         need(name)

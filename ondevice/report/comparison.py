@@ -22,8 +22,7 @@ from typing import TypeVar
 import numpy as np
 
 from ondevice.errors import DataError, UserError
-from ondevice.report import wording
-from ondevice.report.cells import NOT_RUN, Cell, Table, decimals_for, figure, label
+from ondevice.report import faults, wording
 from ondevice.report.questions import POLICIES
 from ondevice.report.rows import MB, Device, DeviceKey, Row, RowKey, Traffic
 from ondevice.report.scores import f1_change
@@ -193,12 +192,12 @@ def compare(new: Study, old: Study) -> Comparison:
         rows, unlike = _pair(now.rows, then.rows, _likeness, _row_name)
         left_out += [f"{_device(now.key)}: {sentence}" for sentence in unlike]
         broken += [
-            f"{_row_name(mine.key)} on {_device(now.key)}: {_fault(mine)}"
-            for mine in _stopped(now, then, rows)
+            f"{_row_name(mine.key)} on {_device(now.key)}: {faults.fault(mine)}"
+            for mine in faults.stopped(now, then, rows)
         ]
         missing += [
             f"{_row_name(theirs.key)} on {_device(now.key)}: it is not among the new results"
-            for theirs in _missing(now, then)
+            for theirs in faults.missing(now, then)
         ]
         for mine, theirs in rows:
             if mine.golden_failed and not theirs.golden_failed:
@@ -220,97 +219,6 @@ def compare(new: Study, old: Study) -> Comparison:
         )
     told = tuple(changes), (*broken, *missing), tuple(left_out)
     return Comparison(*told, tuple(old.skipped), old.skipped_total)
-
-
-def comparison_tables(comparison: Comparison, fail_on: float | None) -> tuple[Table, Table, Table]:
-    """Return what changed, the worst first; what did not or within the noise only; and p99."""
-    changed: list[tuple[Cell, ...]] = []
-    noise: list[tuple[Cell, ...]] = []
-    tails: list[tuple[Cell, ...]] = []
-    for change in sorted(
-        comparison.changes, key=lambda one: (VERDICTS.index(one.verdict), -abs(one.percent))
-    ):
-        regressed = fail_on is not None and change.regressed(fail_on)
-        verdict = REGRESSION if regressed else change.verdict
-        decimals = decimals_for([change.old, change.new])
-        detail = "" if change.ratio is None else _percents(change.ratio)
-        evidence = change.row.evidence
-        line = (
-            label(change.what),
-            label(change.name),
-            label(change.device),
-            figure(change.old, evidence, decimals=decimals, unit=f" {change.unit}"),
-            figure(change.new, evidence, decimals=decimals, unit=f" {change.unit}"),
-            Cell(f"{change.percent:+.1f} %", evidence, detail, number=True),
-            label(verdict, reason=UNKNOWN[change.unknown] if verdict == NOISE_UNKNOWN else ""),
-        )
-        if verdict == INFORMATION:
-            tails.append(line)
-        else:
-            (noise if verdict in {"unchanged", "within noise"} else changed).append(line)
-    caption = (
-        "New figure against old, medians where nothing else is said; small figures are 95 %"
-        " bootstrap intervals of the change. Two single runs know nothing of how runs differ from"
-        " each other: measure several, or allow for it in the threshold."
-    )
-    slowest = f"{caption} p99 is never judged: of few runs it is close to the slowest one."
-    headers = ("what", "artifact", "device", "old", "new", "change", "verdict")
-    return (
-        Table("changes", "What changed", caption, headers, tuple(changed), stub=3),
-        Table("noise", "Unchanged, or within the noise", caption, headers, tuple(noise), stub=3),
-        Table("tails", "p99, for information", slowest, headers, tuple(tails), stub=3),
-    )
-
-
-def _fault(row: Row) -> str:
-    """Return why a row is not all that it should be now; else nothing."""
-    if row.golden_failed:
-        return f"it fails its golden check now: {row.golden_failed}"
-    reason = next(iter(row.reasons.counts), "no reason given")
-    if row.evidence == NOT_RUN:
-        return f"it does not run now: {reason}"
-    # A run that was broken off says nothing where another one ended.
-    partial = bool(row.reasons.counts) and not row.completed
-    return f"it is partial now: {reason}" if partial else ""
-
-
-def _stopped(now: Device, then: Device, pairs: list[tuple[Row, Row]]) -> Iterator[Row]:
-    """Yield each row that is at fault now and was not then.
-
-    What stops before its runtime is known does not name it: such a row is also held against old
-    ones of the same model, task, target and scheme that have no other partner.
-    """
-    partners = {mine.key: [theirs] for mine, theirs in pairs}
-    taken = {theirs.key for _, theirs in pairs}
-    for key in sorted(now.rows):
-        mine = now.rows[key]
-        alike = [
-            row
-            for row in then.rows.values()
-            if row.key not in taken and _artifact(row) == _artifact(mine)
-        ]
-        candidates = partners.get(key) or ([] if mine.times else alike)
-        if mine.golden_failed:
-            # Wrong answers are a fault whatever there was before, but for the same one.
-            before = [row for row in then.rows.values() if _artifact(row) == _artifact(mine)]
-            if not any(row.golden_failed for row in before):
-                yield mine
-        elif _fault(mine) and any(not _fault(theirs) for theirs in candidates):
-            yield mine
-
-
-def _missing(now: Device, then: Device) -> Iterator[Row]:
-    """Yield each row that ran to its end then and whose artifact is not there now at all."""
-    present = {_artifact(row) for row in now.rows.values()}
-    for key in sorted(then.rows):
-        row = then.rows[key]
-        if row.times and not _fault(row) and _artifact(row) not in present:
-            yield row
-
-
-def _artifact(row: Row) -> tuple[str, ...]:
-    """Return what an artifact is known by even where its runtime is not."""
-    return row.key.model, row.key.task, row.key.target, row.key.scheme
 
 
 def _one_sided(new: Row, old: Row) -> list[str]:
@@ -447,12 +355,6 @@ def _likeness(key: RowKey) -> Likeness:
 def _row_name(key: RowKey) -> str:
     words = key.task, key.runtime, key.accelerator, f"{key.threads or 'auto'} threads"
     return f"{key.model} {key.target} {key.scheme} ({', '.join(words)})"
-
-
-def _percents(ratio: Interval) -> str:
-    """Return the interval of a ratio as changes in percent."""
-    low, high = (100.0 * (one - 1.0) for one in (ratio.low, ratio.high))
-    return f"{low:+.1f} to {high:+.1f} %"
 
 
 def _where(change: Change) -> str:

@@ -10,7 +10,8 @@ from ondevice.bench import MIN_ITERATIONS
 from ondevice.report import questions, tables, wording
 from ondevice.report.across import across_table
 from ondevice.report.cells import Table, between, decimals_for, label, number
-from ondevice.report.comparison import Comparison, comparison_tables
+from ondevice.report.comparison import Comparison
+from ondevice.report.comparison_tables import comparison_tables
 from ondevice.report.drawing import Plot
 from ondevice.report.published import published_table
 from ondevice.report.rows import MB, Device, Row, Words

@@ -7,7 +7,8 @@ import pytest
 
 from ondevice.bench import parts
 from ondevice.errors import DataError, UserError
-from ondevice.report.comparison import compare, comparison_tables, parse_threshold
+from ondevice.report.comparison import compare, parse_threshold
+from ondevice.report.comparison_tables import comparison_tables
 from tests.report import made
 from tests.report.conftest import gather
 
