@@ -1,22 +1,25 @@
 """The evidence for an embedded model over all targets and schemes, as one table.
 
     python benchmarks/evidence.py [--model student] [--targets coreml,tflite,executorch,onnx]
-        [--eval FILE] [--examples N]
+        [--schemes fp32,int8] [--eval FILE] [--examples N] [--add]
 
 Builds every bundle that is not built yet, verifies each (files, goldens, task gate, older
 runtimes in environments of their own, file format, delegation), prints a table, and writes every
-row of it to ``benchmarks/results/evidence.json``. Nothing is timed.
+row of it to ``benchmarks/results/evidence.json``, after each bundle. Nothing is timed. ``--add``
+keeps the results there of bundles that are not verified again, if they are of the same weights,
+machine and versions, and prints them too.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import commands
 import machine
 
 from ondevice import build, console, models
@@ -34,37 +37,68 @@ HEADERS = ("target", "scheme", "MB", "goldens", "F1 drop", "flips", "delegated",
 def main() -> int:
     """Build, verify and print; return 3 if a check failed, as ``ondevice verify`` does."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--model", default="student")
+    parser.add_argument("--model", default=models.DEFAULT_MODEL)
     parser.add_argument("--targets", default=",".join(TARGETS))
+    parser.add_argument("--schemes", help="of each target those that it has (default: all)")
     parser.add_argument("--eval", type=Path, help="SQuAD JSON (default: the samples)")
     parser.add_argument("--examples", type=int, help="of the task gate (default: verify's)")
+    parser.add_argument("--add", action="store_true", help="keep the other results of --results")
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT)
     parser.add_argument("--results", type=Path, default=RESULTS)
     arguments = parser.parse_args()
-    records = []
-    for target in arguments.targets.split(","):
-        made = build_all(arguments.model, target, arguments.out)
+    targets = commands.words(arguments.targets, "target", tuple(TARGETS))
+    described = machine.describe()
+    # Of the checkpoint's weights: figures of another one are not these.
+    same = {"model": arguments.model, "model_sha256": models.load(arguments.model).sha256}
+    earlier = commands.read_earlier(arguments.results, described, **same) if arguments.add else None
+    document: dict[str, Any] = {"machine": described, **same, "bundles": []}
+    merged = added(earlier, document)
+    for target, schemes in schemes_of(targets, arguments.schemes).items():
+        made = build_all(arguments.model, target, schemes, arguments.out)
         runtimes = runtimes_of(target, [one.manifest for one in made if one.manifest is not None])
-        records += [verify(one, runtimes, arguments) for one in made]
-    document = {
-        "machine": machine.describe(),
-        "model": arguments.model,
-        # Of the checkpoint's weights: figures of another one are not these.
-        "model_sha256": models.load(arguments.model).sha256,
-        "bundles": records,
-    }
-    arguments.results.parent.mkdir(exist_ok=True)
-    arguments.results.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    print(console.table(HEADERS, [row_of(record) for record in records]))
-    rows = [row for record in records for row in record["checks"]]
+        for one in made:
+            # Bundles that an earlier run verified keep the time of theirs.
+            record = {"measured": machine.describe()["measured"]}
+            document["bundles"].append(record | verify(one, runtimes, arguments))
+            merged = added(earlier, document)
+            commands.write(arguments.results, merged)
+    print(console.table(HEADERS, [row_of(record) for record in merged["bundles"]]))
+    rows = [row for record in merged["bundles"] for row in record["checks"]]
     # What an older runtime refuses is a finding of this table, not a fault.
     failed = any(row["status"] == "failed" and row["check"] != "runtime" for row in rows)
     return 3 if failed else 0
 
 
-def build_all(model: str, target: str, out: Path) -> list[build.Built]:
-    """Build a target's every scheme."""
-    options = BuildOptions(model=model, targets=(target,), schemes=TARGETS[target].schemes, out=out)
+def schemes_of(targets: Sequence[str], wanted: str | None) -> dict[str, tuple[str, ...]]:
+    """Return each target's schemes, of those that are wanted.
+
+    Raises:
+        UserError: no target has one of them.
+    """
+    known = tuple(dict.fromkeys(name for target in targets for name in TARGETS[target].schemes))
+    names = known if wanted is None else commands.words(wanted, "scheme", known)
+    found = {
+        target: tuple(name for name in TARGETS[target].schemes if name in names)
+        for target in targets
+    }
+    return {target: schemes for target, schemes in found.items() if schemes}
+
+
+def added(earlier: Mapping[str, Any] | None, document: dict[str, Any]) -> dict[str, Any]:
+    """Return a document with the bundles of an earlier one that it does not have itself."""
+    if earlier is None:
+        return document
+    again = {(one["target"], one["scheme"]): one for one in document["bundles"]}
+    before = {(one["target"], one["scheme"]): one for one in earlier["bundles"]}
+    # In the order of the targets and their schemes, whichever was verified last.
+    order = [(name, scheme) for name, target in TARGETS.items() for scheme in target.schemes]
+    everything = before | again
+    return {**document, "bundles": [everything[key] for key in order if key in everything]}
+
+
+def build_all(model: str, target: str, schemes: tuple[str, ...], out: Path) -> list[build.Built]:
+    """Build some of a target's schemes."""
+    options = BuildOptions(model=model, targets=(target,), schemes=schemes, out=out)
     return build.run(options, console.Progress())
 
 
@@ -146,4 +180,4 @@ def said(row: CheckInfo) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(commands.run(main))

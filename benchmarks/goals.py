@@ -38,7 +38,7 @@ COMMANDS = {
     "versus_stock": "versus_stock.py",
     "roofline": "roofline.py --lengths 128,384",
     "traffic": TRAFFIC,
-    "traffic_12": f"{TRAFFIC} --buckets 12 --targets tflite"
+    "traffic_12": f"{TRAFFIC} --buckets 12 --targets tflite,executorch"
     " --out benchmarks/results/traffic_12.json",
     "evidence": "evidence.py --examples 100",
     "build_time": "build_time.py --rounds 1 --schemes fp32,fp16,int8 --only alone,all",
@@ -251,7 +251,7 @@ GOALS = (
         )
         for count, file, targets in (
             (4, "traffic", ("executorch", "tflite", "onnx")),
-            (12, "traffic_12", ("tflite",)),
+            (12, "traffic_12", ("executorch", "tflite")),
         )
         for target in targets
     ),
