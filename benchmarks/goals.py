@@ -36,12 +36,13 @@ TRAFFIC = (
 # What writes each result.
 COMMANDS = {
     "versus_stock": "versus_stock.py",
-    "roofline": "roofline.py --lengths 128,384",
+    "roofline": "roofline.py",
     "traffic": TRAFFIC,
     "traffic_12": f"{TRAFFIC} --buckets 12 --targets tflite,executorch"
     " --out benchmarks/results/traffic_12.json",
     "evidence": "evidence.py --examples 100",
-    "build_time": "build_time.py --rounds 1 --schemes fp32,fp16,int8 --only alone,all",
+    # After one round of each target and scheme alone.
+    "build_time": "build_time.py --rounds 3 --only all --add",
     "full_scale": "full_scale.py",
 }
 # The best runtime of the host is asked for, not each.

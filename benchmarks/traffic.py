@@ -1,7 +1,7 @@
 """What length buckets save on a user's own questions, and the whole way from a stock teacher.
 
     python benchmarks/traffic.py [--data SQUAD.json] [--questions 300] [--targets …]
-        [--schemes fp32,int8] [--buckets 4] [--choose-from SQUAD.json]
+        [--schemes fp32,int8] [--buckets 4] [--choose-from SQUAD.json] [--add]
 
 The questions go through the student padded to 384 tokens, and padded to the shortest of the
 lengths that ``--lengths auto`` chooses from ``--choose-from``; the same artifact both times. The
@@ -12,7 +12,8 @@ Questions are taken at even distances. Ratios are of mean times, paired by quest
 Without ``--choose-from`` the lengths are chosen on the questions that are then timed, and suit them
 better than they will suit others.
 
-Prints tables and writes ``benchmarks/results/traffic.json``.
+Prints tables and writes ``benchmarks/results/traffic.json``; ``--add`` keeps the targets there that
+this run does not ask again, if they answered the same questions at the same lengths.
 """
 
 from __future__ import annotations
@@ -244,6 +245,19 @@ def make_artifacts(
     return plan(students, teachers)
 
 
+def added(earlier: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
+    """Return a document with the runs and ratios of an earlier one of targets not asked again."""
+    again = {run["target"] for run in document["runs"]}
+    kept = [run for run in earlier["runs"] if run["target"] not in again]
+    keys = {run["key"] for run in kept}
+    ratios = [one for one in earlier["ratios"] if one["of"] in keys]
+    return {
+        **document,
+        "ratios": [*ratios, *document["ratios"]],
+        "runs": [*kept, *document["runs"]],
+    }
+
+
 def main() -> int:
     """Ask, print the tables, write the results."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -259,28 +273,37 @@ def main() -> int:
     parser.add_argument("--buckets", type=int, default=lengths.DEFAULT_COUNT)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--bundles", type=Path, default=artifacts.BUNDLES)
+    parser.add_argument("--add", action="store_true", help="keep the other targets of --out")
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
+    described = machine.describe()
     asked = entries.read_questions(arguments.data, "qa", arguments.questions)
     student = artifacts.find_checkpoint(arguments.model, arguments.bundles / "checkpoints")
     served = choose_lengths(student, arguments)
+    source = f"chosen from {(arguments.choose_from or arguments.data).name}"
+    same = {
+        "threads": arguments.threads,
+        "data": asked.data.model_dump(),
+        "lengths": list(served),
+        "chosen": source if arguments.lengths == "auto" else "given",
+    }
+    earlier = commands.read_earlier(arguments.out, described, **same) if arguments.add else None
     runs = make_artifacts(student, served, arguments)
     print(f"asking {len(asked.examples)} questions", file=sys.stderr, flush=True)
     options = QAOptions.for_length(arguments.longest)
     ask_all(runs, asked.examples, options, arguments.threads)
     found = compare(runs)
-    source = f"chosen from {(arguments.choose_from or arguments.data).name}"
     document = {
-        "machine": machine.describe(),
-        "threads": arguments.threads,
+        "machine": described,
         "timer": protocol.TIMER,
         "warmup": protocol.WARMUP_RULE,
-        "data": asked.data.model_dump(),
-        "lengths": served,
-        "chosen": source if arguments.lengths == "auto" else "given",
+        **same,
         "ratios": found,
-        "runs": [record(run) for run in runs],
+        # Runs that an earlier call measured keep the time of theirs.
+        "runs": [{"measured": described["measured"], **record(run)} for run in runs],
     }
+    if earlier is not None:
+        document = added(earlier, document)
     commands.write(arguments.out, document)
     print(f"{len(asked.examples)} questions of {asked.data.name}; lengths {document['chosen']}")
     print(console.table(HEADERS, [cells(run, found) for run in runs]))
