@@ -305,6 +305,8 @@ def test_int8_keeps_a_token_apart_from_a_loud_one():
         ir_version=IR_VERSION,
     )
     _onnx_int8.quantize(model)
+    # It would give the same sums, in three times the time.
+    assert "DequantizeLinear" not in {node.op_type for node in model.graph.node}
     import onnxruntime
 
     session = onnxruntime.InferenceSession(model.SerializeToString())
