@@ -129,6 +129,14 @@ def cells(row: Row, limit: int) -> tuple[str, ...]:
     )
 
 
+def artifacts_of(ended: processes.Ended) -> list[dict[str, Any]]:
+    """Return what a build says of the seconds that each artifact took; imports are in the first."""
+    return [
+        {name: one[name] for name in ("target", "scheme", "seconds")}
+        for one in json.loads(ended.stdout)
+    ]
+
+
 def record(row: Row) -> dict[str, Any]:
     """Return a row as the results have it, every round of it."""
     return {
@@ -141,19 +149,13 @@ def record(row: Row) -> dict[str, Any]:
                     "seconds": round(one.seconds, 3),
                     "cpu_seconds": round(one.cpu_seconds, 3),
                     "peak_bytes": one.peak_bytes,
+                    "artifacts": artifacts_of(one),
                 }
                 for one in rounds
             ]
             for name, rounds in (("cold", row.cold), ("cached", row.cached))
         },
     }
-
-
-def added(earlier: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
-    """Return a document with the rows of an earlier one that it does not have itself."""
-    again = {(row["target"], row["scheme"]) for row in document["rows"]}
-    kept = [row for row in earlier["rows"] if (row["target"], row["scheme"]) not in again]
-    return {**document, "rows": [*kept, *document["rows"]]}
 
 
 def main() -> int:
@@ -174,7 +176,7 @@ def main() -> int:
     kinds = commands.words(arguments.only, "kind of build", KINDS)
     described = machine.describe()
     same = {"model": checkpoint.name, "params": checkpoint.params, "limit_bytes": limit}
-    earlier = commands.read_earlier(arguments.out, described, **same) if arguments.add else None
+    earlier = commands.read_earlier(arguments.out, described, same) if arguments.add else None
     rows = plan(targets, schemes, kinds)
     if not rows:
         raise UserError(f"no target of {', '.join(targets)} has a scheme of {', '.join(schemes)}")
@@ -187,10 +189,10 @@ def main() -> int:
                 file=sys.stderr,
                 flush=True,
             )
-    document = {"machine": described, **same, "rows": [record(row) for row in rows]}
-    if earlier is not None:
-        document = added(earlier, document)
-    commands.write(arguments.out, document)
+    # Rows that an earlier call measured keep the time of theirs.
+    found = [{"measured": described["measured"], **record(row)} for row in rows]
+    merged = commands.kept(earlier, "rows", found, lambda row: (row["target"], row["scheme"]))
+    commands.write(arguments.out, {"machine": described, **same, "rows": merged})
     print(console.table(HEADERS, [cells(row, limit) for row in rows]))
     print(f"limit: 4 × float32 weights + 1 GiB = {limit / 1e6:.0f} MB")
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,9 @@ def read(path: Path) -> dict[str, Any]:
     return document
 
 
-def read_earlier(path: Path, machine: Mapping[str, Any], **same: Any) -> dict[str, Any] | None:
+def read_earlier(
+    path: Path, machine: Mapping[str, Any], same: Mapping[str, Any]
+) -> dict[str, Any] | None:
     """Read the result that ``--add`` adds to, before anything is measured; None if there is none.
 
     Raises:
@@ -88,6 +90,18 @@ def read_earlier(path: Path, machine: Mapping[str, Any], **same: Any) -> dict[st
         if earlier.get(name) != value:
             raise UserError(f"--add: '{path}' has {name} {earlier.get(name)}, not {value}")
     return earlier
+
+
+def kept(
+    earlier: Mapping[str, Any] | None,
+    name: str,
+    found: Sequence[Mapping[str, Any]],
+    key: Callable[[Mapping[str, Any]], Any],
+) -> list[Mapping[str, Any]]:
+    """Return what an earlier result has under `name` that was not found again, then what was."""
+    again = {key(one) for one in found}
+    before = [] if earlier is None else earlier[name]
+    return [*(one for one in before if key(one) not in again), *found]
 
 
 def write(path: Path, document: dict[str, Any]) -> None:

@@ -1,13 +1,13 @@
 """The evidence for an embedded model over all targets and schemes, as one table.
 
     python benchmarks/evidence.py [--model student] [--targets coreml,tflite,executorch,onnx]
-        [--schemes fp32,int8] [--eval FILE] [--examples N] [--add]
+        [--eval FILE] [--examples N] [--add]
 
 Builds every bundle that is not built yet, verifies each (files, goldens, task gate, older
 runtimes in environments of their own, file format, delegation), prints a table, and writes every
-row of it to ``benchmarks/results/evidence.json``, after each bundle. Nothing is timed. ``--add``
-keeps the results there of bundles that are not verified again, if they are of the same weights,
-machine and versions, and prints them too.
+row of it to ``benchmarks/results/evidence.json``, after each bundle, so that a call that is broken
+off can be gone on with: ``--add`` keeps what is there of targets that are not named, if it is of
+the same weights, questions, machine and versions. Nothing is timed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ import commands
 import machine
 
 from ondevice import build, console, models
+from ondevice.bundle import hash_file
 from ondevice.manifest import CheckInfo, Manifest
 from ondevice.plan import DEFAULT_OUT, BuildOptions
 from ondevice.targets import TARGETS
@@ -39,7 +41,6 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--model", default=models.DEFAULT_MODEL)
     parser.add_argument("--targets", default=",".join(TARGETS))
-    parser.add_argument("--schemes", help="of each target those that it has (default: all)")
     parser.add_argument("--eval", type=Path, help="SQuAD JSON (default: the samples)")
     parser.add_argument("--examples", type=int, help="of the task gate (default: verify's)")
     parser.add_argument("--add", action="store_true", help="keep the other results of --results")
@@ -48,57 +49,40 @@ def main() -> int:
     arguments = parser.parse_args()
     targets = commands.words(arguments.targets, "target", tuple(TARGETS))
     described = machine.describe()
-    # Of the checkpoint's weights: figures of another one are not these.
-    same = {"model": arguments.model, "model_sha256": models.load(arguments.model).sha256}
-    earlier = commands.read_earlier(arguments.results, described, **same) if arguments.add else None
-    document: dict[str, Any] = {"machine": described, **same, "bundles": []}
-    merged = added(earlier, document)
-    for target, schemes in schemes_of(targets, arguments.schemes).items():
-        made = build_all(arguments.model, target, schemes, arguments.out)
+    same = {
+        "model": arguments.model,
+        # Of the checkpoint's weights: figures of another one are not these.
+        "model_sha256": models.load(arguments.model).sha256,
+        "examples": arguments.examples,
+        "data": None if arguments.eval is None else hash_file(arguments.eval),
+    }
+    earlier = commands.read_earlier(arguments.results, described, same) if arguments.add else None
+    found: list[Mapping[str, Any]] = []
+    for target in targets:
+        made = build_all(arguments.model, target, arguments.out)
         runtimes = runtimes_of(target, [one.manifest for one in made if one.manifest is not None])
         for one in made:
-            # Bundles that an earlier run verified keep the time of theirs.
-            record = {"measured": machine.describe()["measured"]}
-            document["bundles"].append(record | verify(one, runtimes, arguments))
-            merged = added(earlier, document)
-            commands.write(arguments.results, merged)
-    print(console.table(HEADERS, [row_of(record) for record in merged["bundles"]]))
-    rows = [row for record in merged["bundles"] for row in record["checks"]]
+            # Bundles that an earlier call verified keep the time of theirs.
+            found.append({"measured": machine.now(), **verify(one, runtimes, arguments)})
+            merged = commands.kept(earlier, "bundles", found, itemgetter("target", "scheme"))
+            document = {"machine": described, **same, "bundles": in_order(merged)}
+            commands.write(arguments.results, document)
+    print(console.table(HEADERS, [row_of(record) for record in document["bundles"]]))
+    rows = [row for record in document["bundles"] for row in record["checks"]]
     # What an older runtime refuses is a finding of this table, not a fault.
     failed = any(row["status"] == "failed" and row["check"] != "runtime" for row in rows)
     return 3 if failed else 0
 
 
-def schemes_of(targets: Sequence[str], wanted: str | None) -> dict[str, tuple[str, ...]]:
-    """Return each target's schemes, of those that are wanted.
-
-    Raises:
-        UserError: no target has one of them.
-    """
-    known = tuple(dict.fromkeys(name for target in targets for name in TARGETS[target].schemes))
-    names = known if wanted is None else commands.words(wanted, "scheme", known)
-    found = {
-        target: tuple(name for name in TARGETS[target].schemes if name in names)
-        for target in targets
-    }
-    return {target: schemes for target, schemes in found.items() if schemes}
-
-
-def added(earlier: Mapping[str, Any] | None, document: dict[str, Any]) -> dict[str, Any]:
-    """Return a document with the bundles of an earlier one that it does not have itself."""
-    if earlier is None:
-        return document
-    again = {(one["target"], one["scheme"]): one for one in document["bundles"]}
-    before = {(one["target"], one["scheme"]): one for one in earlier["bundles"]}
-    # In the order of the targets and their schemes, whichever was verified last.
+def in_order(bundles: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return bundles in the order of the targets and their schemes, whichever came last."""
     order = [(name, scheme) for name, target in TARGETS.items() for scheme in target.schemes]
-    everything = before | again
-    return {**document, "bundles": [everything[key] for key in order if key in everything]}
+    return sorted(bundles, key=lambda one: order.index((one["target"], one["scheme"])))
 
 
-def build_all(model: str, target: str, schemes: tuple[str, ...], out: Path) -> list[build.Built]:
-    """Build some of a target's schemes."""
-    options = BuildOptions(model=model, targets=(target,), schemes=schemes, out=out)
+def build_all(model: str, target: str, out: Path) -> list[build.Built]:
+    """Build a target's every scheme."""
+    options = BuildOptions(model=model, targets=(target,), schemes=TARGETS[target].schemes, out=out)
     return build.run(options, console.Progress())
 
 

@@ -41,10 +41,13 @@ COMMANDS = {
     "traffic_12": f"{TRAFFIC} --buckets 12 --targets tflite,executorch"
     " --out benchmarks/results/traffic_12.json",
     "evidence": "evidence.py --examples 100",
-    # After one round of each target and scheme alone.
-    "build_time": "build_time.py --rounds 3 --only all --add",
+    "build_time": "build_time.py --rounds 1",
+    "build_time_all": "build_time.py --rounds 3 --only all"
+    " --out benchmarks/results/build_time_all.json",
     "full_scale": "full_scale.py",
 }
+# What `--add` keeps, with the time of its own measurement.
+PARTS = ("groups", "rows", "runs", "bundles")
 # The best runtime of the host is asked for, not each.
 SHARE_SCHEME = "fp32"
 MOST_PARTS = 3
@@ -264,7 +267,7 @@ GOALS = (
         at_most=False,
         unit=f" %, ≤ {MOST_PARTS}",
     ),
-    Goal("--target all, student, cold", 60, "build_time", all_targets, unit=" s"),
+    Goal("--target all, student, cold", 60, "build_time_all", all_targets, unit=" s"),
     Goal("memory / (4 × weights + 1 GiB), student", 1, "build_time", memory),
     Goal("memory / …, DistilBERT", 1, "full_scale", large_memory(MODEL)),
     Goal("memory / …, BERT-base", 1, "full_scale", large_memory(LARGER)),
@@ -290,11 +293,14 @@ def row_of(goal: Goal, documents: Mapping[str, Mapping[str, Any]]) -> tuple[str,
 
 
 def describe(document: Mapping[str, Any]) -> str:
-    """Say where and when a result was measured."""
+    """Say where a result was measured, and when: parts of it may be of an earlier call."""
     found = document.get("machine")
     if not isinstance(found, Mapping):
         return "somewhere"
-    return f"{found.get('cpu')}, {found.get('cores')} cores, {str(found.get('measured'))[:10]}"
+    parts = [one for name in PARTS for one in document.get(name, ()) if "measured" in one]
+    days = sorted(str(one["measured"])[:10] for one in (found, *parts) if one.get("measured"))
+    when = " to ".join(dict.fromkeys((days[0], days[-1]))) if days else "some day"
+    return f"{found.get('cpu')}, {found.get('cores')} cores, {when}"
 
 
 def main() -> int:

@@ -25,10 +25,15 @@ PACKAGES = (
 )
 
 
+def now() -> str:
+    """Return the time, in UTC and ISO 8601, as results have it."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
 def describe() -> dict[str, Any]:
     """Return the machine, the versions and the time, for a result's header."""
     return {
-        "measured": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "measured": now(),
         "system": f"{platform.system()} {platform.machine()}",
         "cpu": _cpu_name(),
         "cores": os.cpu_count(),

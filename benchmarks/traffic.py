@@ -12,8 +12,9 @@ Questions are taken at even distances. Ratios are of mean times, paired by quest
 Without ``--choose-from`` the lengths are chosen on the questions that are then timed, and suit them
 better than they will suit others.
 
-Prints tables and writes ``benchmarks/results/traffic.json``; ``--add`` keeps the targets there that
-this run does not ask again, if they answered the same questions at the same lengths.
+Prints tables and writes ``benchmarks/results/traffic.json``; ``--add`` keeps the artifacts there
+that this run does not ask again, if they are of the same models and answered the same questions at
+the same lengths.
 """
 
 from __future__ import annotations
@@ -227,11 +228,13 @@ def choose_lengths(checkpoint: Checkpoint, arguments: argparse.Namespace) -> tup
 
 
 def make_artifacts(
-    student: Checkpoint, served: tuple[int, ...], arguments: argparse.Namespace
+    student: Checkpoint,
+    teacher: Checkpoint,
+    served: tuple[int, ...],
+    arguments: argparse.Namespace,
 ) -> list[Run]:
     """Build the student and convert the teacher for every target."""
     schemes = commands.words(arguments.schemes, "scheme")
-    teacher = artifacts.find_checkpoint(arguments.teacher, arguments.bundles / "checkpoints")
     students: list[Artifact | Absent] = []
     teachers: list[Artifact | Absent] = []
     for target in commands.words(arguments.targets, "target", artifacts.TARGETS):
@@ -243,19 +246,6 @@ def make_artifacts(
             if path.target == target
         ]
     return plan(students, teachers)
-
-
-def added(earlier: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
-    """Return a document with the runs and ratios of an earlier one of targets not asked again."""
-    again = {run["target"] for run in document["runs"]}
-    kept = [run for run in earlier["runs"] if run["target"] not in again]
-    keys = {run["key"] for run in kept}
-    ratios = [one for one in earlier["ratios"] if one["of"] in keys]
-    return {
-        **document,
-        "ratios": [*ratios, *document["ratios"]],
-        "runs": [*kept, *document["runs"]],
-    }
 
 
 def main() -> int:
@@ -278,7 +268,10 @@ def main() -> int:
     arguments = parser.parse_args()
     described = machine.describe()
     asked = entries.read_questions(arguments.data, "qa", arguments.questions)
-    student = artifacts.find_checkpoint(arguments.model, arguments.bundles / "checkpoints")
+    student, teacher = (
+        artifacts.find_checkpoint(one, arguments.bundles / "checkpoints")
+        for one in (arguments.model, arguments.teacher)
+    )
     served = choose_lengths(student, arguments)
     source = f"chosen from {(arguments.choose_from or arguments.data).name}"
     same = {
@@ -286,24 +279,24 @@ def main() -> int:
         "data": asked.data.model_dump(),
         "lengths": list(served),
         "chosen": source if arguments.lengths == "auto" else "given",
+        "models": [{"name": one.name, "sha256": one.sha256} for one in (student, teacher)],
     }
-    earlier = commands.read_earlier(arguments.out, described, **same) if arguments.add else None
-    runs = make_artifacts(student, served, arguments)
+    earlier = commands.read_earlier(arguments.out, described, same) if arguments.add else None
+    runs = make_artifacts(student, teacher, served, arguments)
     print(f"asking {len(asked.examples)} questions", file=sys.stderr, flush=True)
     options = QAOptions.for_length(arguments.longest)
     ask_all(runs, asked.examples, options, arguments.threads)
     found = compare(runs)
+    # Runs that an earlier call measured keep the time of theirs.
+    records = [{"measured": described["measured"], **record(run)} for run in runs]
     document = {
         "machine": described,
         "timer": protocol.TIMER,
         "warmup": protocol.WARMUP_RULE,
         **same,
-        "ratios": found,
-        # Runs that an earlier call measured keep the time of theirs.
-        "runs": [{"measured": described["measured"], **record(run)} for run in runs],
+        "ratios": commands.kept(earlier, "ratios", found, lambda one: (one["of"], one["to"])),
+        "runs": commands.kept(earlier, "runs", records, lambda one: one["key"]),
     }
-    if earlier is not None:
-        document = added(earlier, document)
     commands.write(arguments.out, document)
     print(f"{len(asked.examples)} questions of {asked.data.name}; lengths {document['chosen']}")
     print(console.table(HEADERS, [cells(run, found) for run in runs]))

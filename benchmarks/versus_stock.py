@@ -346,7 +346,8 @@ def main() -> int:
     described = machine.describe()
     earlier = None
     if arguments.add:
-        earlier = commands.read_earlier(arguments.out, described, threads=options.threads)
+        same = {"threads": options.threads}
+        earlier = commands.read_earlier(arguments.out, described, same)
     names = commands.words(arguments.models, "model")
     found = [artifacts.find_checkpoint(one, options.bundles / "checkpoints") for one in names]
     document: dict[str, Any] = {
@@ -383,25 +384,13 @@ def main() -> int:
 
 def added(earlier: Mapping[str, Any] | None, document: dict[str, Any]) -> dict[str, Any]:
     """Return a document with what an earlier one has of other models and lengths."""
-    if earlier is None:
-        return document
-    again = {(one["model"], one["length"]) for one in document["groups"]}
-    pairs = {(one["of"], one["to"], one["length"]) for one in document["pairs"]}
-    return {
-        **document,
-        "groups": [
-            *(one for one in earlier["groups"] if (one["model"], one["length"]) not in again),
-            *document["groups"],
-        ],
-        "pairs": [
-            *(
-                one
-                for one in earlier["pairs"]
-                if (one["of"], one["to"], one["length"]) not in pairs
-            ),
-            *document["pairs"],
-        ],
-    }
+    groups = commands.kept(
+        earlier, "groups", document["groups"], lambda one: (one["model"], one["length"])
+    )
+    pairs = commands.kept(
+        earlier, "pairs", document["pairs"], lambda one: (one["of"], one["to"], one["length"])
+    )
+    return {**document, "groups": groups, "pairs": pairs}
 
 
 def show(rows: Sequence[Row], found: Sequence[Mapping[str, Any]]) -> None:

@@ -26,21 +26,6 @@ def test_each_target_is_built_under_the_schemes_that_it_has(load):
     assert (row.target, row.scheme) == ("tflite", "int8-weight")
 
 
-def made(rows, **changes):
-    machine = {"cpu": "one", "measured": "today"}
-    return {"model": "student", "limit_bytes": 1, "machine": machine, "rows": rows, **changes}
-
-
-def test_added_rows_replace_their_like_alone(load):
-    added = load("build_time").added
-    one, two, again = (
-        {"target": target, "scheme": "fp32", "cold": cold}
-        for target, cold in (("onnx", 1), ("tflite", 2), ("onnx", 3))
-    )
-    earlier = made([one, two], machine={"cpu": "one", "measured": "yesterday"})
-    assert added(earlier, made([again])) == made([two, again])
-
-
 def test_the_limit_is_four_times_the_weights_and_a_gib(load):
     # DistilBERT's 66 million parameters: 264 MB in float32.
     assert load("build_time").limit_bytes(66_000_000) == 1_056_000_000 + 1_073_741_824

@@ -1,65 +1,63 @@
-"""``benchmarks/evidence.py``: which bundles it makes, what it keeps, and one small run."""
+"""``benchmarks/evidence.py``: the order of what it keeps, which runtimes it asks, a small run."""
 
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
-from ondevice.errors import UserError
+from ondevice import build, console
+from ondevice.plan import BuildOptions
 from tests.requirements import need
 
 
-def of(target, scheme, **more):
-    return {"target": target, "scheme": scheme, "checks": [], **more}
+def test_bundles_are_in_the_order_of_targets_and_schemes(load):
+    made = [("onnx", "fp32"), ("coreml", "int8"), ("tflite", "int8"), ("coreml", "fp32")]
+    bundles = [{"target": target, "scheme": scheme} for target, scheme in made]
+    found = [(one["target"], one["scheme"]) for one in load("evidence").in_order(bundles)]
+    assert found == [("coreml", "fp32"), ("coreml", "int8"), ("tflite", "int8"), ("onnx", "fp32")]
 
 
-def test_each_target_has_the_schemes_that_are_wanted_and_that_it_has(load):
-    schemes_of = load("evidence").schemes_of
-    assert schemes_of(["tflite", "onnx"], "int8-weight,fp32") == {
-        "tflite": ("fp32", "int8-weight"),
-        "onnx": ("fp32",),
-    }
-    assert schemes_of(["onnx", "coreml"], "pal4") == {"coreml": ("pal4",)}
-    assert "int4" in schemes_of(["onnx"], None)["onnx"]
-    with pytest.raises(UserError, match="unknown scheme 'pal4'; available: fp32"):
-        schemes_of(["onnx"], "pal4")
+def test_every_bundle_is_run_on_the_oldest_runtime_that_any_promises(load):
+    def promising(version):
+        return SimpleNamespace(artifact=SimpleNamespace(min_runtime={"onnxruntime": version}))
+
+    found = load("evidence").runtimes_of("onnx", [promising("1.19.2"), promising("1.17")])
+    assert found[:2] == ("onnxruntime==1.17", "onnxruntime==1.19.2")
+    assert all(one.startswith("onnxruntime==") for one in found)
 
 
-def test_added_bundles_replace_their_like_and_keep_the_order(load):
-    added = load("evidence").added
-    earlier = {"machine": 1, "bundles": [of("coreml", "fp16"), of("onnx", "fp32", bytes=1)]}
-    now = {"machine": 2, "bundles": [of("onnx", "fp32", bytes=2), of("tflite", "int8")]}
-    assert added(earlier, now) == {
-        "machine": 2,
-        "bundles": [of("coreml", "fp16"), of("tflite", "int8"), of("onnx", "fp32", bytes=2)],
-    }
-    assert added(None, now) is now
-
-
-def test_a_small_run_writes_every_check_and_adds_to_what_is_there(load, tmp_path, monkeypatch):
+@pytest.mark.slow
+def test_a_small_run_writes_every_check_and_adds_to_what_is_there(
+    load, run, tmp_path, monkeypatch, capsys
+):
     need("onnx")
     evidence = load("evidence")
     results = tmp_path / "evidence.json"
-    words = ["--model", "student", "--targets", "onnx", "--examples", "2"]
-    words += ["--out", str(tmp_path / "bundles"), "--results", str(results)]
+    words = ["--model", "student", "--targets", "onnx", "--examples", 2]
+    words += ["--out", tmp_path / "bundles", "--results", results]
 
-    def run(*more):
-        monkeypatch.setattr("sys.argv", ["evidence.py", *words, *more])
-        # Environments with older runtimes are for `slow` tests of their own.
-        monkeypatch.setattr(evidence, "runtimes_of", lambda target, manifests: ())
-        assert evidence.main() == 0
-        return json.loads(results.read_text())
+    def build_one(model, target, out):
+        options = BuildOptions(model=model, targets=(target,), schemes=("fp32",), out=out)
+        return build.run(options, console.Progress())
 
-    first = run("--schemes", "fp32")
-    assert [(one["target"], one["scheme"]) for one in first["bundles"]] == [("onnx", "fp32")]
+    # One scheme; environments with other runtimes are tested with `verify`.
+    monkeypatch.setattr(evidence, "build_all", build_one)
+    monkeypatch.setattr(evidence, "runtimes_of", lambda target, manifests: ())
+    assert run("evidence", *words) == 0
+    assert "onnx    fp32" in capsys.readouterr().out
+    first = json.loads(results.read_text())
     (bundle,) = first["bundles"]
-    assert bundle["published"]
-    assert bundle["measured"].startswith("20")
-    assert "passed" in {row["status"] for row in bundle["checks"]}
-    both = run("--schemes", "int8", "--add")
-    assert [one["scheme"] for one in both["bundles"]] == ["fp32", "int8"]
-    assert both["bundles"][0] == bundle
-    results.write_text(json.dumps(both | {"model_sha256": "another"}))
-    with pytest.raises(UserError, match="has model_sha256 another"):
-        run("--schemes", "int8", "--add")
+    assert (bundle["target"], bundle["scheme"], bundle["published"]) == ("onnx", "fp32", True)
+    assert {row["status"] for row in bundle["checks"]} == {"passed", "not_run"}
+    other = bundle | {"target": "tflite", "measured": "yesterday"}
+    before = bundle | {"measured": "yesterday"}
+    results.write_text(json.dumps(first | {"bundles": [before, other]}))
+    assert run("evidence", *words, "--add") == 0
+    kept, again = json.loads(results.read_text())["bundles"]
+    assert kept == other
+    assert again["measured"] > "20"
+    capsys.readouterr()
+    assert run("evidence", *words, "--add", "--examples", 3) == 2
+    assert "has examples 2, not 3" in capsys.readouterr().err

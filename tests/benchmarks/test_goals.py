@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from ondevice.verify.delegation import Delegation
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 def interval(value):
@@ -113,6 +116,37 @@ def test_questions_take_the_ratio_of_what_was_asked(rows, tmp_path):
     assert found[f"{of}ExecuTorch"][1:3] == ["0.120 [0.110, 0.130]", "yes"]
     assert found[f"{of}ONNX Runtime"][1] == "not run"
     assert found["12 lengths / fixed 384"][1] == "not run"
+    write(tmp_path, "traffic_12", {"lengths": [*range(12)], "ratios": ratios})
+    found = rows()
+    of = "student int8, 12 lengths / stock teacher, "
+    assert found[f"{of}ExecuTorch"][1:3] == ["0.120 [0.110, 0.130]", "yes"]
+    assert found[f"{of}TFLite"][1] == "not run"
+
+
+def test_results_say_from_when_to_when_they_are(load):
+    describe = load("goals").describe
+    machine = {"cpu": "one", "cores": 2, "measured": "2026-11-29T01:00:00+00:00"}
+    assert describe({"machine": machine, "runs": [{}]}) == "one, 2 cores, 2026-11-29"
+    earlier = [{"measured": "2026-11-27T23:00:00+00:00"}, {"measured": "2026-11-28"}]
+    found = describe({"machine": machine, "runs": earlier})
+    assert found == "one, 2 cores, 2026-11-27 to 2026-11-29"
+
+
+def test_every_command_can_be_repeated_by_anyone(load):
+    """With ``--add`` it is refused on another machine."""
+    goals = load("goals")
+    for command in goals.COMMANDS.values():
+        script, *words = command.split()
+        assert (REPOSITORY / "benchmarks" / script).is_file()
+        assert "--add" not in words
+    assert {goal.file for goal in goals.GOALS} == goals.COMMANDS.keys()
+
+
+def test_readme_has_what_the_command_prints(run, capsys):
+    assert run("goals") == 0
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    for line in capsys.readouterr().out.splitlines():
+        assert line.rstrip() in readme
 
 
 def test_builds_and_delegation(rows, tmp_path):
@@ -121,15 +155,9 @@ def test_builds_and_delegation(rows, tmp_path):
             "cold": [{"seconds": one, "peak_bytes": peak} for one in seconds]
         }
 
-    write(
-        tmp_path,
-        "build_time",
-        {
-            "model": "student",
-            "limit_bytes": 1000,
-            "rows": [build("tflite", [5], 1100), build("all", [50, 70, 59], 9)],
-        },
-    )
+    built = {"model": "student", "limit_bytes": 1000}
+    write(tmp_path, "build_time", built | {"rows": [build("tflite", [5], 1100)]})
+    write(tmp_path, "build_time_all", built | {"rows": [build("all", [50, 70, 59], 9)]})
     large = {"target": "onnx", "scheme": "int8", "params": 10**8, "peak_mb": 3000}
     write(tmp_path, "full_scale", {"builds": [large | {"model": "bert-base"}]})
     write(tmp_path, "evidence", {"bundles": [delegating(1)]})

@@ -90,18 +90,18 @@ def test_a_process_is_charged_for_its_own_memory(load):
 def test_results_are_added_to_those_of_the_same_machine_and_kind(load, tmp_path):
     commands = load("commands")
     path, machine = tmp_path / "result.json", {"cpu": "one", "measured": "today"}
-    assert commands.read_earlier(path, machine, model="student") is None
+    assert commands.read_earlier(path, machine, {"model": "student"}) is None
     earlier = {"machine": {**machine, "measured": "yesterday"}, "model": "student"}
     commands.write(path, earlier)
-    assert commands.read_earlier(path, machine, model="student") == earlier
+    assert commands.read_earlier(path, machine, {"model": "student"}) == earlier
     with pytest.raises(UserError, match="has model student, not teacher"):
-        commands.read_earlier(path, machine, model="teacher")
+        commands.read_earlier(path, machine, {"model": "teacher"})
     with pytest.raises(UserError, match="of another machine or other versions"):
-        commands.read_earlier(path, {**machine, "cpu": "two"}, model="student")
+        commands.read_earlier(path, {**machine, "cpu": "two"}, {"model": "student"})
     for text, words in (("{", "is no result"), ("[]", "no JSON object")):
         path.write_text(text)
         with pytest.raises(UserError, match=words):
-            commands.read_earlier(path, machine)
+            commands.read_earlier(path, machine, {})
 
 
 @pytest.mark.parametrize(
@@ -119,3 +119,11 @@ def test_bad_input_ends_before_anything_is_made(run, tmp_path, capsys, name, wor
     assert run(name, *words, *given, "--out", tmp_path / "out.json") == 2
     assert sentence in capsys.readouterr().err
     assert not (tmp_path / "out.json").exists()
+
+
+def test_what_is_found_again_replaces_its_like_and_nothing_else(load):
+    kept = load("commands").kept
+    earlier = {"rows": [{"of": "a", "at": 1}, {"of": "b", "at": 1}]}
+    found = [{"of": "b", "at": 2}, {"of": "c", "at": 2}]
+    assert kept(earlier, "rows", found, lambda one: one["of"]) == [earlier["rows"][0], *found]
+    assert kept(None, "rows", found, lambda one: one["of"]) == found

@@ -81,26 +81,6 @@ def test_lengths_that_are_given_end_with_the_longest(load):
     assert traffic.choose_lengths(None, given) == (64, 384)
 
 
-def test_added_runs_replace_those_of_their_target(load):
-    added = load("traffic").added
-
-    def of(target, value):
-        runs = [{"key": f"{target} fixed", "target": target, "samples": [value]}]
-        return {"runs": runs, "ratios": [{"of": f"{target} fixed", "to": "x", "value": value}]}
-
-    earlier = {
-        "runs": of("onnx", 1)["runs"] + of("tflite", 2)["runs"],
-        "ratios": of("onnx", 1)["ratios"] + of("tflite", 2)["ratios"],
-    }
-    found = added(earlier, {"machine": "now", **of("onnx", 3)})
-    assert found["machine"] == "now"
-    assert [(one["target"], one["samples"]) for one in found["runs"]] == [
-        ("tflite", [2]),
-        ("onnx", [3]),
-    ]
-    assert [one["value"] for one in found["ratios"]] == [2, 3]
-
-
 @pytest.mark.slow
 def test_a_small_run_over_onnx(run, tiny, tmp_path, capsys):
     need("onnx")
@@ -128,9 +108,20 @@ def test_a_small_run_over_onnx(run, tiny, tmp_path, capsys):
     assert [one["origin"] for one in teachers] == ["onnx", "onnx-optimized", "onnx-optimized-all"]
     assert len(document["ratios"]) == 2
     assert "ours fp32" in capsys.readouterr().out
+    # An artifact that is not asked again stays as it was measured.
+    other = fixed | {"key": "student tflite ours fp32 64", "measured": "yesterday"}
+    ratio = document["ratios"][0] | {"of": other["key"]}
+    changed = document | {
+        "runs": [other, *document["runs"]],
+        "ratios": [ratio, *document["ratios"]],
+    }
+    out.write_text(json.dumps(changed))
     assert run("traffic", *words, "--data", data, "--add") == 0
     again = json.loads(out.read_text())
-    assert [one["key"] for one in again["runs"]] == [one["key"] for one in document["runs"]]
+    assert again["runs"][0] == other
+    assert again["ratios"][0] == ratio
+    assert [one["key"] for one in again["runs"][1:]] == [one["key"] for one in document["runs"]]
+    assert again["runs"][1]["samples"] != fixed["samples"]
     capsys.readouterr()
     assert run("traffic", *words, "--data", data, "--add", "--threads", 2) == 2
     assert "has threads 1, not 2" in capsys.readouterr().err
