@@ -41,7 +41,7 @@ COMMANDS = {
     "traffic_12": f"{TRAFFIC} --buckets 12 --targets tflite,executorch"
     " --out benchmarks/results/traffic_12.json",
     "evidence": "evidence.py --examples 100",
-    "build_time": "build_time.py --rounds 1",
+    "build_time": "build_time.py --rounds 1 --schemes fp32,fp16,int8 --only alone,all",
     "build_time_all": "build_time.py --rounds 3 --only all"
     " --out benchmarks/results/build_time_all.json",
     "full_scale": "full_scale.py",
