@@ -164,7 +164,7 @@ def main() -> int:
     parser.add_argument("--model", default=models.DEFAULT_MODEL)
     parser.add_argument("--targets", default=",".join(TARGETS))
     parser.add_argument("--schemes", default="fp32,fp16,int8,int4")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=commands.whole("--rounds"), default=3)
     parser.add_argument("--only", default=",".join(KINDS), help="kinds of builds to measure")
     parser.add_argument("--add", action="store_true", help="keep the other rows of --out")
     parser.add_argument("--out", type=Path, default=RESULTS)

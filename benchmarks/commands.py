@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ondevice.errors import OnDeviceError, UserError
+from ondevice.targets import TARGETS
 
 # Exit codes of a build that ended well: an artifact that misses its parity limit (3, nothing
 # published) is a result too.
@@ -52,6 +54,30 @@ def numbers(text: str, kind: str) -> tuple[int, ...]:
     if found[0] < 1:
         raise UserError(f"--{kind}s must be at least 1, not {found[0]}")
     return found
+
+
+def whole(option: str, least: int = 1) -> Callable[[str], int]:
+    """Return what turns an option's text into a whole number, for argparse.
+
+    It raises UserError where the text is no such number, or is below the least.
+    """
+
+    def convert(text: str) -> int:
+        if not re.fullmatch(r"[+-]?\d{1,9}", text) or int(text) < least:
+            raise UserError(f"{option} takes a whole number of at least {least}, not '{text}'")
+        return int(text)
+
+    return convert
+
+
+def schemes(text: str, targets: Iterable[str]) -> tuple[str, ...]:
+    """Split a list of schemes with commas.
+
+    Raises:
+        UserError: none of the targets has one of them.
+    """
+    known = (name for target in targets for name in TARGETS[target].schemes)
+    return words(text, "scheme", tuple(dict.fromkeys(known)))
 
 
 def read(path: Path) -> dict[str, Any]:

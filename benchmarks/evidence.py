@@ -25,6 +25,7 @@ import machine
 
 from ondevice import build, console, models
 from ondevice.bundle import hash_file
+from ondevice.errors import UserError
 from ondevice.manifest import CheckInfo, Manifest
 from ondevice.plan import DEFAULT_OUT, BuildOptions
 from ondevice.targets import TARGETS
@@ -42,12 +43,16 @@ def main() -> int:
     parser.add_argument("--model", default=models.DEFAULT_MODEL)
     parser.add_argument("--targets", default=",".join(TARGETS))
     parser.add_argument("--eval", type=Path, help="SQuAD JSON (default: the samples)")
-    parser.add_argument("--examples", type=int, help="of the task gate (default: verify's)")
+    parser.add_argument(
+        "--examples", type=commands.whole("--examples"), help="of the task gate (default: verify's)"
+    )
     parser.add_argument("--add", action="store_true", help="keep the other results of --results")
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT)
     parser.add_argument("--results", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     targets = commands.words(arguments.targets, "target", tuple(TARGETS))
+    if arguments.eval is not None and not arguments.eval.is_file():
+        raise UserError(f"no file '{arguments.eval}'; --eval takes questions as SQuAD has them")
     described = machine.describe()
     same = {
         "model": arguments.model,

@@ -35,7 +35,6 @@ from artifacts import Absent, Artifact
 from profiles import WARMUP, as_records
 
 from ondevice import console
-from ondevice.errors import UserError
 from ondevice.lengths import multiply_accumulates
 
 if TYPE_CHECKING:
@@ -159,18 +158,17 @@ def main() -> int:
     parser.add_argument("--models", default="distilbert,student")
     parser.add_argument("--targets", default=",".join(artifacts.TARGETS))
     parser.add_argument("--scheme", default=STOCK_SCHEME)
-    parser.add_argument("--length", type=int, default=384)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--length", type=commands.whole("--length", 16), default=384)
+    parser.add_argument("--threads", type=commands.whole("--threads"), default=2)
+    parser.add_argument("--runs", type=commands.whole("--runs"), default=20)
     parser.add_argument("--bundles", type=Path, default=artifacts.BUNDLES)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    if arguments.runs < 1:
-        raise UserError(f"--runs must be at least 1, not {arguments.runs}")
     length, bundles, scheme = arguments.length, arguments.bundles, arguments.scheme
     name = "operations.json" if scheme == STOCK_SCHEME else f"operations_{scheme}.json"
     out = arguments.out or RESULTS / name
     targets = commands.words(arguments.targets, "target", artifacts.TARGETS)
+    commands.schemes(scheme, targets)
     names = commands.words(arguments.models, "model")
     checkpoints = [artifacts.find_checkpoint(one, bundles / "checkpoints") for one in names]
     records, rows = [], []

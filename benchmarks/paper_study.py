@@ -287,10 +287,19 @@ def main() -> int:
     parser.add_argument("--schemes", default=",".join(SCHEMES), help="(default: %(default)s)")
     lengths = ",".join(map(str, LENGTHS))
     parser.add_argument("--lengths", default=lengths, help="of tokens (default: %(default)s)")
-    parser.add_argument("--iterations", type=int, default=BenchOptions().iterations)
-    parser.add_argument("--threads", type=int, default=BenchOptions().threads)
+    parser.add_argument(
+        "--iterations", type=commands.whole("--iterations"), default=BenchOptions().iterations
+    )
+    parser.add_argument(
+        "--threads", type=commands.whole("--threads"), default=BenchOptions().threads
+    )
     parser.add_argument("--data", type=Path, default=samples.qa_path(), help="SQuAD JSON")
-    parser.add_argument("--questions", type=int, default=QUESTIONS, help="0: all of them")
+    parser.add_argument(
+        "--questions",
+        type=commands.whole("--questions", 0),
+        default=QUESTIONS,
+        help="0: all of them",
+    )
     parser.add_argument("--bundles", type=Path, default=BUNDLES, help="where they are kept")
     parser.add_argument(
         "--out", type=Path, default=RESULTS, help="of documents; the report goes to OUT_report"

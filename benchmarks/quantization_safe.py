@@ -126,8 +126,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--model", default="student")
     parser.add_argument("--parts", default=",".join(PARTS), help="(default: %(default)s)")
-    parser.add_argument("--questions", type=int, default=60, help="0 for all 312 (default: 60)")
-    parser.add_argument("--length", type=int, default=384)
+    parser.add_argument(
+        "--questions",
+        type=commands.whole("--questions", 0),
+        default=60,
+        help="0 for all 312 (default: 60)",
+    )
+    parser.add_argument("--length", type=commands.whole("--length", 16), default=384)
     parser.add_argument("--results", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     parts = commands.words(arguments.parts, "part", PARTS)

@@ -32,7 +32,7 @@ def main() -> int:
     """Run the texts, print the table, write the results; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--model", default="student")
-    parser.add_argument("--length", type=int, default=384)
+    parser.add_argument("--length", type=commands.whole("--length", 16), default=384)
     parser.add_argument("--texts", type=int, default=32, help="at most so many (default: 32)")
     parser.add_argument("--data", type=Path, help="SQuAD JSON for qa, else a text a line")
     parser.add_argument("--results", type=Path, default=RESULTS)

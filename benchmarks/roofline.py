@@ -224,16 +224,27 @@ def measure_length(
             row.reason = row.timed.failure
 
 
-def measure_model(
-    checkpoint: Checkpoint, bench: Bench, arguments: argparse.Namespace, served: tuple[int, ...]
-) -> list[Row]:
+@dataclass(frozen=True)
+class Asked:
+    """What is measured, as the command line has it."""
+
+    targets: tuple[str, ...]
+    schemes: tuple[str, ...]
+    lengths: tuple[int, ...]
+    threads: int
+    iterations: int
+    bundles: Path
+
+
+def measure_model(checkpoint: Checkpoint, bench: Bench, asked: Asked) -> list[Row]:
     """Build a model's artifacts and time each at every length."""
     model = checkpoint.name
-    schemes = commands.words(arguments.schemes, "scheme")
     made: list[Artifact | Absent] = []
-    for target in commands.words(arguments.targets, "target", artifacts.TARGETS):
+    for target in asked.targets:
         print(f"{model}: building for {target}", file=sys.stderr, flush=True)
-        made += artifacts.build_ours(checkpoint, target, schemes, served, arguments.bundles)
+        made += artifacts.build_ours(
+            checkpoint, target, asked.schemes, asked.lengths, asked.bundles
+        )
     rows = [
         Row(
             one,
@@ -241,7 +252,7 @@ def measure_model(
             operations(checkpoint.encoder, length),
             reason=one.reason if isinstance(one, Absent) else "",
         )
-        for length in served
+        for length in asked.lengths
         for one in made
     ]
     with contextlib.ExitStack() as stack:
@@ -249,14 +260,14 @@ def measure_model(
         for one in made:
             if isinstance(one, Artifact):
                 try:
-                    processes[one.path] = stack.enter_context(Opened(one, arguments.threads))
+                    processes[one.path] = stack.enter_context(Opened(one, asked.threads))
                 except PassError as error:
                     for row in rows:
                         row.reason = str(error) if row.made is one else row.reason
-        for length in served:
+        for length in asked.lengths:
             print(f"{model}: timing at {length}", file=sys.stderr, flush=True)
             some = [row for row in rows if row.length == length]
-            measure_length(some, bench, processes, arguments.iterations)
+            measure_length(some, bench, processes, asked.iterations)
     return rows
 
 
@@ -336,22 +347,38 @@ def main() -> int:
     parser.add_argument("--targets", default=",".join(artifacts.TARGETS))
     parser.add_argument("--schemes", default="fp32,int8")
     parser.add_argument("--lengths", default="64,128,256,384")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--iterations", type=int, default=50)
-    parser.add_argument("--array-bytes", type=int, default=256_000_000, help="of the copy")
+    parser.add_argument("--threads", type=commands.whole("--threads"), default=2)
+    parser.add_argument("--iterations", type=commands.whole("--iterations"), default=50)
+    parser.add_argument(
+        "--array-bytes",
+        type=commands.whole("--array-bytes"),
+        default=256_000_000,
+        help="of the copy",
+    )
     parser.add_argument("--bundles", type=Path, default=artifacts.BUNDLES)
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     served = commands.numbers(arguments.lengths, "length")
+    # Before anything is measured, which takes minutes.
+    targets = commands.words(arguments.targets, "target", artifacts.TARGETS)
+    schemes = commands.schemes(arguments.schemes, targets)
     names = commands.words(arguments.models, "model")
     found = [artifacts.find_checkpoint(one, arguments.bundles / "checkpoints") for one in names]
+    asked = Asked(
+        targets,
+        schemes,
+        served,
+        arguments.threads,
+        arguments.iterations,
+        arguments.bundles,
+    )
     print("matrix products", file=sys.stderr, flush=True)
     bench = Bench(shapes(found[0].encoder, served[-1]), arguments.threads)
     with contextlib.closing(bench):
         rounds = min(arguments.iterations, PRODUCT_ROUNDS)
         bench.run_all(rounds)
         streams = bench.bandwidth(rounds, arguments.array_bytes)
-        rows = [row for one in found for row in measure_model(one, bench, arguments, served)]
+        rows = [row for one in found for row in measure_model(one, bench, asked)]
     commands.write(arguments.out, document(bench, rows, streams, arguments.threads))
     moved = {
         name: STREAMS[name] * arguments.array_bytes / (min(times) * 1e-9)

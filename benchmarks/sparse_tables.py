@@ -45,8 +45,13 @@ def main() -> int:
     """Measure, print the table, write the results; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--model", default="student")
-    parser.add_argument("--questions", type=int, default=0, help="0 for all 312 (default)")
-    parser.add_argument("--length", type=int, default=384)
+    parser.add_argument(
+        "--questions",
+        type=commands.whole("--questions", 0),
+        default=0,
+        help="0 for all 312 (default)",
+    )
+    parser.add_argument("--length", type=commands.whole("--length", 16), default=384)
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     checkpoint = models.load(arguments.model, "qa")

@@ -234,10 +234,11 @@ def make_artifacts(
     arguments: argparse.Namespace,
 ) -> list[Run]:
     """Build the student and convert the teacher for every target."""
-    schemes = commands.words(arguments.schemes, "scheme")
+    targets = commands.words(arguments.targets, "target", artifacts.TARGETS)
+    schemes = commands.schemes(arguments.schemes, targets)
     students: list[Artifact | Absent] = []
     teachers: list[Artifact | Absent] = []
-    for target in commands.words(arguments.targets, "target", artifacts.TARGETS):
+    for target in targets:
         print(f"making {target}", file=sys.stderr, flush=True)
         students += artifacts.build_ours(student, target, schemes, served, arguments.bundles)
         teachers += [
@@ -252,16 +253,20 @@ def main() -> int:
     """Ask, print the tables, write the results."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, default=samples.qa_path(), help="SQuAD JSON")
-    parser.add_argument("--questions", type=int, default=300, help="0: all of them")
+    parser.add_argument(
+        "--questions", type=commands.whole("--questions", 0), default=300, help="0: all of them"
+    )
     parser.add_argument("--model", default="student")
     parser.add_argument("--teacher", default="teacher", help="its stock artifacts are the baseline")
     parser.add_argument("--targets", default=",".join(artifacts.TARGETS))
     parser.add_argument("--schemes", default="fp32,int8")
     parser.add_argument("--lengths", default="auto")
     parser.add_argument("--choose-from", type=Path, help="SQuAD JSON for 'auto' (default: --data)")
-    parser.add_argument("--longest", type=int, default=384)
-    parser.add_argument("--buckets", type=int, default=lengths.DEFAULT_COUNT)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--longest", type=commands.whole("--longest", 16), default=384)
+    parser.add_argument(
+        "--buckets", type=commands.whole("--buckets"), default=lengths.DEFAULT_COUNT
+    )
+    parser.add_argument("--threads", type=commands.whole("--threads"), default=2)
     parser.add_argument("--bundles", type=Path, default=artifacts.BUNDLES)
     parser.add_argument("--add", action="store_true", help="keep the other targets of --out")
     parser.add_argument("--out", type=Path, default=RESULTS)

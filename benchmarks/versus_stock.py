@@ -327,9 +327,11 @@ def main() -> int:
     parser.add_argument("--targets", default="tflite,executorch,onnx,coreml")
     parser.add_argument("--schemes", default="fp32", help="of ours; stock is fp32")
     parser.add_argument("--lengths", default="384")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--iterations", type=int, default=50, help="timed rounds")
-    parser.add_argument("--loads", type=int, default=protocol.COLD_LOADS)
+    parser.add_argument("--threads", type=commands.whole("--threads"), default=2)
+    parser.add_argument(
+        "--iterations", type=commands.whole("--iterations"), default=50, help="timed rounds"
+    )
+    parser.add_argument("--loads", type=commands.whole("--loads"), default=protocol.COLD_LOADS)
     parser.add_argument("--bundles", type=Path, default=artifacts.BUNDLES)
     parser.add_argument("--add", action="store_true", help="keep the other results of --out")
     parser.add_argument("--out", type=Path, default=RESULTS)

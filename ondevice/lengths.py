@@ -137,5 +137,11 @@ def _window_sizes(checkpoint: Checkpoint, data: Path, longest: int) -> list[int]
 
 
 def _text_sizes(checkpoint: Checkpoint, data: Path, longest: int) -> list[int]:
+    if data.suffix == ".json":
+        # Its lines are no texts, and would be counted as such without a word.
+        raise UserError(
+            f"'{data}' is JSON, and the model's task is '{checkpoint.task}'; --data takes a text"
+            " file for it, with a text a line"
+        )
     tokenizer = checkpoint.tokenizer.tokenizer
     return [len(features.encode(tokenizer, text, None, longest)[0]) for text in read_lines(data)]

@@ -107,3 +107,13 @@ def test_bad_arguments_are_one_sentence(tiny, capsys, words, sentence):
     assert code == 2
     assert sentence in captured.err
     assert captured.out == ""
+
+
+def test_questions_are_no_texts_for_another_task(tiny, tmp_path, capsys):
+    path = tmp_path / "squad.json"
+    path.write_text('{"data": [\n]}', encoding="utf-8")
+    words = ["build", "--target", "onnx", "--model", str(tiny("bert", "embed"))]
+    words += ["--lengths", "auto", "--data", str(path), "--out", str(tmp_path / "out")]
+    assert cli.main(words) == 2
+    assert "is JSON, and the model's task is 'embed'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

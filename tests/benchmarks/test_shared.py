@@ -108,7 +108,7 @@ def test_results_are_added_to_those_of_the_same_machine_and_kind(load, tmp_path)
     ("name", "words", "sentence"),
     [
         ("full_scale", ["--models", "bertbase"], "unknown model 'bertbase'"),
-        ("operations", ["--runs", "0"], "--runs must be at least 1, not 0"),
+        ("operations", ["--runs", "0"], "--runs takes a whole number of at least 1, not '0'"),
         ("versus_stock", ["--models", "distilbert,no-such"], "no-such"),
         ("roofline", ["--models", "student,no-such"], "no-such"),
     ],
@@ -127,3 +127,31 @@ def test_what_is_found_again_replaces_its_like_and_nothing_else(load):
     found = [{"of": "b", "at": 2}, {"of": "c", "at": 2}]
     assert kept(earlier, "rows", found, lambda one: one["of"]) == [earlier["rows"][0], *found]
     assert kept(None, "rows", found, lambda one: one["of"]) == found
+
+
+def test_numbers_below_the_least_and_schemes_of_no_target_are_refused(load):
+    commands = load("commands")
+    assert commands.whole("--questions", 0)("0") == 0
+    for text in ("0", "-4", "2.5", "many", ""):
+        with pytest.raises(UserError, match="--rounds takes a whole number of at least 1, not"):
+            commands.whole("--rounds")(text)
+    assert commands.schemes("int8,pal4", ("onnx", "coreml")) == ("int8", "pal4")
+    with pytest.raises(UserError, match="unknown scheme 'pal4'; available: fp32, fp16, int8, int4"):
+        commands.schemes("pal4", ("onnx",))
+
+
+@pytest.mark.parametrize(
+    ("script", "words", "sentence"),
+    [
+        ("roofline", ["--targets", "bogus"], "unknown target 'bogus'; available: tflite"),
+        ("roofline", ["--schemes", "int9"], "unknown scheme 'int9'; available: fp32"),
+        ("build_time", ["--rounds", "0"], "--rounds takes a whole number of at least 1, not '0'"),
+        ("traffic", ["--questions", "-4"], "--questions takes a whole number of at least 0"),
+        ("operations", ["--length", "0"], "--length takes a whole number of at least 16, not '0'"),
+        ("operations", ["--scheme", "int9"], "unknown scheme 'int9'; available: fp32"),
+        ("evidence", ["--eval", "none.json"], "no file 'none.json'"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_first(run, capsys, script, words, sentence):
+    assert run(script, *words) == 2
+    assert sentence in capsys.readouterr().err
