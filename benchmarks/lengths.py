@@ -1,6 +1,6 @@
 """What several lengths in one artifact cost: its size with 64, 128, 256, 384 against 384 alone.
 
-    python benchmarks/lengths.py [--model minilm] [--targets coreml,tflite,executorch,onnx]
+    python benchmarks/lengths.py [--model student] [--targets coreml,tflite,executorch,onnx]
 
 Prints a table and writes ``benchmarks/results/lengths.json``. Sizes only: nothing is timed.
 """
@@ -41,7 +41,7 @@ def measure(model: str, target: str, lengths: tuple[int, ...], out: Path) -> dic
 def main() -> None:
     """Build everything, print the table, write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="minilm")
+    parser.add_argument("--model", default="student")
     parser.add_argument("--targets", default=",".join(TARGETS))
     arguments = parser.parse_args()
     rows: list[dict[str, Any]] = []
