@@ -1,22 +1,24 @@
 """What several lengths in one artifact cost: its size with 64, 128, 256, 384 against 384 alone.
 
-    python benchmarks/lengths.py [--model student] [--targets coreml,tflite,executorch,onnx]
+    python benchmarks/lengths.py [--model student] [--targets coreml,tflite,executorch,onnx] [--add]
 
-Prints a table and writes ``benchmarks/results/lengths.json``. Sizes only: nothing is timed.
+Prints a table and writes ``benchmarks/results/lengths.json``, after each target; ``--add`` keeps
+the targets there that are not named. Sizes only: nothing is timed.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+import commands
 import machine
 
-from ondevice import build, console
+from ondevice import build, console, models
 from ondevice.plan import BuildOptions
 from ondevice.targets import TARGETS
 
@@ -38,27 +40,37 @@ def measure(model: str, target: str, lengths: tuple[int, ...], out: Path) -> dic
     }
 
 
-def main() -> None:
+def main() -> int:
     """Build everything, print the table, write the results."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="student")
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--model", default=models.DEFAULT_MODEL)
     parser.add_argument("--targets", default=",".join(TARGETS))
+    parser.add_argument("--add", action="store_true", help="keep the other targets of --out")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
-    rows: list[dict[str, Any]] = []
+    targets = commands.words(arguments.targets, "target", tuple(TARGETS))
+    described = machine.describe()
+    same = {
+        "model": arguments.model,
+        "model_sha256": models.load(arguments.model).sha256,
+        "one": list(ONE),
+        "four": list(FOUR),
+    }
+    earlier = commands.read_earlier(arguments.out, described, same) if arguments.add else None
+    found: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as directory:
-        for target in arguments.targets.split(","):
+        for target in targets:
             one = measure(arguments.model, target, ONE, Path(directory))
             four = measure(arguments.model, target, FOUR, Path(directory))
-            rows += [
+            found += [
                 {"target": target, "scheme": scheme, "one": one[scheme], "four": four[scheme]}
                 for scheme in SCHEMES
             ]
-            print(f"{target} done", file=sys.stderr)
-    RESULTS.parent.mkdir(exist_ok=True)
-    document = {"model": arguments.model, "one": ONE, "four": FOUR, "machine": machine.describe()}
-    RESULTS.write_text(json.dumps({**document, "sizes": rows}, indent=1) + "\n", encoding="utf-8")
+            sizes = commands.kept(earlier, "sizes", found, itemgetter("target", "scheme"))
+            commands.write(arguments.out, {"machine": described, **same, "sizes": sizes})
     headers = ("target", "scheme", "MB at 384", "MB at 64-384", "growth %")
-    print(console.table(headers, [_cells(row) for row in rows]))
+    print(console.table(headers, [_cells(row) for row in sizes]))
+    return 0
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
@@ -68,4 +80,4 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(commands.run(main))
