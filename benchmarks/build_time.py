@@ -24,6 +24,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +173,7 @@ def main() -> int:
     checkpoint = models.load(arguments.model)
     limit = limit_bytes(checkpoint.params)
     targets = commands.words(arguments.targets, "target", tuple(TARGETS))
-    schemes = commands.words(arguments.schemes, "scheme")
+    schemes = commands.schemes(arguments.schemes, targets)
     kinds = commands.words(arguments.only, "kind of build", KINDS)
     described = machine.describe()
     same = {"model": checkpoint.name, "params": checkpoint.params, "limit_bytes": limit}
@@ -191,7 +192,7 @@ def main() -> int:
             )
     # Rows that an earlier call measured keep the time of theirs.
     found = [{"measured": described["measured"], **record(row)} for row in rows]
-    merged = commands.kept(earlier, "rows", found, lambda row: (row["target"], row["scheme"]))
+    merged = commands.kept(earlier, "rows", found, itemgetter("target", "scheme"))
     commands.write(arguments.out, {"machine": described, **same, "rows": merged})
     print(console.table(HEADERS, [cells(row, limit) for row in rows]))
     print(f"limit: 4 × float32 weights + 1 GiB = {limit / 1e6:.0f} MB")

@@ -7,7 +7,8 @@ Builds every bundle that is not built yet, verifies each (files, goldens, task g
 runtimes in environments of their own, file format, delegation), prints a table, and writes every
 row of it to ``benchmarks/results/evidence.json``, after each bundle, so that a call that is broken
 off can be gone on with: ``--add`` keeps what is there of targets that are not named, if it is of
-the same weights, questions, machine and versions. Nothing is timed.
+the same weights, questions, machine and versions; without it the result there is replaced. Nothing
+is timed.
 """
 
 from __future__ import annotations

@@ -336,9 +336,10 @@ def main() -> int:
     parser.add_argument("--add", action="store_true", help="keep the other results of --out")
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
+    targets = commands.words(arguments.targets, "target", (*artifacts.TARGETS, "coreml"))
     options = Options(
-        targets=commands.words(arguments.targets, "target", (*artifacts.TARGETS, "coreml")),
-        schemes=commands.words(arguments.schemes, "scheme"),
+        targets=targets,
+        schemes=commands.schemes(arguments.schemes, targets),
         lengths=commands.numbers(arguments.lengths, "length"),
         threads=arguments.threads,
         iterations=arguments.iterations,

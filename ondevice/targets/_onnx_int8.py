@@ -155,7 +155,7 @@ class Rewrite:
         product = self.add(
             "MatMulInteger", [quantized, f"{weight}_8bit", "", "weight_zero"], f"{out}_int32"
         )
-        # DequantizeLinear says both in one word; ONNX Runtime takes three times as long for it.
+        # DequantizeLinear says both in one word, but ONNX Runtime takes longer for it.
         whole = self.add("Cast", [product], f"{out}_whole", to=1)  # TensorProto.FLOAT
         scaled = self.add("Mul", [whole, f"{weight}_step"], f"{out}_columns")
         offset = self.add("Mul", [zero, f"{weight}_sum"], f"{out}_offset")
