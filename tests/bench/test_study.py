@@ -128,7 +128,7 @@ def test_what_stands_where_the_report_goes_is_told_before_hours_of_measuring(
         (["--lengths", "a"], "--lengths takes whole numbers with commas, not 'a'"),
         (["--lengths", "0"], "--lengths must be at least 1, not 0"),
         (["--targets", "corml"], "unknown target 'corml'; available: "),
-        (["--iterations", "0"], "--iterations must be at least 1, not 0"),
+        (["--iterations", "0"], "--iterations takes a whole number of at least 1, not '0'"),
     ],
 )
 def test_bad_input_is_one_sentence(words, sentence, study, monkeypatch, capsys, tmp_path):
