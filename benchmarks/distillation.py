@@ -68,6 +68,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True, help="directory of the runs")
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--learning-rate", type=float, default=3e-4)
+    parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"))
     parser.add_argument("--only", help="names of levers, with semicolons between them")
     parser.add_argument("--results", type=Path, default=RESULTS)
     arguments = parser.parse_args()
@@ -87,6 +88,7 @@ def main() -> int:
         training=TrainOptions(
             max_steps=arguments.steps,
             learning_rate=arguments.learning_rate,
+            precision=arguments.precision,
             freeze_embeddings=True,
             eval_every=arguments.steps,
         ),
@@ -98,6 +100,8 @@ def main() -> int:
         "machine": machine.describe(),
         "steps": arguments.steps,
         "learning_rate": arguments.learning_rate,
+        "precision": arguments.precision,
+        "train": [path.name for path in arguments.train],
         "eval": arguments.eval.name,
         "rows": rows,
     }

@@ -1,9 +1,10 @@
 """The teacher's outputs on disk, keyed by content, so that later epochs and runs skip the teacher.
 
-A shard holds 512 features. Its name is the hash of the teacher's files, the layers kept and the
-tokens of its features, so a changed teacher or text gets new shards, unchanged data finds its old
-ones, and a killed run continues where it stopped. Files are plain `.npy` (never pickled), mapped,
-not read.
+A shard holds 512 features. Its name is the hash of the teacher's files and the tokens of its
+features, so a changed teacher or text gets new shards, unchanged data finds its old ones, and a
+killed run continues where it stopped. Logits and the hidden states of each layer are files of their
+own: runs that compare other layers share what they have in common. Files are plain `.npy` (never
+pickled), mapped, not read.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from ondevice.errors import DataError, UserError
 logger = logging.getLogger(__name__)
 
 SHARD = 512
-FORMAT = "1"
+FORMAT = "2"
+LOGITS = "logits"
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +38,8 @@ class TeacherOutput:
     hidden: NDArray[np.float16] | None
 
 
+# float32 logits [rows, C] or float16 hidden states of a layer [tokens, H].
+Stored = NDArray[np.float32] | NDArray[np.float16]
 # Computes the outputs of a list of features, in order.
 Compute = Callable[[Sequence[Feature]], list[TeacherOutput]]
 
@@ -65,12 +69,12 @@ class TeacherCache:
             self._key(teacher_key, items[begin : begin + SHARD])
             for begin in range(0, len(items), SHARD)
         ]
-        self._open: dict[str, NDArray[np.float32] | NDArray[np.float16]] = {}
+        self._open: dict[str, Stored] = {}
 
     @property
     def missing(self) -> list[int]:
-        """Return the numbers of the shards that are not on disk."""
-        return [n for n, key in enumerate(self._keys) if not self._path(key, "logits").is_file()]
+        """Return the numbers of the shards of which something is not on disk."""
+        return [number for number in range(len(self._keys)) if self._absent(number)]
 
     def fill(self, compute: Compute, *, classes: int = 2, width: int = 0) -> None:
         """Compute what is missing.
@@ -87,10 +91,15 @@ class TeacherCache:
         if not missing:
             return
         self.directory.mkdir(parents=True, exist_ok=True)
-        rows = sum(sum(self._rows[n * SHARD : (n + 1) * SHARD]) for n in missing)
-        tokens = sum(sum(self._lengths[n * SHARD : (n + 1) * SHARD]) for n in missing)
-        # float32 logits, float16 hidden states.
-        needed = 4 * classes * rows + 2 * len(self.layers) * width * tokens
+        needed = 0
+        for number in missing:
+            shard = slice(number * SHARD, (number + 1) * SHARD)
+            for kind in self._absent(number):
+                # float32 logits, float16 hidden states.
+                if kind == LOGITS:
+                    needed += 4 * classes * sum(self._rows[shard])
+                else:
+                    needed += 2 * width * sum(self._lengths[shard])
         free = shutil.disk_usage(self.directory).free
         if needed > free:
             raise UserError(
@@ -99,16 +108,9 @@ class TeacherCache:
             )
         for done, number in enumerate(missing):
             outputs = compute(self._items[number * SHARD : (number + 1) * SHARD])
-            key = self._keys[number]
             try:
-                if self.layers:
-                    hidden = [output.hidden for output in outputs if output.hidden is not None]
-                    self._write(
-                        self._path(key, "hidden"), np.concatenate(hidden).astype(np.float16)
-                    )
-                # Logits last: their presence says that the shard is whole.
-                logits = np.concatenate([output.logits for output in outputs])
-                self._write(self._path(key, "logits"), logits.astype(np.float32))
+                for kind in self._absent(number):
+                    self._write(self._path(self._keys[number], kind), self._gather(outputs, kind))
             except OSError as error:
                 reason = error.strerror or error
                 raise UserError(f"cannot write to {self.directory}: {reason}") from error
@@ -123,28 +125,43 @@ class TeacherCache:
         number, place = divmod(index, SHARD)
         key, begin = self._keys[number], number * SHARD
         row = sum(self._rows[begin : begin + place])
-        logits = self._map(key, "logits", sum(self._rows[begin : begin + SHARD]))
+        logits = self._map(key, LOGITS, sum(self._rows[begin : begin + SHARD]))
         hidden = None
         if self.layers:
             token = sum(self._lengths[begin : begin + place])
-            states = self._map(key, "hidden", sum(self._lengths[begin : begin + SHARD]))
-            hidden = np.asarray(states[token : token + self._lengths[index]], dtype=np.float16)
+            tokens = sum(self._lengths[begin : begin + SHARD])
+            of_layers = [self._map(key, _hidden(layer), tokens) for layer in self.layers]
+            chosen = [states[token : token + self._lengths[index]] for states in of_layers]
+            hidden = np.stack(chosen, axis=1).astype(np.float16, copy=False)
         return TeacherOutput(
             np.asarray(logits[row : row + self._rows[index]], dtype=np.float32), hidden
         )
 
     def _key(self, teacher: str, items: Sequence[Feature]) -> str:
-        digest = hashlib.sha256(f"{FORMAT}|{teacher}|{self.layers}|{len(items)}".encode())
+        digest = hashlib.sha256(f"{FORMAT}|{teacher}|{len(items)}".encode())
         for item in items:
             digest.update(len(item).to_bytes(4, "little"))
             digest.update(np.ascontiguousarray(item.input_ids, dtype="<i4").tobytes())
             digest.update(np.ascontiguousarray(item.token_type_ids, dtype="<i4").tobytes())
         return digest.hexdigest()[:32]
 
+    def _absent(self, number: int) -> list[str]:
+        """Return the kinds of outputs that this shard should have and has not on disk."""
+        kinds = [LOGITS, *map(_hidden, self.layers)]
+        return [kind for kind in kinds if not self._path(self._keys[number], kind).is_file()]
+
+    def _gather(self, outputs: Sequence[TeacherOutput], kind: str) -> Stored:
+        """Return one kind of the outputs of a shard: float32 logits or float16 states."""
+        if kind == LOGITS:
+            return np.concatenate([output.logits for output in outputs]).astype(np.float32)
+        place = [_hidden(layer) for layer in self.layers].index(kind)
+        states = [output.hidden[:, place] for output in outputs if output.hidden is not None]
+        return np.concatenate(states).astype(np.float16)
+
     def _path(self, key: str, kind: str) -> Path:
         return self.directory / f"{key}.{kind}.npy"
 
-    def _map(self, key: str, kind: str, rows: int) -> NDArray[np.float32] | NDArray[np.float16]:
+    def _map(self, key: str, kind: str, rows: int) -> Stored:
         path = self._path(key, kind)
         if path.name not in self._open:
             try:
@@ -159,7 +176,7 @@ class TeacherCache:
         return self._open[path.name]
 
     @staticmethod
-    def _write(path: Path, array: NDArray[np.float32] | NDArray[np.float16]) -> None:
+    def _write(path: Path, array: Stored) -> None:
         # One name a process: two runs that fill the same cache must not write into one file.
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
         try:
@@ -168,3 +185,8 @@ class TeacherCache:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def _hidden(layer: int) -> str:
+    """Return the kind of output that a layer's hidden states are."""
+    return f"hidden{layer}"

@@ -18,7 +18,7 @@ from accelerate.utils import parse_flag_from_env  # type: ignore[import-untyped]
 from safetensors import SafetensorError
 from transformers import TrainingArguments, set_seed
 
-from ondevice.distill import checkpoints, runs
+from ondevice.distill import attention, checkpoints, runs
 from ondevice.distill.callbacks import Budget
 from ondevice.distill.options import TrainOptions
 from ondevice.errors import UserError
@@ -56,10 +56,12 @@ def connect() -> torch.device:
     return device
 
 
-def freeze(model: PreTrainedModel, options: TrainOptions) -> None:
-    """Stop the training of the word embeddings, if the options ask for it."""
+def adapt(model: PreTrainedModel, options: TrainOptions) -> None:
+    """Stop the training of the word embeddings, if asked to; choose the attention for bf16."""
     if options.freeze_embeddings:
         model.get_input_embeddings().requires_grad_(False)
+    if options.precision == "bf16" and connect().type == "cpu":
+        attention.use_float32(model)
 
 
 def budget(options: TrainOptions, out: Path) -> Budget | None:

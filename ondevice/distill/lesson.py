@@ -62,7 +62,7 @@ def load(options: TaskOptions, directory: Path, begun: Path | None, key: str) ->
     student, pairs = make_student(options, teacher, begun, head)
     if attention:
         student.set_attn_implementation("eager")
-    engine.freeze(student, options.training)
+    engine.adapt(student, options.training)
     return Lesson(
         sources=sources,
         teacher=teacher.to(engine.connect()),

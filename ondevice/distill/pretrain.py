@@ -164,7 +164,7 @@ def _student(
         student = initialise(teacher, layers, options.kind)
     else:
         student = checkpoints.load(begun, AUTO_CLASS, dropout=options.training.dropout)
-    engine.freeze(student, options.training)
+    engine.adapt(student, options.training)
     if options.freeze_positions:
         student.base_model.embeddings.position_embeddings.requires_grad_(False)
     return student

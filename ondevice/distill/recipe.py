@@ -52,7 +52,7 @@ def finetune(options: FinetuneOptions) -> dict[str, Any]:
         dropout=options.training.dropout,
         **sources.head.config,
     )
-    engine.freeze(model, options.training)
+    engine.adapt(model, options.training)
     features = sources.training()
     with engine.logging_to(options.out):
         trainer = TaskTrainer(

@@ -44,6 +44,23 @@ class Teacher:
         ]
 
 
+class Numbered(Teacher):
+    """Says of each layer its number in every unit."""
+
+    def __init__(self, numbers: tuple[int, ...]) -> None:
+        super().__init__(len(numbers))
+        self.numbers = numbers
+
+    def __call__(self, features: Sequence[Feature]) -> list[TeacherOutput]:
+        layers = np.array(self.numbers, dtype="f2")[None, :, None]
+        return [
+            TeacherOutput(
+                said.logits, np.broadcast_to(layers, (len(said.logits), len(layers[0]), 3))
+            )
+            for said in super().__call__(features)
+        ]
+
+
 @pytest.fixture(autouse=True)
 def _small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SHARD", 4)
@@ -70,7 +87,24 @@ def test_a_second_run_skips_the_teacher(tmp_path: Path) -> None:
     assert teacher.seen == 10
 
 
-def test_another_teacher_text_or_layer_is_another_key(tmp_path: Path) -> None:
+def test_layers_that_an_earlier_run_kept_are_shared(tmp_path: Path) -> None:
+    features, teacher = items(10), Teacher(layers=2)
+    TeacherCache(tmp_path, "t", features, per_token=True, layers=(1, 3)).fill(teacher, width=3)
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    for layers in ((), (3,), (3, 1)):
+        cache = TeacherCache(tmp_path, "t", features, per_token=True, layers=layers)
+        assert cache.missing == []
+    more = TeacherCache(tmp_path, "t", features, per_token=True, layers=(3, 5))
+    assert more.missing == [0, 1, 2]
+    more.fill(Numbered((3, 5)), width=3)
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    said = more[7]
+    assert said.hidden is not None
+    assert said.hidden[:, 0, 0].tolist() == features[7].input_ids.tolist()  # as they were
+    assert said.hidden[:, 1].tolist() == [[5.0] * 3] * len(features[7])
+
+
+def test_another_teacher_text_or_layer_is_missing(tmp_path: Path) -> None:
     features = items(10)
     TeacherCache(tmp_path, "t", features, per_token=True).fill(Teacher())
     assert TeacherCache(tmp_path, "u", features, per_token=True).missing == [0, 1, 2]
