@@ -49,6 +49,7 @@ LEVERS: dict[str, dict[str, object]] = {
     "layers 0,2,4": {"layers": "0,2,4"},
     "layers 0,3,5": {"layers": "0,3,5"},
     "10,000 unlabelled pairs": {"pairs": 10_000},
+    "10,000 unlabelled crops": {"crops": 10_000},
     "twice the steps": {},
     "hidden states alone first": {},
     "4 layers": {"layers": "0,2,3,5"},

@@ -113,6 +113,8 @@ def _add_distil(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--unlabelled", type=Path, nargs="+", default=(), help=text)
     text = "so many unlabelled pairs of a question with another passage"
     _add(parser, TaskOptions, "pairs", text)
+    text = "so many unlabelled pairs of a question with a part of its passage"
+    _add(parser, TaskOptions, "crops", text)
     parser.add_argument("--cache", type=Path, help="keep the teacher's outputs here, for all runs")
     group = parser.add_argument_group("losses")
     for name, text in _WEIGHTS.items():
@@ -254,6 +256,7 @@ def _task(arguments: argparse.Namespace) -> dict[str, Any]:
         compare=arguments.compare,
         unlabelled=tuple(arguments.unlabelled),
         pairs=arguments.pairs,
+        crops=arguments.crops,
         cache=arguments.cache,
         quantize=arguments.quantize,
         training=_training(arguments, TrainOptions()),

@@ -69,7 +69,9 @@ def load(options: TaskOptions, directory: Path, begun: Path | None, key: str) ->
         teacher_key=key,
         student=student,
         pairs=pairs,
-        features=sources.training(options.unlabelled, options.pairs, options.training.seed),
+        features=sources.training(
+            options.unlabelled, options.pairs, options.crops, options.training.seed
+        ),
         evaluation=sources.evaluation(),
     )
 

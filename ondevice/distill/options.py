@@ -139,11 +139,12 @@ class TaskOptions:
 
     `compare` says which layers the hidden and attention losses see: `last`, or `all` with each
     student layer against the teacher layer it was copied from (or the layers of `layers`, for a
-    `student`). `pairs` adds so many unlabelled pairs of a question with another passage;
-    `unlabelled` adds files whose labels, if any, are not read. `cache` keeps the teacher's outputs;
-    None runs the teacher beside the student. `quantize` names a scheme: the student, a trained one,
-    goes on with its weights rounded as that scheme rounds them, the word embeddings too, whether
-    they are frozen or not; it is also scored so until the end. The result's weights are floats.
+    `student`). `pairs` adds so many unlabelled pairs of a question with another passage,
+    `crops` with a part of its own; `unlabelled` adds files whose labels, if any, are not read.
+    `cache` keeps the teacher's outputs; None runs the teacher beside the student. `quantize` names
+    a scheme: the student, a trained one, goes on with its weights rounded as that scheme rounds
+    them, the word embeddings too, whether they are frozen or not; it is also scored so until the
+    end. The result's weights are floats.
     """
 
     teacher: str
@@ -157,6 +158,7 @@ class TaskOptions:
     compare: Literal["last", "all"] = "all"
     unlabelled: tuple[Path, ...] = ()
     pairs: int = 0
+    crops: int = 0
     cache: Path | None = None
     quantize: str | None = None
     training: TrainOptions = field(default_factory=TrainOptions)
@@ -171,10 +173,11 @@ class TaskOptions:
                 )
         if self.temperature <= 0:
             raise UserError(f"temperature must be above 0, not {self.temperature}")
-        if self.pairs < 0:
-            raise UserError(f"pairs must not be negative, not {self.pairs}")
-        if self.pairs and self.data.task != "qa":
-            raise UserError("--pairs makes question-passage pairs; only --task qa has them")
+        for name in ("pairs", "crops"):
+            if getattr(self, name) < 0:
+                raise UserError(f"{name} must not be negative, not {getattr(self, name)}")
+            if getattr(self, name) and self.data.task != "qa":
+                raise UserError(f"--{name} makes question-passage pairs; only --task qa has them")
 
 
 # Sanh et al. 2019's code: AdamW (0.9, 0.98), 1e-6, 5e-4, warm-up 5 %, 3 epochs, batches by

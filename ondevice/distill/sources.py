@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ondevice.distill.heads import HEADS
 from ondevice.distill.heads.base import Features, HeadModule, Scores, TaskHead
-from ondevice.distill.heads.qa import other_passages
+from ondevice.distill.heads.qa import cropped_passages, other_passages
 from ondevice.distill.options import DataOptions
 from ondevice.distill.trainer import Evaluation
 from ondevice.errors import DataError, UserError, choices
@@ -30,12 +30,16 @@ class Sources:
     train: list[Any]
     development: list[Any]
 
-    def training(self, unlabelled: Sequence[Path] = (), pairs: int = 0, seed: int = 0) -> Features:
+    def training(
+        self, unlabelled: Sequence[Path] = (), pairs: int = 0, crops: int = 0, seed: int = 0
+    ) -> Features:
         """Return the training features, the unlabelled ones after the labelled."""
         items = self.head.features(self.tokenizer, self.train)
         extra = [example for path in unlabelled for example in self.head.read(path, labelled=False)]
         if pairs:
             extra += other_passages(self.train, pairs, seed)
+        if crops:
+            extra += cropped_passages(self.train, crops, seed)
         for item in self.head.features(self.tokenizer, extra, labelled=False):
             items.append(replace(item, index=len(items)))
         return Features(items)

@@ -16,9 +16,11 @@ from scipy import stats
 from ondevice.distill import lesson, metrics, recipe
 from ondevice.distill.data import TEXT_TASKS, TextExample, read_conll, read_text
 from ondevice.distill.heads.classify import ClassifyHead, TextFeature, class_order
+from ondevice.distill.heads.qa import cropped_passages, other_passages
 from ondevice.distill.options import DataOptions, FinetuneOptions, TaskOptions, TrainOptions
 from ondevice.errors import CheckpointError, DataError, UserError
 from ondevice.tasks.features import QAOptions
+from ondevice.tasks.qa import QAExample
 
 QUICK = TrainOptions(
     epochs=6, batch_size=8, learning_rate=3e-3, eval_every=1000, save_every=1000, threads=1
@@ -281,3 +283,30 @@ def test_a_student_of_another_order_is_refused(tmp_path: Path) -> None:
         lesson.check_labels(student, head)
     lesson.check_labels(classifier(tmp_path, "LABEL_0", "LABEL_1"), head)
     lesson.check_labels(classifier(tmp_path, *head.labels), head)
+
+
+def test_crops_are_parts_of_their_own_passage() -> None:
+    contexts = [" ".join(f"{name}{n}" for n in range(20)) for name in "ab"] + ["word"]
+    examples = [QAExample(str(n), f"q{n}", context) for n, context in enumerate(contexts)]
+    crops = cropped_passages(examples, 300, seed=3)
+    assert crops == cropped_passages(examples, 300, seed=3)
+    assert crops != cropped_passages(examples, 300, seed=4)
+    assert len({crop.id for crop in crops}) == 300
+    lengths = set()
+    for crop in crops:
+        whole = contexts[int(crop.question[1:])]
+        assert f" {crop.context} " in f" {whole} "  # whole words
+        assert not crop.answers
+        if whole != "word":
+            lengths.add(len(crop.context.split()))
+    assert lengths == set(range(10, 19))  # half to nine tenths
+    assert all(one.context not in contexts for one in crops if one.context != "word")
+
+
+def test_pairs_are_with_another_passage() -> None:
+    examples = [QAExample(str(n), f"q{n}", f"passage {n}") for n in range(4)]
+    pairs = other_passages(examples, 30, seed=3)
+    assert len({pair.id for pair in pairs}) == 30
+    for pair in pairs:
+        assert pair.context in {example.context for example in examples}
+        assert pair.context != f"passage {pair.question[1:]}"

@@ -112,6 +112,7 @@ def test_task_distillation_cached_and_live_are_the_same_run(
             layers="last-1",
             kind=kind,  # type: ignore[arg-type]
             pairs=8,
+            crops=8,
             cache=cache,
             training=change(QUICK, epochs=2, log_every=1),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -154,6 +155,23 @@ def votes(window: Window, example: QAExample) -> tuple[tuple[int, int, float], .
     if not total:
         return ((0, 0, 1.0),)
     return tuple((start, end, count / total) for (start, end), count in sorted(counts.items()))
+
+
+def cropped_passages(examples: Sequence[QAExample], count: int, seed: int) -> list[QAExample]:
+    """Pair questions with a part of their own passage: unlabelled data for soft targets alone.
+
+    The part is half to nine tenths of the words. It may lack the answer: the teacher says so.
+    """
+    draw = np.random.default_rng(seed)
+    result = []
+    for number in range(count):
+        example = examples[int(draw.integers(len(examples)))]
+        words = list(re.finditer(r"\S+", example.context))
+        kept = max(1, round(len(words) * draw.uniform(0.5, 0.9)))
+        first = int(draw.integers(len(words) - kept + 1))
+        part = example.context[words[first].start() : words[first + kept - 1].end()]
+        result.append(QAExample(f"{example.id}+crop{number}", example.question, part))
+    return result
 
 
 def other_passages(examples: Sequence[QAExample], count: int, seed: int) -> list[QAExample]:
