@@ -51,6 +51,8 @@ def render(checkpoint: Checkpoint, history: Mapping[str, Any], licence: str) -> 
         f"| data | {_names(history, 'train')} |",
         f"| scored on | {_names(history, 'eval')}{_apart(history)} |",
         *(f"| {name.replace('_', ' ')} | {options['training'][name]} |" for name in _SETTINGS),
+        f"| arithmetic | {options['training']['precision']} |",
+        f"| processes | {history.get('processes', 1)}, each with its own batch |",
         f"| steps | {history['scores']['steps']} ({_epochs(history)}) in"
         f" {history['scores']['seconds'] / 60:.0f} minutes |",
         *_distillation(options),
@@ -78,8 +80,20 @@ def _summary(checkpoint: Checkpoint, history: Mapping[str, Any]) -> str:
         return f"`{Path(options['model']).name}`, fine-tuned for task `{task}`."
     return (
         f"A student of {checkpoint.encoder.layers} layers for task `{task}`, distilled from"
-        f" `{Path(options['teacher']).name}` (layer choice: {options['layers']})."
+        f" `{Path(options['teacher']).name}` (layer choice: {options['layers']}){_begun(history)}."
     )
+
+
+def _begun(history: Mapping[str, Any]) -> str:
+    """Say which student the training went on from, by its weights too."""
+    student = history["options"].get("student")
+    if student is None:
+        return ""
+    hashes = history["sha256"].items()
+    weights = [
+        sha for label, sha in hashes if label.startswith("student:") and "config" not in label
+    ]
+    return f", going on from `{Path(student).name}` (weights {weights[0][:12]}…)"
 
 
 def _scores(scores: Mapping[str, Any]) -> list[str]:
@@ -136,7 +150,7 @@ def _distillation(options: Mapping[str, Any]) -> list[str]:
     return [
         f"| loss weights | {weights}; temperature {options['temperature']} |",
         f"| hidden states compared | {options['compare']} |",
-        f"| unlabelled pairs | {options['pairs']} |",
+        f"| unlabelled pairs, crops | {options['pairs']}, {options.get('crops', 0)} |",
         *_rounding(options),
     ]
 

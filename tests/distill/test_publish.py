@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -74,6 +75,27 @@ def test_the_card_shows_the_scores_that_were_taken(run: Path, squad: Squad, tmp_
     assert str(tmp_path) not in card
     # float16 keeps 11 bits of a weight: at most a question or two of 32 change.
     assert abs(stored - ended) < 10
+
+
+def test_the_card_names_the_student_that_the_training_went_on_from(
+    run: Path, squad: Squad, tmp_path: Path
+) -> None:
+    again = TaskOptions(
+        teacher=str(run),
+        data=DataOptions(train=(squad(32, 1),), eval_file=squad(32, 2), qa=WINDOW),
+        out=tmp_path / "again",
+        student=str(run),
+        layers="last-1",
+        crops=4,
+        training=TrainOptions(max_steps=1, batch_size=8, threads=1),
+    )
+    recipe.task(again)
+    publish(options(tmp_path / "again", tmp_path / "out"))
+    card = (tmp_path / "out" / "README.md").read_text()
+    weights = hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest()
+    assert f"going on from `small` (weights {weights[:12]}…)." in card
+    assert "| unlabelled pairs, crops | 0, 4 |" in card
+    assert "| processes | 1, each with its own batch |" in card
 
 
 def test_an_earlier_publication_is_replaced_whole(run: Path, tmp_path: Path) -> None:
