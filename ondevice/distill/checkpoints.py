@@ -100,8 +100,20 @@ def save(model: PreTrainedModel, directory: Path, tokenizer_from: Path) -> None:
             shutil.copyfile(tokenizer_from / name, directory / name)
 
 
-def check_vocabulary(teacher: Path, student: Path) -> None:
+def check_vocabulary(
+    teacher: Path,
+    student: Path,
+    *,
+    names: tuple[str, str] = ("teacher", "student"),
+    why: str = "distillation compares them token by token",
+) -> None:
     """Refuse a student whose tokens have other numbers than its teacher's.
+
+    Args:
+        teacher: a checkpoint's directory.
+        student: as `teacher`.
+        names: what the sentence calls them.
+        why: what the numbers are needed for.
 
     Raises:
         CheckpointError: the vocabularies differ.
@@ -113,8 +125,8 @@ def check_vocabulary(teacher: Path, student: Path) -> None:
     moved = sorted(token for token in first.keys() & second if first[token] != second[token])
     example = f", for instance '{moved[0]}'" if moved else ""
     raise CheckpointError(
-        f"teacher and student have different vocabularies ({len(first)} and {len(second)} tokens, "
-        f"{len(moved)} with another number{example}); distillation compares them token by token"
+        f"{names[0]} and {names[1]} have different vocabularies ({len(first)} and {len(second)} "
+        f"tokens, {len(moved)} with another number{example}); {why}"
     )
 
 

@@ -78,6 +78,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_pretrain(verbs.add_parser("pretrain", help=text))
     text = "score checkpoints; compare the others with the first"
     _add_score(verbs.add_parser("score", help=text))
+    text = "average the weights of checkpoints that went on from one"
+    _add_average(verbs.add_parser("average", help=text))
     text = "turn a finished run into a checkpoint to hand on: half precision, a model card"
     _add_publish(verbs.add_parser("publish", help=text))
 
@@ -150,6 +152,15 @@ def _add_score(parser: argparse.ArgumentParser) -> None:
     _add_task(parser)
     _add_quantize(parser, "score with weights rounded as a scheme does")
     parser.set_defaults(verb_function=_score)
+
+
+def _add_average(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("models", nargs="+", metavar="CHECKPOINT")
+    parser.add_argument("--eval", type=Path, required=True, help="labelled data")
+    parser.add_argument("--teacher", help="say what share of this one's score is kept")
+    parser.add_argument("--out", type=Path, required=True, help="directory of the run")
+    _add_task(parser)
+    parser.set_defaults(verb_function=_average)
 
 
 def _add_publish(parser: argparse.ArgumentParser) -> None:
@@ -288,6 +299,19 @@ def _score(arguments: argparse.Namespace) -> dict[str, Any]:
     from ondevice.distill.recipe import score
 
     return score(tuple(arguments.models), data, arguments.quantize)
+
+
+def _average(arguments: argparse.Namespace) -> dict[str, Any]:
+    from ondevice.distill.average import AverageOptions, average
+
+    return average(
+        AverageOptions(
+            models=tuple(arguments.models),
+            data=_data(arguments, ()),
+            out=arguments.out,
+            teacher=arguments.teacher,
+        )
+    )
 
 
 def _publish(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -20,7 +20,7 @@ def render(checkpoint: Checkpoint, history: Mapping[str, Any], licence: str) -> 
         history: what `training.json` holds.
         licence: as an SPDX identifier.
     """
-    encoder, options = checkpoint.encoder, history["options"]
+    encoder = checkpoint.encoder
     size = sum(path.stat().st_size for path in checkpoint.weight_files) / 1e6
     lines = [
         "---",
@@ -50,15 +50,11 @@ def render(checkpoint: Checkpoint, history: Mapping[str, Any], licence: str) -> 
         "|---|---|",
         f"| data | {_names(history, 'train')} |",
         f"| scored on | {_names(history, 'eval')}{_apart(history)} |",
-        *(f"| {name.replace('_', ' ')} | {options['training'][name]} |" for name in _SETTINGS),
-        f"| arithmetic | {options['training']['precision']} |",
-        f"| processes | {history.get('processes', 1)}, each with its own batch |",
-        f"| steps | {history['scores']['steps']} ({_epochs(history)}) in"
-        f" {history['scores']['seconds'] / 60:.0f} minutes |",
-        *_distillation(options),
+        *(_averaged(history) if history["verb"] == "average" else _training(history)),
     ]
-    if history.get("command"):
-        lines += ["", "    " + " ".join(_portable(history["command"]))]
+    commands = [one["command"] for one in history.get("averaged", ())] + [history.get("command")]
+    for command in filter(None, commands):
+        lines += ["", "    " + " ".join(_portable(command))]
     lines += [
         "",
         "`training.json` holds the rest: every option, the hashes of the data, the versions, the"
@@ -74,10 +70,35 @@ def render(checkpoint: Checkpoint, history: Mapping[str, Any], licence: str) -> 
     return "\n".join(lines)
 
 
+def _training(history: Mapping[str, Any]) -> list[str]:
+    options, scores = history["options"], history["scores"]
+    training = options["training"]
+    return [
+        *(f"| {name.replace('_', ' ')} | {training[name]} |" for name in _SETTINGS),
+        f"| arithmetic | {training['precision']} |",
+        f"| processes | {history.get('processes', 1)}, each with its own batch |",
+        f"| steps | {scores['steps']} ({_epochs(history)}) in {scores['seconds'] / 60:.0f}"
+        " minutes |",
+        *_distillation(options),
+    ]
+
+
+def _averaged(history: Mapping[str, Any]) -> list[str]:
+    return [
+        f"| averaged | `{one['name']}` (weights {one['sha256'][:12]}…) |"
+        for one in history["averaged"]
+    ]
+
+
 def _summary(checkpoint: Checkpoint, history: Mapping[str, Any]) -> str:
     options, task = history["options"], checkpoint.task
     if history["verb"] == "finetune":
         return f"`{Path(options['model']).name}`, fine-tuned for task `{task}`."
+    if history["verb"] == "average":
+        return (
+            f"The mean of the weights of {len(history['averaged'])} checkpoints for task `{task}`"
+            " (a uniform soup, Wortsman et al. 2022)."
+        )
     return (
         f"A student of {checkpoint.encoder.layers} layers for task `{task}`, distilled from"
         f" `{Path(options['teacher']).name}` (layer choice: {options['layers']}){_begun(history)}."

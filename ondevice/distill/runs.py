@@ -46,7 +46,7 @@ PACKAGES = (
 # These change what is printed and kept, not what is learned.
 _KEEPING = ("out", "cache", "log_every", "save_every", "keep", "threads")
 # These are paths, known by the hashes of what they lead to.
-_PATHS = ("model", "teacher", "student", "train", "eval_file", "unlabelled", "corpus")
+_PATHS = ("model", "models", "teacher", "student", "train", "eval_file", "unlabelled", "corpus")
 _NOT_IDENTITY = _KEEPING + _PATHS
 
 

@@ -1,0 +1,167 @@
+"""The verb `average`: the mean of the weights of checkpoints that went on from one.
+
+"Model soups" (Wortsman et al. 2022, section 2, the uniform soup): fine-tunings of one checkpoint
+lie so near each other that the mean of their weights is a model too, often a better one than each,
+of the same size. Means of models that were trained from different beginnings are worth nothing:
+the score says so.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ondevice import models
+from ondevice.distill import checkpoints, runs
+from ondevice.distill.options import DataOptions
+from ondevice.errors import CheckpointError, UserError
+from ondevice.untrusted import parse_json
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+logger = logging.getLogger(__name__)
+
+# What a run and what a published checkpoint say of how they were made.
+RECORDS = ("training.json", "run.json")
+
+
+@dataclass(frozen=True)
+class AverageOptions:
+    """Average `models` (directories, embedded names or hub ids) into `out`, scored on `data`.
+
+    With a `teacher` the scores say what share of its score is kept.
+    """
+
+    models: tuple[str, ...]
+    data: DataOptions
+    out: Path
+    teacher: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what has no mean."""
+        if len(self.models) < 2:
+            raise UserError("an average needs at least two checkpoints; name another one")
+
+
+def average(options: AverageOptions) -> dict[str, Any]:
+    """Write the mean as a run's directory; return the scores that were also written there.
+
+    Raises:
+        UserError: an option or the output directory is at fault, or two checkpoints are the same.
+        CheckpointError: the checkpoints differ in architecture, weights or vocabulary.
+    """
+    found = [models.load(name, options.data.task) for name in options.models]
+    _check_alike(found)
+    teacher = None if options.teacher is None else models.load(options.teacher)
+    files = dict(options.data.files)
+    for number, one in enumerate(found):
+        files |= checkpoints.files(one, f"averaged{number}")
+    if teacher is not None:
+        files |= checkpoints.files(teacher, "teacher")
+    description = runs.describe("average", options, files)
+    if (done := runs.claim(options.out, description)) is not None:
+        return done
+
+    from ondevice.distill import engine
+    from ondevice.distill.sources import read_sources, results
+    from ondevice.statistics import retention
+
+    device = engine.connect()
+    sources = read_sources(options.data, found[0].directory)
+    head = sources.head
+    states = []
+    for one in found:
+        model = checkpoints.load(one.directory, head.auto_class, complete=True, **head.config)
+        states.append(model.state_dict())
+    model.load_state_dict(mean(states))
+    evaluation = sources.evaluation()
+    scores = evaluation.score(model.to(device))
+    result = results(scores) | {"eval": options.data.eval_file.name}
+    if teacher is not None:
+        theirs = checkpoints.load(teacher.directory, head.auto_class, complete=True)
+        whole = evaluation.score(theirs.to(device))
+        kept = retention(scores.statistic, whole.statistic, len(scores.ids))
+        result |= {"teacher": results(whole), "retention": asdict(kept)}
+    runs.write_json(options.out / "run.json", _with_records(description, found))
+    checkpoints.save(model, options.out, found[0].directory)
+    runs.write_json(options.out / "curve.json", [])
+    runs.write_json(options.out / "scores.json", result)
+    return result
+
+
+def mean(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Return the mean of tensors of the same names and shapes; whole numbers are the first's."""
+    import torch
+
+    result = {}
+    for name, first in states[0].items():
+        each = [state[name] for state in states]
+        result[name] = torch.stack(each).mean(0) if first.is_floating_point() else first
+    return result
+
+
+def _check_alike(found: Sequence[models.Checkpoint]) -> None:
+    """Refuse checkpoints without a common mean."""
+    first = found[0]
+    known: dict[str, str] = {}
+    for one in found:
+        if one.sha256 in known:
+            raise UserError(
+                f"'{known[one.sha256]}' and '{one.name}' have the same weights; name each once"
+            )
+        known[one.sha256] = one.name
+        if (one.encoder, one.head, one.labels) != (first.encoder, first.head, first.labels):
+            raise CheckpointError(
+                f"'{first.name}' and '{one.name}' differ in architecture, size or classes; only"
+                " checkpoints that went on from one have a mean"
+            )
+        checkpoints.check_vocabulary(
+            first.directory,
+            one.directory,
+            names=(f"'{first.name}'", f"'{one.name}'"),
+            why="rows of the embeddings are averaged token by token",
+        )
+
+
+def _with_records(
+    description: Mapping[str, Any], found: Sequence[models.Checkpoint]
+) -> dict[str, Any]:
+    """Add how each checkpoint was made, where it says so, and what it was trained on."""
+    files, hashes = dict(description["files"]), dict(description["sha256"])
+    made = []
+    trained: set[str] = set()
+    for one in found:
+        record = _record(one.directory)
+        for label, sha in record.get("sha256", {}).items():
+            if label.split(":")[0] in {"train", "unlabelled"} and sha not in trained:
+                new = f"train:{len(trained)}"
+                trained.add(sha)
+                hashes[new], files[new] = sha, record["files"][label]
+        made.append(
+            {
+                "name": one.name,
+                "sha256": one.sha256,
+                "command": record.get("command"),
+                "options": record.get("options"),
+            }
+        )
+    return {**description, "files": files, "sha256": hashes, "averaged": made}
+
+
+def _record(directory: Path) -> dict[str, Any]:
+    """Return what a checkpoint's directory says of its training; nothing, if it says nothing."""
+    for name in RECORDS:
+        if (directory / name).is_file():
+            try:
+                value = parse_json((directory / name).read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                logger.warning(
+                    "%s is unreadable; how it was made will not be said", directory / name
+                )
+                return {}
+            return value if isinstance(value, dict) else {}
+    return {}
