@@ -1,8 +1,9 @@
 """Attention in float32 under bf16 autocast, on CPUs.
 
 PyTorch's bf16 kernel for attention on CPUs prepares a matrix product anew for each shape, and
-batches differ in length: the backward pass of attention alone then takes as long as all of the
-model's other products, and longer than in float32. The projections stay in bf16.
+batches differ in length. Seen with torch's profiler on an Intel Xeon with AMX (4 layers, 24 texts
+of up to 384 tokens): its backward pass took 0.67 s of a step's 1.65 s; in float32 it takes 0.31 s.
+The projections stay in bf16.
 """
 
 from __future__ import annotations

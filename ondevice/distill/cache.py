@@ -4,7 +4,8 @@ A shard holds 512 features. Its name is the hash of the teacher's files and the 
 features, so a changed teacher or text gets new shards, unchanged data finds its old ones, and a
 killed run continues where it stopped. Logits and the hidden states of each layer are files of their
 own: runs that compare other layers share what they have in common. Files are plain `.npy` (never
-pickled), mapped, not read.
+pickled), of which a feature's rows alone are read, and none stays open: a long training has more
+files than a process may hold.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +46,16 @@ Stored = NDArray[np.float32] | NDArray[np.float16]
 Compute = Callable[[Sequence[Feature]], list[TeacherOutput]]
 
 
+@dataclass(frozen=True)
+class _Layout:
+    """Where the rows of a file begin, how many there are, and what a row holds."""
+
+    offset: int
+    rows: int
+    width: int
+    dtype: np.dtype[Any]
+
+
 class TeacherCache:
     """Outputs of one teacher for one list of features."""
 
@@ -69,7 +81,7 @@ class TeacherCache:
             self._key(teacher_key, items[begin : begin + SHARD])
             for begin in range(0, len(items), SHARD)
         ]
-        self._open: dict[str, Stored] = {}
+        self._known: dict[Path, _Layout] = {}
 
     @property
     def missing(self) -> list[int]:
@@ -125,17 +137,16 @@ class TeacherCache:
         number, place = divmod(index, SHARD)
         key, begin = self._keys[number], number * SHARD
         row = sum(self._rows[begin : begin + place])
-        logits = self._map(key, LOGITS, sum(self._rows[begin : begin + SHARD]))
+        rows = sum(self._rows[begin : begin + SHARD])
+        logits = self._read(self._path(key, LOGITS), rows, row, self._rows[index])
         hidden = None
         if self.layers:
             token = sum(self._lengths[begin : begin + place])
             tokens = sum(self._lengths[begin : begin + SHARD])
-            of_layers = [self._map(key, _hidden(layer), tokens) for layer in self.layers]
-            chosen = [states[token : token + self._lengths[index]] for states in of_layers]
+            paths = [self._path(key, _hidden(layer)) for layer in self.layers]
+            chosen = [self._read(path, tokens, token, self._lengths[index]) for path in paths]
             hidden = np.stack(chosen, axis=1).astype(np.float16, copy=False)
-        return TeacherOutput(
-            np.asarray(logits[row : row + self._rows[index]], dtype=np.float32), hidden
-        )
+        return TeacherOutput(logits.astype(np.float32, copy=False), hidden)
 
     def _key(self, teacher: str, items: Sequence[Feature]) -> str:
         digest = hashlib.sha256(f"{FORMAT}|{teacher}|{len(items)}".encode())
@@ -161,19 +172,21 @@ class TeacherCache:
     def _path(self, key: str, kind: str) -> Path:
         return self.directory / f"{key}.{kind}.npy"
 
-    def _map(self, key: str, kind: str, rows: int) -> Stored:
-        path = self._path(key, kind)
-        if path.name not in self._open:
-            try:
-                array = np.load(path, mmap_mode="r", allow_pickle=False)
-            except (OSError, ValueError) as error:
-                raise DataError(
-                    f"{path} is damaged ({error}); delete it and start again"
-                ) from error
-            if len(array) != rows:
-                raise DataError(f"{path} holds {len(array)} rows, not {rows}; delete it")
-            self._open[path.name] = array
-        return self._open[path.name]
+    def _read(self, path: Path, rows: int, first: int, count: int) -> Stored:
+        """Read `count` rows from `first` on of a file that should have `rows`."""
+        try:
+            if path not in self._known:
+                self._known[path] = _layout(path)
+            layout = self._known[path]
+            if layout.rows != rows:
+                raise DataError(f"{path} holds {layout.rows} rows, not {rows}; delete it")
+            begin = layout.offset + first * layout.width * layout.dtype.itemsize
+            found = np.fromfile(path, layout.dtype, count * layout.width, offset=begin)
+            return found.reshape(count, layout.width)
+        except OSError as error:
+            raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+        except ValueError as error:
+            raise DataError(f"{path} is damaged ({error}); delete it and start again") from error
 
     @staticmethod
     def _write(path: Path, array: Stored) -> None:
@@ -190,3 +203,15 @@ class TeacherCache:
 def _hidden(layer: int) -> str:
     """Return the kind of output that a layer's hidden states are."""
     return f"hidden{layer}"
+
+
+def _layout(path: Path) -> _Layout:
+    """Read a file's header; that it is as long as it says is looked at too.
+
+    Raises:
+        ValueError: it is no whole array of rows.
+    """
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    if not isinstance(array, np.memmap) or array.ndim != 2:
+        raise ValueError("it holds no rows")
+    return _Layout(array.offset, len(array), array.shape[1], array.dtype)

@@ -116,6 +116,9 @@ def run(trainer: Trainer, out: Path) -> float:
         if "PytorchStreamWriter" not in str(error) and "file write failed" not in str(error):
             raise
         raise _unwritable(out, error) from error
+    # The engine puts autocast into the model itself; what is scored after the training is what is
+    # stored, in float32.
+    trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     return time.monotonic() - begun
 
 

@@ -178,6 +178,14 @@ class TaskOptions:
                 raise UserError(f"{name} must not be negative, not {getattr(self, name)}")
             if getattr(self, name) and self.data.task != "qa":
                 raise UserError(f"--{name} makes question-passage pairs; only --task qa has them")
+        unlabelled = self.pairs or self.crops or self.unlabelled
+        if unlabelled and not (self.weights.kl or self.weights.hidden or self.weights.attention):
+            raise UserError(
+                "--pairs, --crops and --unlabelled have no labels, and all other losses are off;"
+                " give --kl, --hidden or --attention a weight"
+            )
+        if self.data.eval_file.resolve() in {path.resolve() for path in self.unlabelled}:
+            raise UserError(f"{self.data.eval_file} is given for training and for evaluation")
 
 
 # Sanh et al. 2019's code: AdamW (0.9, 0.98), 1e-6, 5e-4, warm-up 5 %, 3 epochs, batches by

@@ -47,6 +47,8 @@ PACKAGES = (
 _KEEPING = ("out", "cache", "log_every", "save_every", "keep", "threads")
 # These are paths, known by the hashes of what they lead to.
 _PATHS = ("model", "models", "teacher", "student", "train", "eval_file", "unlabelled", "corpus")
+# Options that came later, with the values that do what runs did before there were any.
+_LATER = {"crops": 0}
 _NOT_IDENTITY = _KEEPING + _PATHS
 
 
@@ -192,12 +194,12 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _without(value: Any, names: tuple[str, ...]) -> Any:
-    """Leave out names, and options that are None: one that came later is None in older runs."""
+    """Leave out names, and what options that came later are in older runs: None, or as `_LATER`."""
     if isinstance(value, dict):
         return {
             key: _without(item, names)
             for key, item in value.items()
-            if key not in names and item is not None
+            if key not in names and item is not None and (key, item) not in _LATER.items()
         }
     return value
 

@@ -47,17 +47,19 @@ def test_it_is_sdpa_with_its_mask(model: PreTrainedModel) -> None:
 def test_it_attends_in_float32_under_autocast(
     model: PreTrainedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[torch.dtype] = []
-    plain = attention.sdpa_attention_forward
+    made: list[torch.dtype] = []
+    plain = torch.nn.functional.scaled_dot_product_attention
 
-    def watched(module: object, query: torch.Tensor, *rest: object, **options: object) -> object:
-        seen.append(query.dtype)
-        return plain(module, query, *rest, **options)
+    def watched(*states: torch.Tensor, **options: object) -> torch.Tensor:
+        output = plain(*states, **options)  # type: ignore[arg-type]
+        made.append(output.dtype)
+        return output
 
-    monkeypatch.setattr(attention, "sdpa_attention_forward", watched)
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", watched)
+    states(model, bf16=True)
     attention.use_float32(model)
     rounded = states(model, bf16=True)
-    assert seen == [torch.float32] * 2
+    assert made == [torch.bfloat16] * 2 + [torch.float32] * 2
     assert (rounded - states(model)).abs().max() < 0.1
 
 

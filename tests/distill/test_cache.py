@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -144,6 +145,34 @@ def test_damage_is_named(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:40])
     with pytest.raises(DataError, match="delete it"):
         TeacherCache(tmp_path, "t", features, per_token=True)[0]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts open files in /proc")
+def test_no_file_stays_open(tmp_path: Path) -> None:
+    features, layers = items(40), (0, 1, 2, 3)
+    cache = TeacherCache(tmp_path, "t", features, per_token=True, layers=layers)
+    cache.fill(Numbered(layers), width=3)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = len(list(Path("/proc/self/fd").iterdir()))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 20, before[1]))
+    try:
+        for feature in features:  # 10 shards of 5 files
+            said = cache[feature.index]
+            assert said.logits[:, 0].tolist() == feature.input_ids.tolist()
+            assert said.hidden is not None
+            assert said.hidden[0, :, 0].tolist() == [0, 1, 2, 3]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_what_cannot_be_read_is_not_called_damaged(tmp_path: Path) -> None:
+    features = items(3)
+    TeacherCache(tmp_path, "t", features, per_token=True).fill(Teacher())
+    (file,) = tmp_path.glob("*.npy")
+    cache = TeacherCache(tmp_path, "t", features, per_token=True)
+    file.unlink()
+    with pytest.raises(UserError, match=r"cannot read .*: No such file"):
+        cache[0]
 
 
 def test_a_full_disk_is_said_before_the_work(

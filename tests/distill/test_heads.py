@@ -286,7 +286,7 @@ def test_a_student_of_another_order_is_refused(tmp_path: Path) -> None:
 
 
 def test_crops_are_parts_of_their_own_passage() -> None:
-    contexts = [" ".join(f"{name}{n}" for n in range(20)) for name in "ab"] + ["word"]
+    contexts = [" ".join(f"{name}{n}" for n in range(20)) for name in "ab"]
     examples = [QAExample(str(n), f"q{n}", context) for n, context in enumerate(contexts)]
     crops = cropped_passages(examples, 300, seed=3)
     assert crops == cropped_passages(examples, 300, seed=3)
@@ -297,10 +297,22 @@ def test_crops_are_parts_of_their_own_passage() -> None:
         whole = contexts[int(crop.question[1:])]
         assert f" {crop.context} " in f" {whole} "  # whole words
         assert not crop.answers
-        if whole != "word":
-            lengths.add(len(crop.context.split()))
+        lengths.add(len(crop.context.split()))
     assert lengths == set(range(10, 19))  # half to nine tenths
-    assert all(one.context not in contexts for one in crops if one.context != "word")
+    assert all(one.context not in contexts for one in crops)
+
+
+def test_a_text_without_spaces_is_cropped_between_characters() -> None:
+    passage = "琵琶湖は日本で最大の湖である。" * 3
+    crops = cropped_passages([QAExample("1", "q", passage)], 20, seed=3)
+    for crop in crops:
+        assert crop.context in passage
+        assert len(passage) / 2 - 1 <= len(crop.context) < len(passage)
+
+
+def test_one_passage_has_no_other() -> None:
+    with pytest.raises(DataError, match="--pairs needs two passages at least"):
+        other_passages([QAExample("1", "q", "passage")], 4, seed=3)
 
 
 def test_pairs_are_with_another_passage() -> None:

@@ -7,15 +7,17 @@ import json
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
 from ondevice import models
-from ondevice.distill import checkpoints, recipe
+from ondevice.distill import checkpoints, recipe, runs
 from ondevice.distill.options import (
     DataOptions,
     FinetuneOptions,
@@ -24,7 +26,7 @@ from ondevice.distill.options import (
     TrainOptions,
 )
 from ondevice.distill.runs import last_checkpoint
-from ondevice.distill.trainer import DivergedError
+from ondevice.distill.trainer import DivergedError, Evaluation
 from ondevice.errors import CheckpointError, UserError
 from ondevice.tasks.features import QAOptions
 
@@ -307,6 +309,68 @@ def test_bf16_learns_and_keeps_float32_weights(teacher: Path, squad: Squad, tmp_
     for tensor in load_file(tmp_path / "out" / "model.safetensors").values():
         assert tensor.dtype.is_floating_point
         assert str(tensor.dtype) == "torch.float32"
+
+
+def test_after_a_bf16_training_the_scores_are_float32s(
+    teacher: Path, squad: Squad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[set[torch.dtype]] = []
+    plain = Evaluation.score
+
+    def watched(self: Evaluation, model: torch.nn.Module) -> object:
+        dtypes: set[torch.dtype] = set()
+        linears = [module for module in model.modules() if isinstance(module, torch.nn.Linear)]
+        hooks = [
+            one.register_forward_hook(lambda _, __, output: dtypes.add(output.dtype))
+            for one in linears
+        ]
+        try:
+            return plain(self, model)
+        finally:
+            for hook in hooks:
+                hook.remove()
+            seen.append(dtypes)
+
+    monkeypatch.setattr(Evaluation, "score", watched)
+    training = change(QUICK, max_steps=2, eval_every=1, precision="bf16")
+    recipe.finetune(FinetuneOptions(str(teacher), data(squad), tmp_path / "out", training))
+    assert seen[0] == {torch.bfloat16}  # while training
+    assert seen[-1] == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"crops": -1}, "crops must not be negative, not -1"),
+        ({"pairs": -1}, "pairs must not be negative, not -1"),
+        ({"crops": 4, "weights": LossWeights(kl=0, hidden=0)}, "all other losses are off"),
+        ({"unlabelled": "eval"}, "is given for training and for evaluation"),
+    ],
+)
+def test_unlabelled_data_that_cannot_be_used_are_refused(
+    values: dict[str, object], message: str, squad: Squad, tmp_path: Path
+) -> None:
+    if values.get("unlabelled"):
+        values = {"unlabelled": (data(squad).eval_file,)}
+    with pytest.raises(UserError, match=message):
+        TaskOptions("teacher", data(squad), tmp_path / "out", **values)  # type: ignore[arg-type]
+
+
+def test_crops_are_questions_alone(squad: Squad, tmp_path: Path) -> None:
+    sentences = DataOptions(train=(), eval_file=squad(32, 2), task="classify")
+    with pytest.raises(UserError, match="--crops makes question-passage pairs; only --task qa"):
+        TaskOptions("teacher", sentences, tmp_path / "out", crops=4)
+
+
+def test_a_run_from_before_there_were_crops_is_its_own(squad: Squad, tmp_path: Path) -> None:
+    options = TaskOptions("teacher", data(squad), tmp_path / "out")
+    plain = json.loads(json.dumps(asdict(options), default=str))
+    del plain["crops"]
+    assert runs._without(asdict(options), ("out",)) == runs._without(
+        asdict(options) | {"crops": 0}, ("out",)
+    )
+    assert "crops" not in runs._without(plain | {"crops": 0}, ())
+    assert runs._without({"crops": 4}, ()) == {"crops": 4}
 
 
 def test_questions_come_from_datasets_too(

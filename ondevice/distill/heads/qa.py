@@ -18,6 +18,7 @@ from ondevice.distill import losses
 from ondevice.distill.data import rows
 from ondevice.distill.heads.base import Batch, Feature, FloatArray, Scores, TaskHead, pad
 from ondevice.distill.options import is_remote
+from ondevice.errors import DataError
 from ondevice.tasks.features import QAOptions, Window, token_span, windows
 from ondevice.tasks.qa import QAExample, decode, read_squad, score
 from ondevice.tasks.squad import read_rows
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
     from ondevice.distill.options import DataOptions
     from ondevice.tokenizer import TextTokenizer
+
+
+# Below this a passage is cut between characters: Chinese and Japanese have no spaces.
+FEW_WORDS = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,13 +165,16 @@ def votes(window: Window, example: QAExample) -> tuple[tuple[int, int, float], .
 def cropped_passages(examples: Sequence[QAExample], count: int, seed: int) -> list[QAExample]:
     """Pair questions with a part of their own passage: unlabelled data for soft targets alone.
 
-    The part is half to nine tenths of the words. It may lack the answer: the teacher says so.
+    The part is half to nine tenths of the words; of the characters, where a text has hardly any
+    spaces. It may lack the answer: the teacher says so.
     """
     draw = np.random.default_rng(seed)
     result = []
     for number in range(count):
         example = examples[int(draw.integers(len(examples)))]
         words = list(re.finditer(r"\S+", example.context))
+        if len(words) < FEW_WORDS:
+            words = list(re.finditer(r"\S", example.context))
         kept = max(1, round(len(words) * draw.uniform(0.5, 0.9)))
         first = int(draw.integers(len(words) - kept + 1))
         part = example.context[words[first].start() : words[first + kept - 1].end()]
@@ -182,7 +190,7 @@ def other_passages(examples: Sequence[QAExample], count: int, seed: int) -> list
     """
     contexts = list(dict.fromkeys(example.context for example in examples))
     if len(contexts) < 2:
-        return []
+        raise DataError("--pairs needs two passages at least; the training data have one")
     place = {context: index for index, context in enumerate(contexts)}
     draw = np.random.default_rng(seed)
     result = []
