@@ -6,8 +6,9 @@
 Trains a student for each lever, all from the same teacher, seed and number of steps, scores all
 of them on the same questions, and prints for each its F1 and the paired difference from the
 student `distilled`, which has the defaults. `plain` is the same student fine-tuned without a
-teacher. What goes on from another lever's student has had as many steps before; `twice the steps`
-is what to hold it against. Runs resume, and finished ones are not repeated.
+teacher; `4 layers, plain` is held against `4 layers`. What goes on from another lever's student has
+had as many steps before; `twice the steps` is what to hold it against. Runs resume, and finished
+ones are not repeated.
 """
 
 from __future__ import annotations
@@ -55,6 +56,8 @@ LEVERS: dict[str, dict[str, object]] = {
     "4 layers": {"layers": "0,2,3,5"},
     "4 layers, plain": {"layers": "0,2,3,5", "weights": PLAIN},
 }
+# Levers that are held against another one than `distilled`, which has three layers.
+AGAINST = {"4 layers, plain": "4 layers"}
 # Levers that go on from another one's student, and those with more steps, as a factor.
 AFTER = {"hidden states alone first": "hidden states alone"}
 LONGER = {"twice the steps": 2}
@@ -67,17 +70,18 @@ def main() -> int:
     parser.add_argument("--train", type=Path, nargs="+", required=True)
     parser.add_argument("--eval", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="directory of the runs")
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=commands.whole("--steps"), default=400)
     parser.add_argument("--learning-rate", type=float, default=3e-4)
     parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"))
     parser.add_argument("--only", help="names of levers, with semicolons between them")
     parser.add_argument("--results", type=Path, default=RESULTS)
     arguments = parser.parse_args()
-    asked = arguments.only.split(";") if arguments.only else list(LEVERS)
+    asked = [name.strip() for name in arguments.only.split(";")] if arguments.only else list(LEVERS)
     if unknown := set(asked) - set(LEVERS):
         raise UserError(f"unknown lever '{min(unknown)}'; available: {'; '.join(LEVERS)}")
-    before = [AFTER[name] for name in asked if name in AFTER]
-    chosen = list(dict.fromkeys([BASE, *before, *asked]))
+    before = [other[name] for other in (AFTER, AGAINST) for name in asked if name in other]
+    # In this order, since a lever's beginning is among those before it.
+    chosen = [name for name in LEVERS if name in {BASE, *before, *asked}]
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
 
     data = DataOptions(train=tuple(arguments.train), eval_file=arguments.eval)
@@ -97,6 +101,11 @@ def main() -> int:
     runs = {name: train(name, base, arguments.out) for name in chosen}
     scores = recipe.score(tuple(map(str, runs.values())), data)
     rows = [{"lever": name, **scores[str(path)]} for name, path in runs.items()]
+    for row in rows:
+        row["against"] = AGAINST.get(str(row["lever"]), BASE)
+        if (other := AGAINST.get(str(row["lever"]))) is not None:
+            pair = (str(runs[other]), str(runs[str(row["lever"])]))
+            row |= recipe.score(pair, data)[pair[1]]
     document = {
         "machine": machine.describe(),
         "steps": arguments.steps,
@@ -133,6 +142,7 @@ def row_of(row: dict[str, object]) -> tuple[str, ...]:
     text = "–"
     if isinstance(gap, dict):
         text = f"{gap['value']:+.1f} [{gap['low']:+.1f}, {gap['high']:+.1f}]"
+        text += "" if row["against"] == BASE else f" against {row['against']}"
     return str(row["lever"]), f"{row['em']:.1f}", f"{row['f1']:.1f}", text
 
 

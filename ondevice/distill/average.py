@@ -8,25 +8,18 @@ the score says so.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ondevice import models
-from ondevice.distill import checkpoints, runs
+from ondevice.distill import checkpoints, lineage, runs
 from ondevice.distill.options import DataOptions
 from ondevice.errors import CheckpointError, UserError
-from ondevice.untrusted import parse_json
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-logger = logging.getLogger(__name__)
-
-# What a run and what a published checkpoint say of how they were made.
-RECORDS = ("training.json", "run.json")
 
 
 @dataclass(frozen=True)
@@ -86,10 +79,11 @@ def average(options: AverageOptions) -> dict[str, Any]:
         whole = evaluation.score(theirs.to(device))
         kept = retention(scores.statistic, whole.statistic, len(scores.ids))
         result |= {"teacher": results(whole), "retention": asdict(kept)}
-    runs.write_json(options.out / "run.json", _with_records(description, found))
-    checkpoints.save(model, options.out, found[0].directory)
-    runs.write_json(options.out / "curve.json", [])
-    runs.write_json(options.out / "scores.json", result)
+    with engine.written_to(options.out):
+        runs.write_json(options.out / "run.json", _with_records(description, found))
+        checkpoints.save(model, options.out, found[0].directory)
+        runs.write_json(options.out / "curve.json", [])
+        runs.write_json(options.out / "scores.json", result)
     return result
 
 
@@ -133,35 +127,26 @@ def _with_records(
     """Add how each checkpoint was made, where it says so, and what it was trained on."""
     files, hashes = dict(description["files"]), dict(description["sha256"])
     made = []
-    trained: set[str] = set()
-    for one in found:
-        record = _record(one.directory)
-        for label, sha in record.get("sha256", {}).items():
-            if label.split(":")[0] in {"train", "unlabelled"} and sha not in trained:
-                new = f"train:{len(trained)}"
-                trained.add(sha)
-                hashes[new], files[new] = sha, record["files"][label]
+    for number, one in enumerate(found):
+        said = lineage.record(one.directory)
+        for name, sha in lineage.own(said).items():
+            label = f"train:{sum(known.startswith('train:') for known in hashes)}"
+            if sha not in {hashes[known] for known in hashes if known.startswith("train:")}:
+                hashes[label], files[label] = sha, name
+        weights = description["sha256"][f"averaged{number}:{one.weight_files[0].name}"]
         made.append(
             {
                 "name": one.name,
-                "sha256": one.sha256,
-                "command": record.get("command"),
-                "options": record.get("options"),
+                "sha256": weights,
+                "command": said.get("command"),
+                "options": said.get("options"),
             }
         )
-    return {**description, "files": files, "sha256": hashes, "averaged": made}
-
-
-def _record(directory: Path) -> dict[str, Any]:
-    """Return what a checkpoint's directory says of its training; nothing, if it says nothing."""
-    for name in RECORDS:
-        if (directory / name).is_file():
-            try:
-                value = parse_json((directory / name).read_text(encoding="utf-8"))
-            except (OSError, ValueError):
-                logger.warning(
-                    "%s is unreadable; how it was made will not be said", directory / name
-                )
-                return {}
-            return value if isinstance(value, dict) else {}
-    return {}
+    before = lineage.ancestors(one.directory for one in found)
+    return {
+        **description,
+        "files": files,
+        "sha256": hashes,
+        "averaged": made,
+        "ancestors": before,
+    }

@@ -126,11 +126,22 @@ def finish(trainer: Trainer, out: Path, tokenizer_from: Path, result: dict[str, 
     """Write weights, curve and, last, the scores that say that the run is complete."""
     if not trainer.is_world_process_zero():
         return
-    try:
+    with written_to(out):
         model = trainer.accelerator.unwrap_model(trainer.model)
         checkpoints.save(model, out, tokenizer_from)
         runs.write_json(out / "curve.json", trainer.state.log_history)
         runs.write_json(out / "scores.json", result)
+
+
+@contextlib.contextmanager
+def written_to(out: Path) -> Iterator[None]:
+    """Say in plain words why a run's result could not be written.
+
+    Raises:
+        UserError: the disk is full, or the directory cannot be written.
+    """
+    try:
+        yield
     except (OSError, SafetensorError) as error:
         raise _unwritable(out, error) from error
 

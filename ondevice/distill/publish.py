@@ -89,7 +89,7 @@ def _read(run: Path, name: str, kind: type[Any]) -> Any:
     if not path.is_file():
         raise UserError(
             f"{run} is not a finished run: it has no {name}; runs are made by 'ondevice distill"
-            " finetune' and 'ondevice distill task'"
+            " finetune', 'task' and 'average'"
         )
     try:
         found = parse_json(path.read_text(encoding="utf-8"))

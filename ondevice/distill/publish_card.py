@@ -6,10 +6,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ondevice.distill import lineage
 from ondevice.models import Checkpoint
 
 # What a reader wants to know of the training's settings; the rest is in training.json.
-_SETTINGS = ("batch_size", "learning_rate", "warmup", "schedule", "dropout", "seed")
+_SETTINGS = ("learning_rate", "warmup", "schedule", "dropout", "seed")
+_LIMITS = {
+    "qa": "It answers from the passage that it is given, and only in the language and style of its"
+    " training data; it proposes an answer even where the passage holds none. What it says is a"
+    " span of the passage, which can be false."
+}
+_OTHER_LIMITS = (
+    "It knows the language, the style and the classes of its training data alone, and names a class"
+    " whatever the text; its probabilities are not calibrated."
+)
 
 
 def render(checkpoint: Checkpoint, history: Mapping[str, Any], licence: str) -> str:
@@ -48,7 +58,7 @@ def render(checkpoint: Checkpoint, history: Mapping[str, Any], licence: str) -> 
         "",
         "| | |",
         "|---|---|",
-        f"| data | {_names(history, 'train')} |",
+        f"| data | {_names(history, 'train', 'unlabelled')} |",
         f"| scored on | {_names(history, 'eval')}{_apart(history)} |",
         *(_averaged(history) if history["verb"] == "average" else _training(history)),
     ]
@@ -62,9 +72,7 @@ def render(checkpoint: Checkpoint, history: Mapping[str, Any], licence: str) -> 
         "",
         "## Limits",
         "",
-        "It answers from the passage that it is given, and only in the language and style of its"
-        " training data; it proposes an answer even where the passage holds none. What it says is"
-        " a span of the passage, which can be false.",
+        _LIMITS.get(checkpoint.task, _OTHER_LIMITS),
         "",
     ]
     return "\n".join(lines)
@@ -74,13 +82,20 @@ def _training(history: Mapping[str, Any]) -> list[str]:
     options, scores = history["options"], history["scores"]
     training = options["training"]
     return [
+        f"| batch | {_batch(history)} |",
         *(f"| {name.replace('_', ' ')} | {training[name]} |" for name in _SETTINGS),
         f"| arithmetic | {training['precision']} |",
-        f"| processes | {history.get('processes', 1)}, each with its own batch |",
         f"| steps | {scores['steps']} ({_epochs(history)}) in {scores['seconds'] / 60:.0f}"
         " minutes |",
         *_distillation(options),
     ]
+
+
+def _batch(history: Mapping[str, Any]) -> str:
+    training, processes = history["options"]["training"], int(history.get("processes", 1))
+    steps = f", {training['accumulation']} to a step" if training["accumulation"] > 1 else ""
+    shared = f", in {processes} processes" if processes > 1 else ""
+    return f"{training['batch_size']}{steps}{shared}"
 
 
 def _averaged(history: Mapping[str, Any]) -> list[str]:
@@ -111,17 +126,20 @@ def _begun(history: Mapping[str, Any]) -> str:
     if student is None:
         return ""
     hashes = history["sha256"].items()
-    weights = [
-        sha for label, sha in hashes if label.startswith("student:") and "config" not in label
-    ]
-    return f", going on from `{Path(student).name}` (weights {weights[0][:12]}…)"
+    (weights, *_) = [sha for label, sha in hashes if _is_weights(label, "student")]
+    return f", going on from `{Path(student).name}` (weights {weights[:12]}…)"
+
+
+def _is_weights(label: str, kind: str) -> bool:
+    return label.startswith(f"{kind}:") and label.endswith(".safetensors")
 
 
 def _scores(scores: Mapping[str, Any]) -> list[str]:
     lines = ["| | questions | metric | value | 95 % interval |", "|---|---|---|---|---|"]
     stored = scores.get("published")
     if stored is not None:
-        lines += _rows("as published", stored)
+        apart = "" if stored["eval"] == scores["eval"] else f", on `{stored['eval']}`"
+        lines += _rows(f"as published{apart}", stored)
     lines += _rows("at the end of the training (float32)", scores)
     if "quantized" in scores:
         rounded = scores["quantized"]
@@ -150,11 +168,16 @@ def _rows(who: str, scores: Mapping[str, Any]) -> list[str]:
 
 
 def _apart(history: Mapping[str, Any]) -> str:
-    """Say that the file to score on was not among those to train on, by their hashes."""
-    hashes = history["sha256"]
-    trained = {sha for label, sha in hashes.items() if label.split(":")[0] == "train"}
-    known = hashes.get("eval")
-    return " (never trained on)" if known is not None and known not in trained else ""
+    """Say that the file to score on was not among those to train on, by their hashes.
+
+    Nothing is said where a teacher, or a student that it went on from, does not say what it learned
+    from.
+    """
+    before = history.get("ancestors", [])
+    known = history["sha256"].get("eval")
+    if before is None or known is None:
+        return ""
+    return "" if known in {*lineage.own(dict(history)).values(), *before} else " (never trained on)"
 
 
 def _epochs(history: Mapping[str, Any]) -> str:
@@ -171,9 +194,15 @@ def _distillation(options: Mapping[str, Any]) -> list[str]:
     return [
         f"| loss weights | {weights}; temperature {options['temperature']} |",
         f"| hidden states compared | {options['compare']} |",
-        f"| unlabelled pairs, crops | {options['pairs']}, {options.get('crops', 0)} |",
+        *_unlabelled(options),
         *_rounding(options),
     ]
+
+
+def _unlabelled(options: Mapping[str, Any]) -> list[str]:
+    if options["data"]["task"] != "qa":
+        return []
+    return [f"| unlabelled pairs, crops | {options['pairs']}, {options.get('crops', 0)} |"]
 
 
 def _rounding(options: Mapping[str, Any]) -> list[str]:
@@ -187,9 +216,9 @@ def _rounding(options: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _names(history: Mapping[str, Any], kind: str) -> str:
-    found = [f"`{name}`" for label, name in history["files"].items() if label.split(":")[0] == kind]
-    return ", ".join(found)
+def _names(history: Mapping[str, Any], *kinds: str) -> str:
+    files = history["files"].items()
+    return ", ".join(f"`{name}`" for label, name in files if label.split(":")[0] in kinds)
 
 
 def _portable(command: list[str]) -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ondevice import models
-from ondevice.distill import checkpoints, runs
+from ondevice.distill import checkpoints, lineage, runs
 from ondevice.distill.lesson import load
 from ondevice.distill.options import DataOptions, FinetuneOptions, TaskOptions, numbered
 from ondevice.distill.rounding import check_trainable
@@ -37,6 +37,9 @@ def finetune(options: FinetuneOptions) -> dict[str, Any]:
     found = models.load(options.model)
     files = options.data.files | checkpoints.files(found, "model")
     description = runs.describe("finetune", options, files)
+    # A pretrained encoder has learned no answers; another's fine-tuned model may have.
+    fresh = found.task != options.data.task
+    description["ancestors"] = [] if fresh else lineage.ancestors([found.directory])
     if (done := runs.claim(options.out, description)) is not None:
         return done
 
@@ -89,6 +92,8 @@ def task(options: TaskOptions) -> dict[str, Any]:
     if options.quantize is not None:
         require("torchao.quantization.qat", extra="distill")
     description = runs.describe("task", options, files)
+    taught_by = [one.directory for one in (teacher, student) if one is not None]
+    description["ancestors"] = lineage.ancestors(taught_by)
     if (done := runs.claim(options.out, description)) is not None:
         return done
 

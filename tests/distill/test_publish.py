@@ -95,7 +95,29 @@ def test_the_card_names_the_student_that_the_training_went_on_from(
     weights = hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest()
     assert f"going on from `small` (weights {weights[:12]}…)." in card
     assert "| unlabelled pairs, crops | 0, 4 |" in card
-    assert "| processes | 1, each with its own batch |" in card
+    assert "| batch | 8 |" in card
+
+
+def test_a_card_claims_nothing_where_a_teacher_does_not_say_what_it_learned_from(
+    run: Path, squad: Squad, tmp_path: Path
+) -> None:
+    """`run` has the tiny teacher of the tests, which has no record; its own student has one."""
+    assert json.loads((run / "run.json").read_text())["ancestors"] is None
+    publish(options(run, tmp_path / "out"))
+    assert "never trained on" not in (tmp_path / "out" / "README.md").read_text()
+    record = json.loads((run / "run.json").read_text())
+    for before, claimed in (([], True), (["0"], True), ([record["sha256"]["eval"]], False)):
+        again = shutil.copytree(run, tmp_path / f"run{len(list(tmp_path.iterdir()))}")
+        (again / "run.json").write_text(json.dumps(record | {"ancestors": before}))
+        publish(options(again, tmp_path / "out"))
+        card = (tmp_path / "out" / "README.md").read_text()
+        assert ("(never trained on)" in card) == claimed
+
+
+def test_scores_on_another_file_are_named(run: Path, squad: Squad, tmp_path: Path) -> None:
+    publish(options(run, tmp_path / "out", eval_file=squad(16, 5)))
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert f"| as published, on `{squad(16, 5).name}` | 16 | f1 |" in card
 
 
 def test_an_earlier_publication_is_replaced_whole(run: Path, tmp_path: Path) -> None:

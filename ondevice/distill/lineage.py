@@ -1,0 +1,70 @@
+"""What a checkpoint says of its own making: its record, and all that it was trained on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ondevice.untrusted import parse_json
+
+logger = logging.getLogger(__name__)
+
+# What a published checkpoint and what a run has beside the weights.
+RECORDS = ("training.json", "run.json")
+_TRAINED = {"train", "unlabelled"}
+
+
+def record(directory: Path) -> dict[str, Any]:
+    """Return what a checkpoint's directory says of its training; nothing, if it says nothing."""
+    for name in RECORDS:
+        path = directory / name
+        if not path.is_file():
+            continue
+        try:
+            value = parse_json(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            logger.warning("%s is unreadable (%s): how it was made stays unsaid", path, error)
+            return {}
+        return value if isinstance(value, dict) else {}
+    return {}
+
+
+def own(said: dict[str, Any]) -> dict[str, str]:
+    """Return the hashes of the data that a record's training read, by the files' names.
+
+    Two files of one name are told apart by their labels.
+    """
+    hashes, names = said.get("sha256"), said.get("files")
+    if not isinstance(hashes, dict) or not isinstance(names, dict):
+        return {}
+    found: dict[str, str] = {}
+    for label, sha in hashes.items():
+        if label.split(":")[0] in _TRAINED:
+            name = str(names.get(label, label))
+            found[label if name in found else name] = str(sha)
+    return found
+
+
+def trained_on(directory: Path) -> set[str] | None:
+    """Return the hashes of all that a checkpoint and those before it learned from.
+
+    None: it does not say, or one of those before it did not.
+    """
+    said = record(directory)
+    before = said.get("ancestors", [])
+    if not said or before is None:
+        return None
+    return {*own(said).values(), *map(str, before)}
+
+
+def ancestors(directories: Iterable[Path]) -> list[str] | None:
+    """Return the hashes of all that several checkpoints learned from; None if one does not say."""
+    found: set[str] = set()
+    for directory in directories:
+        one = trained_on(directory)
+        if one is None:
+            return None
+        found |= one
+    return sorted(found)
