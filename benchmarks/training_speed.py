@@ -2,11 +2,12 @@
 
     python benchmarks/training_speed.py [--train FILE] [--steps 40] [--rounds 3] [--processes 2]
 
-Distils the teacher into four of its layers for so many steps of 24 questions: in one process with a
+Distils the teacher into four of its layers for so many steps of 24 windows: in one process with a
 thread for each core, and in several with the cores shared out, each in both arithmetics. The four
-take turns, round by round; what the teacher says is cached before. Prints the questions a second of
-the training itself (loading and scoring are not in it) and, for each round, how many times float32
-in one process that is. The data are the samples, or SQuAD JSON of your own.
+take turns, round by round; what the teacher says is cached before. Prints the windows a second
+after the first quarter of the steps (loading, warming up and scoring are not in it) and, for each
+round, how many times float32 in one process that is. The data are the samples, or SQuAD JSON of
+your own.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
 import tempfile
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +32,18 @@ from ondevice.errors import UserError
 
 RESULTS = Path(__file__).parent / "results" / "training_speed.json"
 BATCH = 24
-HEADERS = ("arithmetic", "processes", "threads each", "questions/s", "times the first")
+HEADERS = ("arithmetic", "processes", "threads each", "windows/s", "times the first")
+# As the progress lines have it: the mean since the start.
+LINE = re.compile(r" step (\d+)/\d+ .*  ([\d.]+) examples/s")
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to train: the arithmetic, and how the cores are shared out."""
+
+    precision: str
+    processes: int
+    threads: int
 
 
 def main() -> int:
@@ -42,34 +56,37 @@ def main() -> int:
     parser.add_argument(
         "--processes",
         type=commands.whole("--processes", 2),
-        default=max(2, cores),
-        help="of the second way (default: a process for each core)",
+        default=max((n for n in range(2, BATCH + 1) if BATCH % n == 0 and n <= cores), default=2),
+        help="of the second way (default: a process for each core, if that divides a step)",
     )
     parser.add_argument("--results", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     if BATCH % arguments.processes:
         raise UserError(
-            f"--processes must divide the {BATCH} questions of a step, not {arguments.processes}"
+            f"--processes must divide the {BATCH} windows of a step, not {arguments.processes}"
         )
     if arguments.train is not None and not arguments.train.is_file():
         raise UserError(f"no file '{arguments.train}'; --train takes questions as SQuAD has them")
     ways = [
-        (precision, processes, max(1, cores // processes))
+        Way(precision, processes, max(1, cores // processes))
         for processes in (1, arguments.processes)
         for precision in ("fp32", "bf16")
     ]
-    speeds: dict[tuple[str, int, int], list[float]] = {way: [] for way in ways}
+    speeds: dict[Way, list[float]] = {way: [] for way in ways}
     with tempfile.TemporaryDirectory() as folder:
         here = Path(folder)
-        train, evaluation = questions(here, arguments.train)
-        common = ["--train", str(train), "--eval", str(evaluation), "--cache", str(here / "cache")]
-        speed(ways[0], [*common, "--max-steps", "1"], here / "first")  # fills the cache
+        learn, evaluation = questions(here, arguments.train)
+        common = ["--train", str(learn), "--eval", str(evaluation), "--cache", str(here / "cache")]
+        train(ways[0], [*common, "--max-steps", "1"], here / "first")  # fills the cache
         for number in range(arguments.rounds):
             for way in ways:
-                sys.stderr.write(f"round {number + 1}: {way}\n")
-                out = here / f"{number}-{'-'.join(map(str, way))}"
-                steps = ["--max-steps", str(arguments.steps)]
-                speeds[way].append(speed(way, [*common, *steps], out))
+                sys.stderr.write(
+                    f"round {number + 1}: {way.precision}, processes: {way.processes}\n"
+                )
+                out = here / f"{number}-{way.precision}-{way.processes}"
+                every = ["--log-every", str(max(1, arguments.steps // 4))]
+                steps = ["--max-steps", str(arguments.steps), *every]
+                speeds[way].append(speed(train(way, [*common, *steps], out)))
     rows = [row(way, found, speeds[ways[0]]) for way, found in speeds.items()]
     document = {
         "machine": machine.describe(),
@@ -93,39 +110,44 @@ def questions(folder: Path, train: Path | None) -> tuple[Path, Path]:
     return train or folder / "train.json", folder / "eval.json"
 
 
-def speed(way: tuple[str, int, int], words: list[str], out: Path) -> float:
-    """Train once; return the questions a second.
+def train(way: Way, words: list[str], out: Path) -> str:
+    """Train once; return what was logged.
 
     Raises:
         UserError: the training failed.
     """
-    precision, processes, threads = way
-    several = ["-m", "torch.distributed.run", "--nproc-per-node", str(processes)]
+    several = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
     command = [
-        *(sys.executable, *(several if processes > 1 else []), "-m", "ondevice.distill", "task"),
+        *(sys.executable, *([*several, str(way.processes)] if way.processes > 1 else [])),
+        *("-m", "ondevice.distill", "task"),
         *("--teacher", "teacher", "--layers", "0,2,3,5", "--freeze-embeddings", *words),
-        *("--precision", precision, "--batch-size", str(BATCH // processes)),
-        *("--threads", str(threads), "--eval-every", "100000", "--out", str(out)),
+        *("--precision", way.precision, "--batch-size", str(BATCH // way.processes)),
+        *("--threads", str(way.threads), "--eval-every", "100000", "--out", str(out)),
     ]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    environment = {**os.environ, "OMP_NUM_THREADS": str(way.threads)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        said = done.stderr.strip().splitlines() or ["nothing was said"]
-        raise UserError(f"{precision}, {processes} processes: {said[-1]}")
-    curve = json.loads((out / "curve.json").read_text(encoding="utf-8"))
-    return float(curve[-1]["train_samples_per_second"])
+        lines = done.stderr.strip().splitlines() or ["nothing was said"]
+        ours = [line for line in lines if line.startswith("ondevice:")]
+        raise UserError(f"{way.precision}, processes: {way.processes}: {(ours or lines)[-1]}")
+    return done.stderr
 
 
-def row(way: tuple[str, int, int], found: list[float], first: list[float]) -> dict[str, Any]:
+def speed(log: str) -> float:
+    """Return the windows a second between the first and the last progress line."""
+    found = [(int(step), float(rate)) for step, rate in LINE.findall(log)]
+    if not found:
+        raise UserError("the training wrote no progress line")
+    (first, early), (last, late) = found[0], found[-1]
+    if first == last:
+        return late
+    return (last - first) / (last / late - first / early)
+
+
+def row(way: Way, found: list[float], first: list[float]) -> dict[str, Any]:
     """Return a way's speeds and how many times the first way's they are, round by round."""
-    precision, processes, threads = way
-    return {
-        "precision": precision,
-        "processes": processes,
-        "threads": threads,
-        "questions_per_second": found,
-        "ratios": [one / base for one, base in zip(found, first, strict=True)],
-    }
+    ratios = [one / base for one, base in zip(found, first, strict=True)]
+    return {**asdict(way), "windows_per_second": found, "ratios": ratios}
 
 
 def cells(one: dict[str, Any]) -> tuple[str, ...]:
@@ -136,7 +158,7 @@ def cells(one: dict[str, Any]) -> tuple[str, ...]:
         one["precision"],
         str(one["processes"]),
         str(one["threads"]),
-        f"{statistics.median(one['questions_per_second']):.1f}",
+        f"{statistics.median(one['windows_per_second']):.1f}",
         f"{statistics.median(ratios):.2f}{between}",
     )
 
