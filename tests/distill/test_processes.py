@@ -79,6 +79,8 @@ def test_two_processes_are_one_with_twice_the_batch(
     def arguments(out: Path, batch: str) -> list[str]:
         size = [*more, "--batch-size", batch]
         if verb == "task":
+            # Hidden states are compared token by token, with equal weights within a process: like
+            # pre-training they agree only as far as the processes' texts are equally long.
             student = ["--teacher", str(teacher), "--layers", "last-1", "--hidden", "0"]
             cache = ["--cache", str(out) + "-cache"]
             return ["task", *student, *cache, *command(teacher, squad, out, *size)[3:]]
