@@ -63,22 +63,23 @@ def average(options: AverageOptions) -> dict[str, Any]:
     from ondevice.distill.sources import read_sources, results
     from ondevice.statistics import retention
 
-    device = engine.connect()
-    sources = read_sources(options.data, found[0].directory)
-    head = sources.head
-    states = []
-    for one in found:
-        model = checkpoints.load(one.directory, head.auto_class, complete=True, **head.config)
-        states.append(model.state_dict())
-    model.load_state_dict(mean(states))
-    evaluation = sources.evaluation()
-    scores = evaluation.score(model.to(device))
-    result = results(scores) | {"eval": options.data.eval_file.name}
-    if teacher is not None:
-        theirs = checkpoints.load(teacher.directory, head.auto_class, complete=True)
-        whole = evaluation.score(theirs.to(device))
-        kept = retention(scores.statistic, whole.statistic, len(scores.ids))
-        result |= {"teacher": results(whole), "retention": asdict(kept)}
+    with runs.preparing(options.out):
+        device = engine.connect()
+        sources = read_sources(options.data, found[0].directory)
+        head = sources.head
+        states = []
+        for one in found:
+            model = checkpoints.load(one.directory, head.auto_class, complete=True, **head.config)
+            states.append(model.state_dict())
+        model.load_state_dict(mean(states))
+        evaluation = sources.evaluation()
+        scores = evaluation.score(model.to(device))
+        result = results(scores) | {"eval": options.data.eval_file.name}
+        if teacher is not None:
+            theirs = checkpoints.load(teacher.directory, head.auto_class, complete=True)
+            whole = evaluation.score(theirs.to(device))
+            kept = retention(scores.statistic, whole.statistic, len(scores.ids))
+            result |= {"teacher": results(whole), "retention": asdict(kept)}
     with engine.written_to(options.out):
         runs.write_json(options.out / "run.json", _with_records(description, found))
         checkpoints.save(model, options.out, found[0].directory)

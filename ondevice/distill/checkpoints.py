@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ondevice import models
+from ondevice import models, staging
 from ondevice.errors import CheckpointError
 from ondevice.tokenizer import read_tokenizer
 from ondevice.untrusted import parse_json
@@ -98,6 +98,7 @@ def save(model: PreTrainedModel, directory: Path, tokenizer_from: Path) -> None:
     for name in TOKENIZER_FILES:
         if (tokenizer_from / name).is_file():
             shutil.copyfile(tokenizer_from / name, directory / name)
+    staging.make_readable(directory)
 
 
 def check_vocabulary(

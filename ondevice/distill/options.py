@@ -54,6 +54,11 @@ class TrainOptions:
         for name in ("batch_size", "accumulation", "keep", "log_every", "save_every"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.max_steps < 1 and self.max_steps != -1:
+            raise UserError(
+                f"max_steps must be at least 1, or -1 for as many as --epochs asks, not"
+                f" {self.max_steps}"
+            )
         if self.epochs <= 0 and self.max_steps < 1:
             raise UserError(f"epochs must be above 0, not {self.epochs}")
         if self.minutes < 0:

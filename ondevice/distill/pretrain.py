@@ -110,10 +110,11 @@ def pretrain(options: PretrainOptions) -> dict[str, Any]:
     if (done := runs.claim(options.out, runs.describe("pretrain", options, data))) is not None:
         return done
 
-    engine.prepare(options.training)
-    teacher = checkpoints.load(found.directory, AUTO_CLASS, dropout=options.training.dropout)
-    student = _student(options, teacher, begun.directory if begun is not None else None)
-    corpus = _corpus(options, found.tokenizer, teacher.config.max_position_embeddings)
+    with runs.preparing(options.out):
+        engine.prepare(options.training)
+        teacher = checkpoints.load(found.directory, AUTO_CLASS, dropout=options.training.dropout)
+        student = _student(options, teacher, begun.directory if begun is not None else None)
+        corpus = _corpus(options, found.tokenizer, teacher.config.max_position_embeddings)
     chunks = len(corpus)
     logger.info("%d chunks, %d tokens", chunks, int(corpus.counts.tokens.sum()))
     settings = engine.arguments(options.training, options.out, chunks)

@@ -47,16 +47,17 @@ def finetune(options: FinetuneOptions) -> dict[str, Any]:
     from ondevice.distill.sources import read_sources, results
     from ondevice.distill.trainer import TaskTrainer
 
-    engine.prepare(options.training)
-    sources = read_sources(options.data, found.directory)
-    model = checkpoints.load(
-        found.directory,
-        sources.head.auto_class,
-        dropout=options.training.dropout,
-        **sources.head.config,
-    )
-    engine.adapt(model, options.training)
-    features = sources.training()
+    with runs.preparing(options.out):
+        engine.prepare(options.training)
+        sources = read_sources(options.data, found.directory)
+        model = checkpoints.load(
+            found.directory,
+            sources.head.auto_class,
+            dropout=options.training.dropout,
+            **sources.head.config,
+        )
+        engine.adapt(model, options.training)
+        features = sources.training()
     with engine.logging_to(options.out):
         trainer = TaskTrainer(
             model,
@@ -99,13 +100,14 @@ def task(options: TaskOptions) -> dict[str, Any]:
 
     from ondevice.distill import engine
 
-    engine.prepare(options.training)
-    begun = student.directory if student is not None else None
-    lesson = load(options, teacher.directory, begun, _teacher_key(description["sha256"]))
-    end_rounding = _round(lesson.student, options.quantize)
-    with engine.main_process_first():
-        teacher_scores = _teacher_scores(options.cache, lesson)
-        cache = _training_cache(options, lesson)
+    with runs.preparing(options.out):
+        engine.prepare(options.training)
+        begun = student.directory if student is not None else None
+        lesson = load(options, teacher.directory, begun, _teacher_key(description["sha256"]))
+        end_rounding = _round(lesson.student, options.quantize)
+        with engine.main_process_first():
+            teacher_scores = _teacher_scores(options.cache, lesson)
+            cache = _training_cache(options, lesson)
     with engine.logging_to(options.out):
         trainer = _trainer(options, lesson, cache)
     seconds = engine.run(trainer, options.out)

@@ -10,6 +10,7 @@ OUT/config.json, model.safetensors, tokenizer.json, …   the result
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import importlib.metadata
@@ -20,7 +21,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,8 @@ def describe(verb: str, options: Any, data: Mapping[str, Path]) -> dict[str, Any
     remote = {label: str(path) for label, path in sorted(data.items()) if is_remote(path)}
     for path in local.values():
         if not path.is_file():
-            raise DataError(f"{path} does not exist")
+            wrong = "is a directory, not a file" if path.is_dir() else "does not exist"
+            raise DataError(f"{path} {wrong}")
     hashes = {label: hash_file(path) for label, path in local.items()}
     plain = json.loads(json.dumps(asdict(options), default=str))
     identity = _without(plain, _NOT_IDENTITY) | {
@@ -103,10 +105,10 @@ def claim(out: Path, description: Mapping[str, Any]) -> dict[str, Any] | None:
     """
     record = out / "run.json"
     if record.is_file():
-        owner = _read_json(record).get("identity")
-        if owner != description["identity"]:
+        owner = _read_json(record)
+        if owner.get("identity") != description["identity"]:
             raise UserError(
-                f"{out} belongs to another run (other options, data or weights); choose another "
+                f"{out} belongs to another run ({_difference(owner, description)}); choose another "
                 "--out, or delete it to begin anew"
             )
         scores = out / "scores.json"
@@ -124,6 +126,22 @@ def claim(out: Path, description: Mapping[str, Any]) -> dict[str, Any] | None:
     except OSError as error:
         raise UserError(f"cannot write to {out}: {error.strerror or error}") from error
     return None
+
+
+@contextlib.contextmanager
+def preparing(out: Path) -> Iterator[None]:
+    """Take the claim back if what comes before the training fails: bad input leaves nothing.
+
+    What an earlier start of the same run has saved stays.
+    """
+    try:
+        yield
+    except BaseException:
+        if is_main_process() and last_checkpoint(out) is None:
+            (out / "run.json").unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                out.rmdir()  # only if there is nothing else in it
+        raise
 
 
 def is_main_process() -> bool:
@@ -191,6 +209,32 @@ def _read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is unreadable; choose another --out or delete it") from error
     return value if isinstance(value, dict) else {}
+
+
+def _difference(owner: Mapping[str, Any], description: Mapping[str, Any]) -> str:
+    """Name the first thing in which two runs differ."""
+    for name in ("verb", "processes"):
+        if owner.get(name) != description[name]:
+            return f"{name} {owner.get(name)} there, {description[name]} here"
+    theirs, ours = (_flat(one.get("options", {})) for one in (owner, description))
+    for name, value in ours.items():
+        if name.split(".")[-1] not in _NOT_IDENTITY and theirs.get(name) != value:
+            return f"{name.split('.')[-1]} {theirs.get(name)} there, {value} here"
+    for label, sha in description["sha256"].items():
+        if owner.get("sha256", {}).get(label) != sha:
+            return f"another file as {label.replace(':', ' ')}"
+    return "other options, data or weights"
+
+
+def _flat(options: Any, prefix: str = "") -> dict[str, Any]:
+    """Return nested options as one level, with dots between the names."""
+    found: dict[str, Any] = {}
+    for name, value in options.items() if isinstance(options, Mapping) else ():
+        if isinstance(value, Mapping):
+            found |= _flat(value, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = value
+    return found
 
 
 def _without(value: Any, names: tuple[str, ...]) -> Any:

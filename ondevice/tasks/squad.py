@@ -109,7 +109,8 @@ def _records(document: Any, path: Path) -> Iterator[tuple[str, Mapping[str, Any]
                     yield paragraph["context"], record
     except (KeyError, TypeError) as error:
         raise DataError(
-            f"{path} is not in SQuAD's layout (data / paragraphs / context, qas): {error!r}"
+            f"{path} is not in SQuAD's layout: a document with data / paragraphs / context, qas"
+            f"{_missing(error)}"
         ) from error
 
 
@@ -122,7 +123,8 @@ def _example(context: str, record: Mapping[str, Any], source: str, need: bool) -
         golds = tuple(Gold(answer["text"], answer["answer_start"]) for answer in answers)
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError(
-            f"{source}: a question lacks a field of SQuAD's layout: {error!r}"
+            f"{source}: a question is not in SQuAD's layout: id, question, answers / text,"
+            f" answer_start{_missing(error)}"
         ) from error
     if not isinstance(context, str) or not context.strip():
         raise DataError(f"{where}: the context is empty")
@@ -140,3 +142,8 @@ def _example(context: str, record: Mapping[str, Any], source: str, need: bool) -
     if need and not golds and not impossible:
         raise DataError(f"{where}: it has no answer and does not say is_impossible")
     return QAExample(identifier, question, context, golds)
+
+
+def _missing(error: Exception) -> str:
+    """Name the field that is not there, if that is what is wrong."""
+    return f"; there is no {error}" if isinstance(error, KeyError) else ""

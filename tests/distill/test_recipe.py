@@ -27,7 +27,7 @@ from ondevice.distill.options import (
 )
 from ondevice.distill.runs import last_checkpoint
 from ondevice.distill.trainer import DivergedError, Evaluation
-from ondevice.errors import CheckpointError, UserError
+from ondevice.errors import CheckpointError, DataError, UserError
 from ondevice.tasks.features import QAOptions
 
 Squad = Callable[..., Path]
@@ -354,6 +354,57 @@ def test_unlabelled_data_that_cannot_be_used_are_refused(
         values = {"unlabelled": (data(squad).eval_file,)}
     with pytest.raises(UserError, match=message):
         TaskOptions("teacher", data(squad), tmp_path / "out", **values)  # type: ignore[arg-type]
+
+
+def test_bad_input_leaves_no_directory_and_mended_input_runs(
+    teacher: Path, squad: Squad, tmp_path: Path
+) -> None:
+    out, quick = tmp_path / "runs" / "out", change(QUICK, max_steps=1)
+    with pytest.raises(UserError, match="asks for 9 layers"):
+        recipe.task(TaskOptions(str(teacher), data(squad), out, layers="first-9", training=quick))
+    assert not out.exists()
+    broken = tmp_path / "broken.json"
+    broken.write_text(squad(32, 1).read_text()[:-20])
+    wrong = DataOptions(train=(broken,), eval_file=squad(32, 2), qa=WINDOW)
+    with pytest.raises(DataError, match="cut off"):
+        recipe.finetune(FinetuneOptions(str(teacher), wrong, out, quick))
+    assert not out.exists()
+    recipe.task(TaskOptions(str(teacher), data(squad), out, layers="first-1", training=quick))
+    assert (out / "scores.json").is_file()
+
+
+def test_what_was_saved_stays_where_a_later_start_fails(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    saved = out / "checkpoints" / "checkpoint-2"
+    saved.mkdir(parents=True)
+    (saved / "trainer_state.json").write_text("{}")
+    (out / "run.json").write_text("{}")
+    with pytest.raises(KeyboardInterrupt), runs.preparing(out):
+        raise KeyboardInterrupt
+    assert (out / "run.json").is_file()
+
+
+def test_another_run_is_told_by_what_differs(squad: Squad, tmp_path: Path) -> None:
+    def described(verb: str, count: int = 32, **values: object) -> dict[str, object]:
+        options = TaskOptions("teacher", data(squad), tmp_path, **values)  # type: ignore[arg-type]
+        return runs.describe(verb, options, {"train:0": squad(count, 1)})
+
+    runs.claim(tmp_path / "out", described("task"))
+    for other, sentence in (
+        (described("pretrain"), "verb task there, pretrain here"),
+        (described("task", crops=4), "crops 0 there, 4 here"),
+        (described("task", weights=LossWeights(kl=2.0)), r"kl 1\.0 there, 2\.0 here"),
+        (described("task", count=16), "another file as train 0"),
+    ):
+        with pytest.raises(UserError, match=f"belongs to another run \\({sentence}\\)"):
+            runs.claim(tmp_path / "out", other)
+
+
+def test_steps_are_at_least_one() -> None:
+    assert TrainOptions(max_steps=-1).max_steps == -1
+    for steps in (0, -2):
+        with pytest.raises(UserError, match="max_steps must be at least 1, or -1"):
+            TrainOptions(max_steps=steps)
 
 
 def test_crops_are_questions_alone(squad: Squad, tmp_path: Path) -> None:

@@ -290,7 +290,7 @@ def record(**change: Any) -> dict[str, Any]:
     [
         (record(answers=[{"text": "sea", "answer_start": 3}]), "q1.*does not stand at 3"),
         (record(answers=[{"text": "sea", "answer_start": -3}]), "does not stand"),
-        (record(answers=[{"text": "sea"}]), "lacks a field"),
+        (record(answers=[{"text": "sea"}]), "there is no 'answer_start'"),
         (record(answers=[{"text": "sea", "answer_start": "4"}]), "whole-number"),
         (record(answers=[]), "has no answer"),
         (record(question=" "), "question is empty"),
