@@ -193,7 +193,9 @@ def _add(
 
 
 def _add_student(parser: argparse.ArgumentParser, owner: Any) -> None:
-    text = "the teacher layers to copy (with --student: to compare): every-other, first-K, 0,2,4"
+    text = (
+        "teacher layers to copy (with --student: to compare): every-other, first-K, last-K, 0,2,4"
+    )
     _add(parser, owner, "layers", text)
     text = "the student's architecture: the teacher's, or DistilBERT's"
     _add(parser, owner, "kind", text, ("same", "distilbert"))
