@@ -99,13 +99,14 @@ def main() -> int:
         ),
     )
     runs = {name: train(name, base, arguments.out) for name in chosen}
-    scores = recipe.score(tuple(map(str, runs.values())), data)
-    rows = [{"lever": name, **scores[str(path)]} for name, path in runs.items()]
-    for row in rows:
-        row["against"] = AGAINST.get(str(row["lever"]), BASE)
-        if (other := AGAINST.get(str(row["lever"]))) is not None:
-            pair = (str(runs[other]), str(runs[str(row["lever"])]))
-            row |= recipe.score(pair, data)[pair[1]]
+    scores = {}
+    for base in dict.fromkeys((BASE, *AGAINST.values())):
+        names = [name for name in chosen if AGAINST.get(name, BASE) == base]
+        if names:
+            each = dict.fromkeys(str(runs[name]) for name in (base, *names))
+            scored = recipe.score(tuple(each), data)
+            scores |= {name: {"against": base, **scored[str(runs[name])]} for name in names}
+    rows = [{"lever": name, **scores[name]} for name in chosen]
     document = {
         "machine": machine.describe(),
         "steps": arguments.steps,

@@ -126,28 +126,25 @@ def _with_records(
     description: Mapping[str, Any], found: Sequence[models.Checkpoint]
 ) -> dict[str, Any]:
     """Add how each checkpoint was made, where it says so, and what it was trained on."""
-    files, hashes = dict(description["files"]), dict(description["sha256"])
     made = []
+    trained: dict[str, str] = {}
     for number, one in enumerate(found):
         said = lineage.record(one.directory)
-        for name, sha in lineage.own(said).items():
-            label = f"train:{sum(known.startswith('train:') for known in hashes)}"
-            if sha not in {hashes[known] for known in hashes if known.startswith("train:")}:
-                hashes[label], files[label] = sha, name
-        weights = description["sha256"][f"averaged{number}:{one.weight_files[0].name}"]
+        trained |= lineage.own(said)
         made.append(
             {
                 "name": one.name,
-                "sha256": weights,
+                "sha256": description["sha256"][f"averaged{number}:{one.weight_files[0].name}"],
                 "command": said.get("command"),
                 "options": said.get("options"),
             }
         )
-    before = lineage.ancestors(one.directory for one in found)
+    names = {f"train:{number}": name for number, name in enumerate(trained)}
+    hashes = {label: trained[name] for label, name in names.items()}
     return {
         **description,
-        "files": files,
-        "sha256": hashes,
+        "files": {**description["files"], **names},
+        "sha256": {**description["sha256"], **hashes},
         "averaged": made,
-        "ancestors": before,
+        "ancestors": lineage.ancestors(one.directory for one in found),
     }
