@@ -122,7 +122,8 @@ def _add_distil(parser: argparse.ArgumentParser) -> None:
     for name, text in _WEIGHTS.items():
         _add(group, LossWeights, name, text)
     _add(group, TaskOptions, "temperature", "of the soft targets")
-    _add(group, TaskOptions, "compare", "layers in hidden and attention losses", ("last", "all"))
+    text = "teacher layers in hidden and attention losses: last, all that --layers names, or 1,3,5"
+    _add(group, TaskOptions, "compare", text)
     _add_quantize(
         parser, "train (and score while training) --student with weights rounded as a scheme does"
     )

@@ -88,24 +88,14 @@ def make_student(
     from ondevice.distill.student import initialise, parse_layers
 
     depth = teacher.config.num_hidden_layers
-    layers = parse_layers(options.layers, depth)
     if begun is None:
-        student = initialise(teacher, layers, options.kind)
+        student = initialise(teacher, parse_layers(options.layers, depth), options.kind)
     else:
         check_labels(begun, head)
         student = checkpoints.load(
             begun, head.auto_class, dropout=options.training.dropout, **head.config
         )
-    own = student.config.num_hidden_layers
-    if options.compare == "last":
-        pairs: tuple[tuple[int, int], ...] = ((own - 1, depth - 1),)
-    elif own == len(layers):
-        pairs = tuple(enumerate(layers))
-    else:
-        raise UserError(
-            f"the student has {own} layers and --layers {options.layers} names {len(layers)} of "
-            "the teacher's to compare them with; name as many, or give --compare last"
-        )
+    pairs = pair_layers(options, student.config.num_hidden_layers, depth)
     if options.weights.hidden and student.config.hidden_size != teacher.config.hidden_size:
         raise UserError(
             f"student and teacher have different widths ({student.config.hidden_size} and "
@@ -116,6 +106,37 @@ def make_student(
     ):
         raise UserError("student and teacher have different numbers of heads; give --attention 0")
     return student, pairs
+
+
+def pair_layers(options: TaskOptions, own: int, depth: int) -> tuple[tuple[int, int], ...]:
+    """Return the (student layer, teacher layer) pairs that the hidden and attention losses see.
+
+    Args:
+        options: `compare` and, where that is `all`, `layers`.
+        own: the student's layers.
+        depth: the teacher's.
+
+    Raises:
+        UserError: the choice is none, or names another number of layers than the student has.
+    """
+    from ondevice.distill.student import parse_layers
+
+    if options.compare == "last":
+        return ((own - 1, depth - 1),)
+    option, text = (
+        ("--layers", options.layers) if options.compare == "all" else ("--compare", options.compare)
+    )
+    try:
+        layers = parse_layers(text, depth)
+    except UserError as error:
+        also = " (or last, or all)" if option == "--compare" else ""
+        raise UserError(f"{option}: {error}{also}") from error
+    if len(layers) != own:
+        raise UserError(
+            f"the student has {own} layers and {option} {text} names {len(layers)} of the teacher's"
+            " to compare them with; name as many with --compare, or give --compare last"
+        )
+    return tuple(enumerate(layers))
 
 
 def check_labels(begun: Path, head: TaskHead) -> None:

@@ -142,14 +142,15 @@ class LossWeights:
 class TaskOptions:
     """Distil `teacher` into a student of some of its layers, or go on from a `student` directory.
 
-    `compare` says which layers the hidden and attention losses see: `last`, or `all` with each
-    student layer against the teacher layer it was copied from (or the layers of `layers`, for a
-    `student`). `pairs` adds so many unlabelled pairs of a question with another passage,
-    `crops` with a part of its own; `unlabelled` adds files whose labels, if any, are not read.
-    `cache` keeps the teacher's outputs; None runs the teacher beside the student. `quantize` names
-    a scheme: the student, a trained one, goes on with its weights rounded as that scheme rounds
-    them, the word embeddings too, whether they are frozen or not; it is also scored so until the
-    end. The result's weights are floats.
+    `compare` says which layers the hidden and attention losses see: `last`; `all`, each student
+    layer against the teacher layer it was copied from (or the layers of `layers`, for a
+    `student`); or the teacher's layers themselves, as many as the student has (`1,3,5`: TinyBERT's
+    layer mapping, Jiao et al. 2020, section 3.1). `pairs` adds so many unlabelled pairs of a
+    question with another passage, `crops` with a part of its own; `unlabelled` adds files whose
+    labels, if any, are not read. `cache` keeps the teacher's outputs; None runs the teacher beside
+    the student. `quantize` names a scheme: the student, a trained one, goes on with its weights
+    rounded as that scheme rounds them, the word embeddings too, whether they are frozen or not; it
+    is also scored so until the end. The result's weights are floats.
     """
 
     teacher: str
@@ -160,7 +161,7 @@ class TaskOptions:
     kind: Literal["same", "distilbert"] = "same"
     weights: LossWeights = field(default_factory=LossWeights)
     temperature: float = 2.0
-    compare: Literal["last", "all"] = "all"
+    compare: str = "all"
     unlabelled: tuple[Path, ...] = ()
     pairs: int = 0
     crops: int = 0

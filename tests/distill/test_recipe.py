@@ -7,7 +7,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -168,6 +168,9 @@ def test_a_student_can_go_on(
     )  # fmt: skip
     with pytest.raises(UserError, match="--compare last"):
         recipe.task(wrong)
+    # Other teacher layers than those copied: the choice alone decides, whatever --layers names.
+    mapped = replace(wrong, compare="0")
+    assert recipe.task(mapped)["steps"] == 8
 
 
 def test_other_vocabularies_are_refused(
