@@ -6,10 +6,12 @@ import argparse
 import json
 import logging
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from ondevice.distill import summary
 from ondevice.distill.heads import HEADS
 from ondevice.distill.options import (
     PRETRAINING,
@@ -72,20 +74,14 @@ _PRETRAIN = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verbs of ``ondevice distill`` and their arguments."""
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    _add_finetune(verbs.add_parser("finetune", help="fine-tune a checkpoint on labelled data"))
-    _add_distil(verbs.add_parser("task", help="distil a fine-tuned teacher into a student"))
-    text = "distil on raw text with the paper's triple loss"
-    _add_pretrain(verbs.add_parser("pretrain", help=text))
-    text = "score checkpoints; compare the others with the first"
-    _add_score(verbs.add_parser("score", help=text))
-    text = "average the weights of checkpoints that went on from one"
-    _add_average(verbs.add_parser("average", help=text))
-    text = "turn a finished run into a checkpoint to hand on: half precision, a model card"
-    _add_publish(verbs.add_parser("publish", help=text))
+    for name, (text, add) in _VERBS.items():
+        verb = verbs.add_parser(name, help=text, allow_abbrev=False)
+        add(verb)
+        verb.add_argument("--json", action="store_true", help="print one JSON document")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the verb that was parsed; the first process prints its result as one JSON document."""
+    """Run the verb that was parsed; the first process prints its result."""
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"
     )
@@ -95,7 +91,12 @@ def run(arguments: argparse.Namespace) -> int:
     from ondevice.distill.runs import finite, is_main_process
 
     if is_main_process():
-        sys.stdout.write(json.dumps(finite(result), allow_nan=False) + "\n")
+        found = finite(result)
+        if arguments.json:
+            text = json.dumps(found, allow_nan=False)
+        else:
+            text = arguments.summary(arguments, found)
+        sys.stdout.write(f"{text}\n")
     return 0
 
 
@@ -103,7 +104,7 @@ def _add_finetune(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="minilm", help=f"{_CHECKPOINT} (default: minilm)")
     _add_data(parser)
     _add_training(parser, TrainOptions())
-    parser.set_defaults(verb_function=_finetune)
+    parser.set_defaults(verb_function=_finetune, summary=_of_run)
 
 
 def _add_distil(parser: argparse.ArgumentParser) -> None:
@@ -128,7 +129,7 @@ def _add_distil(parser: argparse.ArgumentParser) -> None:
         parser, "train (and score while training) --student with weights rounded as a scheme does"
     )
     _add_training(parser, TrainOptions())
-    parser.set_defaults(verb_function=_task)
+    parser.set_defaults(verb_function=_task, summary=_of_run)
 
 
 def _add_pretrain(parser: argparse.ArgumentParser) -> None:
@@ -144,7 +145,7 @@ def _add_pretrain(parser: argparse.ArgumentParser) -> None:
     terms = ("kl", "mlm", "cosine")
     group.add_argument("--ablate", nargs="+", default=(), choices=terms, help="losses to leave out")
     _add_training(parser, PRETRAINING)
-    parser.set_defaults(verb_function=_pretrain)
+    parser.set_defaults(verb_function=_pretrain, summary=_of_losses)
 
 
 def _add_score(parser: argparse.ArgumentParser) -> None:
@@ -152,7 +153,7 @@ def _add_score(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--eval", type=Path, required=True, help="labelled data")
     _add_task(parser)
     _add_quantize(parser, "score with weights rounded as a scheme does")
-    parser.set_defaults(verb_function=_score)
+    parser.set_defaults(verb_function=_score, summary=_compared)
 
 
 def _add_average(parser: argparse.ArgumentParser) -> None:
@@ -161,7 +162,7 @@ def _add_average(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--teacher", help="say what share of this one's score is kept")
     parser.add_argument("--out", type=Path, required=True, help="directory of the run")
     _add_task(parser)
-    parser.set_defaults(verb_function=_average)
+    parser.set_defaults(verb_function=_average, summary=_of_run)
 
 
 def _add_publish(parser: argparse.ArgumentParser) -> None:
@@ -175,7 +176,7 @@ def _add_publish(parser: argparse.ArgumentParser) -> None:
         help="of the stored weights (default: fp16)",
     )
     parser.add_argument("--eval", type=Path, help="score the weights as they are stored")
-    parser.set_defaults(verb_function=_publish)
+    parser.set_defaults(verb_function=_publish, summary=_of_run)
 
 
 def _add(
@@ -330,3 +331,28 @@ def _publish(arguments: argparse.Namespace) -> dict[str, Any]:
             eval_file=arguments.eval,
         )
     )
+
+
+def _of_run(arguments: argparse.Namespace, result: Mapping[str, Any]) -> str:
+    return summary.of_run(str(arguments.out), result)
+
+
+def _of_losses(arguments: argparse.Namespace, result: Mapping[str, Any]) -> str:
+    return summary.of_losses(str(arguments.out), result)
+
+
+def _compared(_: argparse.Namespace, result: Mapping[str, Any]) -> str:
+    return summary.compared(result)
+
+
+_VERBS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
+    "finetune": ("fine-tune a checkpoint on labelled data", _add_finetune),
+    "task": ("distil a fine-tuned teacher into a student", _add_distil),
+    "pretrain": ("distil on raw text with the paper's triple loss", _add_pretrain),
+    "score": ("score checkpoints; compare the others with the first", _add_score),
+    "average": ("average the weights of checkpoints that went on from one", _add_average),
+    "publish": (
+        "turn a finished run into a checkpoint to hand on: half precision, a model card",
+        _add_publish,
+    ),
+}

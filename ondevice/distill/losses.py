@@ -1,12 +1,14 @@
 """The losses, each a few lines and each with its source.
 
-All are computed in float32, whatever the model's arithmetic.
+All are computed in float32, whatever the model's arithmetic. A mean over positions or labelled
+examples is one over all processes', so that N processes learn what one with N times the batch does,
+however unequal their texts are.
 """
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.nn import functional
 
 
@@ -32,7 +34,7 @@ def span_loss(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
     labelled = targets.sum(dim=(1, 2)) > 0
     log_probabilities = masked_log_softmax(logits.mT, mask[:, None].expand_as(logits.mT))
     each = -(targets.mT * log_probabilities).sum(-1).mean(-1)
-    return each[labelled].sum() / labelled.sum().clamp(min=1)
+    return _mean(each[labelled].sum(), labelled.sum())
 
 
 def span_kl(student: Tensor, teacher: Tensor, mask: Tensor, temperature: float) -> Tensor:
@@ -46,7 +48,7 @@ def span_kl(student: Tensor, teacher: Tensor, mask: Tensor, temperature: float) 
     ours = masked_log_softmax(student.mT, allowed, temperature)
     theirs = masked_log_softmax(teacher.mT, allowed, temperature)
     each = (theirs.exp() * (theirs - ours)).sum(-1).mean(-1)
-    return each.mean() * temperature**2
+    return _mean(each.sum(), _count(each)) * temperature**2
 
 
 def class_kl(student: Tensor, teacher: Tensor, mask: Tensor | None, temperature: float) -> Tensor:
@@ -57,17 +59,10 @@ def class_kl(student: Tensor, teacher: Tensor, mask: Tensor | None, temperature:
     """
     if mask is not None:
         student, teacher = student[mask], teacher[mask]
-    if not student.numel():
-        return student.sum() * 0.0
-    return (
-        functional.kl_div(
-            functional.log_softmax(student.float() / temperature, dim=-1).flatten(0, -2),
-            functional.log_softmax(teacher.float() / temperature, dim=-1).flatten(0, -2),
-            reduction="batchmean",
-            log_target=True,
-        )
-        * temperature**2
-    )
+    ours = functional.log_softmax(student.float() / temperature, dim=-1).flatten(0, -2)
+    theirs = functional.log_softmax(teacher.float() / temperature, dim=-1).flatten(0, -2)
+    total = functional.kl_div(ours, theirs, reduction="sum", log_target=True)
+    return _mean(total, _count(ours[:, 0])) * temperature**2
 
 
 def cosine_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
@@ -76,9 +71,8 @@ def cosine_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     Sanh et al. 2019, section 3 (`L_cos`). Hidden states are [B, L, H]; `mask` is [B, L].
     """
     chosen = mask.bool()
-    return (
-        1.0 - functional.cosine_similarity(student[chosen].float(), teacher[chosen].float(), dim=-1)
-    ).mean()
+    alike = functional.cosine_similarity(student[chosen].float(), teacher[chosen].float(), dim=-1)
+    return _mean((1.0 - alike).sum(), _count(alike))
 
 
 def attention_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
@@ -91,7 +85,7 @@ def attention_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     ours, theirs = student[queries].float(), teacher[queries].float()
     tiny = torch.finfo(torch.float32).tiny
     each = theirs * (theirs.clamp(min=tiny).log() - ours.clamp(min=tiny).log())
-    return each.sum(-1).mean()
+    return _mean(each.sum(), _count(each[:, 0]))
 
 
 def label_loss(logits: Tensor, labels: Tensor) -> Tensor:
@@ -104,12 +98,31 @@ def label_loss(logits: Tensor, labels: Tensor) -> Tensor:
     if wanted.is_floating_point():
         known = ~torch.isnan(wanted)
         errors = (flat.squeeze(-1)[known] - wanted[known]) ** 2
-        return errors.sum() / known.sum().clamp(min=1)
+        return _mean(errors.sum(), known.sum())
     known = wanted != -100
     total = functional.cross_entropy(flat, wanted, ignore_index=-100, reduction="sum")
-    return total / known.sum().clamp(min=1)
+    return _mean(total, known.sum())
 
 
 def regression_soft_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """Return the squared error [] to the teacher's value, where the task is a regression."""
-    return functional.mse_loss(student.float(), teacher.float())
+    errors = (student.float() - teacher.float()).flatten() ** 2
+    return _mean(errors.sum(), _count(errors))
+
+
+def _count(each: Tensor) -> Tensor:
+    """Return how many values there are [], as a tensor on their device."""
+    return torch.tensor(each.numel(), device=each.device)
+
+
+def _mean(total: Tensor, count: Tensor) -> Tensor:
+    """Return a sum [] over a count [], which is the mean of all processes' counts.
+
+    Gradients are averaged over processes: the average of sums over the mean count is the mean over
+    everything. Nothing counted gives 0.
+    """
+    if distributed.is_available() and distributed.is_initialized():
+        everywhere = count.clone()
+        distributed.all_reduce(everywhere)
+        return total * distributed.get_world_size() / everywhere.clamp(min=1)
+    return total / count.clamp(min=1)

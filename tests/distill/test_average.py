@@ -125,7 +125,7 @@ def test_the_command_line(
     out = tmp_path / "mean"
     words = ["average", *map(str, tuned), "--eval", str(squad(32, 3)), "--out", str(out)]
     window = ["--max-length", "48", "--doc-stride", "8", "--max-query", "12"]
-    assert cli.main(["distill", *words, *window]) == 0
+    assert cli.main(["distill", *words, *window, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["examples"] == 32
     assert cli.main(["distill", "average", str(tuned[0]), *words[3:]]) == 2
     assert "at least two checkpoints" in capsys.readouterr().err

@@ -68,5 +68,27 @@ def test_results_are_one_json_document_on_stdout(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], squad: Callable[..., Path], teacher: Path
 ) -> None:
     arguments = ["distill", "score", str(teacher), "--eval", str(squad(8, 2)), "--max-length", "48"]
-    assert cli.main([*arguments, "--max-query", "12", "--doc-stride", "8"]) == 0
+    arguments += ["--max-query", "12", "--doc-stride", "8"]
+    assert cli.main([*arguments, "--json"]) == 0
     assert "f1_interval" in json.loads(capsys.readouterr().out)[str(teacher)]
+
+
+def test_results_are_a_table_where_no_json_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], squad: Callable[..., Path], teacher: Path
+) -> None:
+    windows = ["--max-length", "48", "--max-query", "12", "--doc-stride", "8"]
+    files = ["--train", str(squad(8, 1)), "--eval", str(squad(8, 2)), *windows]
+    run = str(tmp_path / "run")
+    distil = ["task", "--teacher", str(teacher), "--layers", "first-1", "--max-steps", "1"]
+    for words, rows in (
+        ([*distil, *files, "--out", run], ["teacher", run]),
+        (["publish", run, "--licence", "mit", "--out", str(tmp_path / "o")], ["teacher", run]),
+        (["score", str(teacher), run, *files[2:]], [str(teacher), run]),
+    ):
+        assert cli.main(["distill", *words]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0].split()[:3] == ["checkpoint", "F1", "EM"]
+        assert "retention" in lines[0]
+        for line, label in zip(lines[1:], rows, strict=False):
+            assert line.startswith(label[:20])
+    assert cli.main(["distill", "score", str(teacher), "--ev", "x.json"]) == 2

@@ -249,7 +249,7 @@ def test_two_processes_are_one_with_twice_the_batch(
 
     one, two = tmp_path / "one", tmp_path / "two"
     assert cli.main(["distill", *words(one, "8")]) == 0
-    both = run_twice(["-m", "ondevice.distill", *words(two, "4")])
+    both = run_twice(["-m", "ondevice.distill", *words(two, "4"), "--json"])
     assert [process.returncode for process in both] == [0, 0], both[0].stderr[-2000:]
     assert json.loads(both[0].stdout) == json.loads((two / "scores.json").read_text())
     curves = [

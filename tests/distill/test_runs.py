@@ -113,5 +113,5 @@ def test_the_first_process_alone_prints(
 ) -> None:
     monkeypatch.setitem(os.environ, "RANK", rank)
     monkeypatch.setattr("ondevice.distill.cli._score", lambda _: {"value": float("nan")})
-    assert cli.main(["distill", "score", "minilm", "--eval", "x.json"]) == 0
+    assert cli.main(["distill", "score", "minilm", "--eval", "x.json", "--json"]) == 0
     assert capsys.readouterr().out == ('{"value": null}\n' if rank == "0" else "")
