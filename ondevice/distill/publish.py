@@ -56,6 +56,7 @@ def publish(options: PublishOptions) -> dict[str, Any]:
 
     Raises:
         UserError: the run is not finished, or `out` holds something else.
+        DataError: `eval_file` does not exist, or is none.
         CheckpointError: a weight does not fit into float16.
     """
     record, scores, curve = (_read(options.run, *file) for file in RUN_FILES.items())
@@ -66,6 +67,8 @@ def publish(options: PublishOptions) -> dict[str, Any]:
             f"{options.out} exists and was not written by 'ondevice distill publish'; choose"
             " another --out"
         )
+    if options.eval_file is not None:
+        runs.check_files([options.eval_file])
     with staging.replacing(options.out) as directory:
         _copy_checkpoint(options.run, directory)
         if options.precision == "fp16":

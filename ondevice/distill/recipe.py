@@ -133,6 +133,8 @@ def score(names: tuple[str, ...], data: DataOptions, quantize: str | None = None
     """
     if quantize is not None:
         check_trainable(quantize)
+    directories = {name: models.load(name).directory for name in names}
+    runs.check_files([data.eval_file])
     from ondevice.distill import engine
     from ondevice.distill.sources import read_sources, results
     from ondevice.statistics import difference, retention
@@ -140,8 +142,7 @@ def score(names: tuple[str, ...], data: DataOptions, quantize: str | None = None
     device = engine.connect()
     found: dict[str, Any] = {}
     first = None
-    for name in names:
-        directory = models.load(name).directory
+    for name, directory in directories.items():
         sources = read_sources(data, directory)
         model = checkpoints.load(directory, sources.head.auto_class, complete=True)
         _round(model, quantize)

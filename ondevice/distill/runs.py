@@ -21,7 +21,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,18 @@ _LATER = {"crops": 0}
 _NOT_IDENTITY = _KEEPING + _PATHS
 
 
+def check_files(paths: Iterable[Path]) -> None:
+    """Refuse what is no file, before anything slow is imported; `datasets` names are left alone.
+
+    Raises:
+        DataError: names the path.
+    """
+    for path in paths:
+        if not is_remote(path) and not path.is_file():
+            wrong = "is a directory, not a file" if path.is_dir() else "does not exist"
+            raise DataError(f"{path} {wrong}")
+
+
 def describe(verb: str, options: Any, data: Mapping[str, Path]) -> dict[str, Any]:
     """Return the run's description, with the identity by which its directory knows it again.
 
@@ -69,10 +81,7 @@ def describe(verb: str, options: Any, data: Mapping[str, Path]) -> dict[str, Any
     """
     local = {label: path for label, path in sorted(data.items()) if not is_remote(path)}
     remote = {label: str(path) for label, path in sorted(data.items()) if is_remote(path)}
-    for path in local.values():
-        if not path.is_file():
-            wrong = "is a directory, not a file" if path.is_dir() else "does not exist"
-            raise DataError(f"{path} {wrong}")
+    check_files(local.values())
     hashes = {label: hash_file(path) for label, path in local.items()}
     plain = json.loads(json.dumps(asdict(options), default=str))
     identity = _without(plain, _NOT_IDENTITY) | {

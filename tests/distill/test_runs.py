@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,16 @@ def test_no_place_is_written_down(
 def test_absent_files_are_named(folders: tuple[Path, Path], tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"absent\.tsv does not exist"):
         describe(tmp_path / "out", "m", folders[0] / "train.tsv", tmp_path / "absent.tsv")
+
+
+def test_absent_files_are_named_before_anything_slow_is_imported(tmp_path: Path) -> None:
+    words = ["score", "teacher", "--eval", str(tmp_path / "absent.json")]
+    code = "import sys; from ondevice import cli; print(cli.main(sys.argv[1:]), 'torch' in sys.modules)"
+    result = subprocess.run(
+        [sys.executable, "-c", code, "distill", *words], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.split() == ["2", "False"]
+    assert result.stderr.endswith("absent.json does not exist\n")
 
 
 def test_what_json_does_not_know_is_null(tmp_path: Path) -> None:

@@ -56,7 +56,14 @@ def test_other_metrics_keep_their_names() -> None:
 
 
 def test_losses_where_there_are_no_scores() -> None:
-    result = {"loss": 2.5, "kl": 0.5, "learning_rate": 1e-6, "chunks": 10, "steps": 4, "seconds": 12.0}
+    result = {
+        "loss": 2.5,
+        "kl": 0.5,
+        "learning_rate": 1e-6,
+        "chunks": 10,
+        "steps": 4,
+        "seconds": 12.0,
+    }
     assert summary.of_losses("out", result).splitlines() == [
         "checkpoint  loss   kl",
         "out          2.5  0.5",
