@@ -103,7 +103,10 @@ def test_absent_files_are_named(folders: tuple[Path, Path], tmp_path: Path) -> N
 
 def test_absent_files_are_named_before_anything_slow_is_imported(tmp_path: Path) -> None:
     words = ["score", "teacher", "--eval", str(tmp_path / "absent.json")]
-    code = "import sys; from ondevice import cli; print(cli.main(sys.argv[1:]), 'torch' in sys.modules)"
+    code = (
+        "import sys; from ondevice import cli;"
+        " print(cli.main(sys.argv[1:]), 'torch' in sys.modules)"
+    )
     result = subprocess.run(
         [sys.executable, "-c", code, "distill", *words], capture_output=True, text=True, check=True
     )
