@@ -25,9 +25,10 @@ from ondevice import bundle, console
 from ondevice.errors import GateError
 from ondevice.plan import DEFAULT_OUT
 from ondevice.search import SearchOptions, document, pipeline, table
-from ondevice.search.build import build_all, megabytes
+from ondevice.search.build import build_all
 from ondevice.search.candidates import load_models, make_candidates
 from ondevice.search.contender import Contender
+from ondevice.search.options import NONE
 from ondevice.search.workshop import Workshop
 from ondevice.targets import TARGETS
 from ondevice.verify import check
@@ -49,7 +50,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, help="SQuAD JSON (default: the samples)")
     parser.add_argument(
         "--examples",
-        type=int,
+        type=commands.whole("--examples", 0),
         help="at most so many questions, 0 for all (default: all;"
         f" {pipeline.REFERENCE_QUESTIONS} where Core ML is interpreted)",
     )
@@ -64,6 +65,7 @@ def main() -> int:
         lengths=(commands.numbers(arguments.lengths, "length"),),
         data=arguments.data,
         questions=arguments.examples,
+        keep=NONE,
         out=arguments.out,
     )
     return run(options, arguments.results)
@@ -131,7 +133,7 @@ def verify(
 
 def row_of(one: Contender, checks: list[dict[str, Any]]) -> tuple[str, ...]:
     """Return an artifact's row of the table."""
-    figures, times, size = one.figures, one.times, megabytes(one)
+    figures, times, size = one.figures, one.times, one.megabytes
     untimed = "not run" if one.untimed else table.NOTHING
     return (
         one.candidate.target,

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -45,6 +45,14 @@ if TYPE_CHECKING:
 DAMPING = 0.01
 
 Inputs = tuple[Tensor, ...]
+
+# The parts of a layer in the order of computation, those with one input together.
+_OF_LAYER = (
+    ("attention.query", "attention.key", "attention.value"),
+    ("attention.output",),
+    ("expand",),
+    ("contract",),
+)
 
 
 def for_target(
@@ -98,10 +106,9 @@ def prepared(
 
 @dataclass(frozen=True)
 class _Work:
-    """Rounds a module from its inputs to its outputs.
+    """Rounds a module from its inputs to its outputs, the parts of one input together.
 
-    What comes later is rounded for inputs that earlier parts, rounded, have made: it makes up for
-    what those did as well.
+    What comes later is rounded for inputs that earlier parts, rounded, have made.
     """
 
     module: MobileEncoder
@@ -117,28 +124,29 @@ class _Work:
             pairs = zip(texts, types, strict=True)
             return [module.embeddings(inputs[0], kind) for inputs, kind in pairs]
 
-        self._round_parts("embeddings.", embed)
+        self._round_parts(("embeddings.words",), embed)
+        self._round_parts(("embeddings.project",), embed)
         hidden = embed()
         # Nothing is padding.
         masks = [torch.ones(one.shape[:2], dtype=torch.int32) for one in hidden]
         biases = [module.mask_bias(mask) for mask in masks]
         for number, layer in enumerate(module.layers):
             run = functools.partial(_through, layer, hidden, biases)
-            self._round_parts(f"layers.{number}.attention.", run)
-            self._round_parts(f"layers.{number}.", run, besides="attention")
+            for together in _OF_LAYER:
+                self._round_parts([f"layers.{number}.{part}" for part in together], run)
             hidden = run()
         pairs = list(zip(hidden, masks, strict=True))
-        self._round_parts("head.", lambda: [module.head(*pair) for pair in pairs])
+        for part in ("head.dense", "head.scores"):
+            self._round_parts((part,), lambda: [module.head(*pair) for pair in pairs])
 
-    def _round_parts(self, prefix: str, run: Callable[[], object], besides: str = " ") -> None:
-        """Round the parts of some name; `run` runs what they are parts of, on all texts."""
+    def _round_parts(self, names: Collection[str], run: Callable[[], object]) -> None:
+        """Round the parts of these names; `run` runs what they are parts of, on all texts."""
         parts = {}
         for name, part in self.module.named_modules():
             if not isinstance(part, nn.Linear | nn.Embedding):
                 continue
             how = self.storage_of(name)
-            mine = name.startswith(prefix) and besides not in name
-            if mine and how.bits < FINE_BITS and how.rounds(*part.weight.shape):
+            if name in names and how.bits < FINE_BITS and how.rounds(*part.weight.shape):
                 parts[name] = part
         linears = {name: part for name, part in parts.items() if isinstance(part, nn.Linear)}
         grams = _grams(linears, run) if self.texts and linears else {}

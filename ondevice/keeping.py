@@ -30,9 +30,12 @@ AUTO = "auto"
 AUTO_SHARE = 0.05
 # Above it a scheme stores floats, and there is nothing to keep.
 MOST_BITS = 8
-# What an artifact holds beside numbers, for each length: a graph, names, alignment. The embedded
-# student's have 17 kB (Core ML int4) to 70 kB (ExecuTorch int4).
-OVERHEAD = 80_000
+# What an artifact holds beside numbers, for each length: a graph, names, alignment. A student of
+# four layers has 15 kB (Core ML pal6) to 55 kB (ExecuTorch int4) of it.
+OVERHEAD, OVERHEAD_OF_LAYER = 16_000, 12_000
+# An artifact may be smaller by this share than what is estimated of its numbers: Core ML's vectors
+# are halves, 0.4 % of the student's int4.
+SMALLER = 0.01
 MB = 1_000_000
 
 
@@ -78,8 +81,13 @@ def check_words(words: Sequence[str], schemes: Iterable[str]) -> None:
         return
     if not all(words):
         raise UserError("--keep has an empty name between its commas")
-    read_budget(words)
+    measured = read_budget(words) is not None
     for scheme in schemes:
+        if measured and get_scheme(scheme).calibrated:
+            raise UserError(
+                f"what '{scheme}' loses, it loses in its activations, and measuring rounds weights"
+                " alone; name the parts to keep in more bits"
+            )
         if get_scheme(scheme).bits > MOST_BITS:
             able = [name for name, one in SCHEMES.items() if one.bits <= MOST_BITS]
             raise UserError(
@@ -101,18 +109,9 @@ class Measurement:
     size: int
 
     def choose(self, budget: Budget) -> tuple[str, ...]:
-        """Return the parts to keep within a budget.
-
-        Raises:
-            UserError: the artifact is larger than that without any.
-        """
+        """Return the parts to keep within a budget; none where all of it is spent without any."""
         limit = math.floor(self.size * (1 + AUTO_SHARE)) if budget.bytes is None else budget.bytes
-        if limit < self.size:
-            raise UserError(
-                f"--keep auto:{limit / MB:g} is too little: with nothing kept the artifact has"
-                f" about {self.size / MB:.1f} MB"
-            )
-        return sensitivity.choose(self.ranking, self.parts, limit - self.size)
+        return sensitivity.choose(self.ranking, self.parts, max(0, limit - self.size))
 
 
 class Keeper:
@@ -138,9 +137,16 @@ class Keeper:
         self._named = parts.choose(words, names) if self._budget is None else ()
 
     def kept(self, target: Target, scheme: Scheme, lengths: tuple[int, ...]) -> tuple[str, ...]:
-        """Return the parts to keep, in the graph's order."""
+        """Return the parts to keep, in the graph's order.
+
+        Raises:
+            UserError: the artifact is larger than its budget with none.
+        """
         if self._budget is None:
             return self._named
+        if self._budget.bytes is not None:
+            found = estimate(self._checkpoint, target, scheme, lengths)
+            check_budget(self._budget.bytes, found, f"--keep {AUTO}:")
         return self.measure(target, scheme, lengths).choose(self._budget)
 
     def budget(self) -> int | None:
@@ -166,27 +172,51 @@ class Keeper:
                 notes=_environments.cache_directory() / "sensitivity",
                 tell=tell,
             )
-        size = estimate(checkpoint, target, scheme, lengths)
-        return Measurement(tuple(described), ranking, size)
+        found = estimate(checkpoint, target, scheme, lengths)
+        return Measurement(tuple(described), ranking, found.size)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is known of an artifact's bytes beforehand, when nothing is kept.
+
+    Attributes:
+        least: it is not smaller.
+        size: it is about this, and rarely larger.
+    """
+
+    least: int
+    size: int
 
 
 def estimate(
     checkpoint: Checkpoint, target: Target, scheme: Scheme, lengths: tuple[int, ...]
-) -> int:
-    """Return the bytes of an artifact when nothing is kept, as far as they are known beforehand."""
-    return numbers(checkpoint, target, scheme, lengths) + len(lengths) * OVERHEAD
-
-
-def numbers(
-    checkpoint: Checkpoint, target: Target, scheme: Scheme, lengths: tuple[int, ...]
-) -> int:
-    """Return the bytes of an artifact's numbers alone, with vectors in float32.
-
-    An artifact is smaller by its vectors' half at most: Core ML's, by 0.4 % of the student's int4.
-    """
+) -> Estimate:
+    """Estimate an artifact from its numbers, whose storage is known, and what a graph weighs."""
     encoder = replace(checkpoint.encoder, max_length=lengths[-1])
     described = _describe(encoder, checkpoint.head, target, scheme.name)
-    return _size(encoder, target, scheme, described)
+    numbers = _size(encoder, target, scheme, described)
+    graph = OVERHEAD + OVERHEAD_OF_LAYER * encoder.layers
+    return Estimate(math.floor((1 - SMALLER) * numbers), numbers + len(lengths) * graph)
+
+
+def check_budget(budget: int, found: Estimate, option: str) -> None:
+    """Refuse a size that an artifact has without anything kept in more bits.
+
+    Args:
+        budget: bytes.
+        found: of the artifact.
+        option: as it is typed before the MB.
+
+    Raises:
+        UserError: it is larger, and the sentence says what to type.
+    """
+    if budget < found.least:
+        enough = math.ceil(found.size / MB * 100) / 100
+        raise UserError(
+            f"{option}{budget / MB:g} is too little: with nothing kept the artifact has about"
+            f" {found.size / MB:.2f} MB; type {option}{enough:g} or more"
+        )
 
 
 def check_size(budget: int | None, size: int, label: str) -> None:
@@ -219,9 +249,11 @@ def _size(encoder: Encoder, target: Target, scheme: Scheme, described: Sequence[
     """Return the bytes of an artifact's numbers: parts, positions, the rest in float32."""
     positions = target.storage(encoder, scheme.name, parts.POSITIONS, kept=False)
     rows = positions.size(encoder.max_length, encoder.embedding_width)
-    # Biases, and the two vectors of each layer norm.
-    vectors = encoder.layers * (9 * encoder.width + encoder.intermediate) + 4 * encoder.width
-    return sum(part.bytes for part in described) + rows + 4 * vectors
+    biases = encoder.layers * (5 * encoder.width + encoder.intermediate)
+    # The two vectors of each layer norm, in float32.
+    norms = 4 * encoder.width * (encoder.layers + 1)
+    vectors = target.bias_bytes.get(scheme.name, 4) * biases + 4 * norms
+    return sum(part.bytes for part in described) + rows + vectors
 
 
 def _without_padding(inputs: Inputs) -> Inputs:

@@ -159,6 +159,45 @@ def test_tables_are_written_even_without_texts(graph, texts, given):
             assert all(len(group.unique()) <= 16 for group in groups), name
 
 
+def test_each_part_is_rounded_for_the_inputs_that_it_has_in_the_end(graph, texts, monkeypatch):
+    """Those that all before it, rounded, make: also within a layer."""
+    storage = storages(graph, Storage(4, "absmax", 32))
+    plain, given = compensation._grams, {}
+
+    def noted(linears, run):
+        grams = plain(linears, run)
+        given.update(grams)
+        return grams
+
+    monkeypatch.setattr(compensation, "_grams", noted)
+    module = prepared_of(graph, storage, texts).module
+    linears = {name: module.get_submodule(name) for name in given}
+    assert len(linears) == 6 * len(module.layers)
+    # Nothing is padding.
+    whole = [(ids, torch.ones_like(mask), types) for ids, mask, types in texts]
+    with torch.no_grad():
+        in_the_end = plain(linears, lambda: [module(*text) for text in whole])
+    for name, gram in given.items():
+        torch.testing.assert_close(gram, in_the_end[name], rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize(("kind", "task"), [("electra", "classify"), ("roberta", "tokens")])
+def test_every_part_of_every_architecture_is_rounded(tiny, kind, task):
+    from ondevice import graph, models
+
+    made = graph.from_checkpoint(models.load(str(tiny(kind, task))), TARGETS["onnx"].form())
+    how = Storage(4, "absmax", 32)
+    storage = dict.fromkeys(storages(made, how), how)
+    text = [torch.ones(1, 8, dtype=torch.int32) for _ in made.inputs]
+    prepared = prepared_of(made, storage, [tuple(text)])
+    for name in storage:
+        weight = prepared.module.get_submodule(name).weight.data
+        # A table has no inputs to make up on; it is only cut off.
+        if name != "embeddings.words":
+            torch.testing.assert_close(rounded(weight, how), weight, rtol=0, atol=1e-6)
+        assert not weight.equal(made.module.get_submodule(name).weight.data)
+
+
 def test_gains_are_rounded_along(graph, texts):
     storage = storages(graph, Storage(4, "absmax", 32))
     part = "layers.0.expand"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 
 import pytest
 
@@ -44,6 +46,7 @@ def test_words_are_parts_or_a_budget(words, budget):
         (("auto:nan",), ["int4"], "not 'nan'"),
         (("layers.0", ""), ["int4"], "an empty name"),
         (("layers.0",), ["int4", "fp16"], "'fp16' stores floats; .*: int8, int8-weight"),
+        (("auto",), ["int8-static"], "'int8-static' loses, it loses in its activations"),
     ],
 )
 def test_words_that_say_nothing_are_refused(words, schemes, sentence):
@@ -94,7 +97,7 @@ def test_the_command_publishes_beside_the_plain_bundle(tiny, tmp_path, capsys):
     [
         ("layer.0", "int8", "no part 'layer.0'; parts: embeddings.words, layers.(0…1).attention"),
         ("layers.0", "fp16", "'fp16' stores floats"),
-        ("auto:0.01", "int8", "too little: with nothing kept the artifact has about 0.1 MB"),
+        ("auto:0.01", "int8", "about 0.07 MB; type --keep auto:0.08 or more"),
     ],
 )
 def test_what_cannot_be_kept_is_one_sentence(tiny, tmp_path, capsys, keep, scheme, sentence):
@@ -147,15 +150,34 @@ def test_the_table_says_what_hurts_and_what_to_type(tiny, capsys):
     assert errors == sorted(errors, reverse=True)
 
 
-def test_what_was_measured_is_shown_where_the_size_is_too_little(tiny, capsys):
+def test_a_size_that_nothing_can_have_is_refused_before_anything_is_measured(tiny, capsys):
     command = ["sensitivity", "--model", str(tiny("bert", "qa")), "--target", "onnx"]
     assert cli.main([*command, "--max-mb", "0.01"]) == 2
     captured = capsys.readouterr()
-    assert captured.out.startswith("part ")
-    assert "whole layers: layers.0 " in captured.out
-    assert "--max-mb 0.01 is too little: with nothing kept" in captured.err.splitlines()[-1]
-    assert cli.main([*command, "--max-mb", "0.01", "--json"]) == 2
-    assert "keep" not in json.loads(capsys.readouterr().out)
+    assert captured.out == ""
+    said = captured.err.splitlines()
+    assert len(said) == 1
+    assert "--max-mb 0.01 is too little: with nothing kept" in said[0]
+    enough = re.search(r"type --max-mb (\S+) or more", said[0])[1]
+    assert cli.main([*command, "--max-mb", enough]) == 0
+
+
+def test_between_the_least_and_the_likely_size_nothing_is_kept(tiny, tmp_path):
+    """What a graph weighs is an estimate: it alone is no reason to refuse."""
+    checkpoint = models.load(str(tiny("bert", "qa")))
+    found = keeping.estimate(checkpoint, TARGETS["onnx"], get_scheme("int4"), (16,))
+    between = (found.least + found.size) / 2 / MB
+    job = job_for(checkpoint, tmp_path, (f"auto:{between:.6f}",), "int4")
+    assert job.convert_options.kept == ()
+    assert job.max_bytes == int(float(f"{between:.6f}") * MB)
+
+
+def test_measuring_without_torch_is_one_sentence(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert cli.main(["sensitivity", "--target", "onnx"]) == 2
+    assert capsys.readouterr().err.startswith(
+        "ondevice: the package 'torch' is not installed; type"
+    )
 
 
 def test_a_bundle_that_is_there_is_held_against_the_budget_too(tiny, tmp_path, monkeypatch):

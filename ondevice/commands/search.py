@@ -1,6 +1,6 @@
 """``ondevice search``: a budget in; one table, or one JSON document, and pictures out.
 
-The exit code is 3 if nothing fits on one of the targets.
+The exit code is 3 if there is a target on which nothing fits.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-p90-ms",
         type=_number,
         metavar="MS",
-        help="p90 of one window at the longest length, text to answer, on this machine",
+        help="p90 on this machine, from text to answer: of one window at the longest length; of the"
+        " questions of --data, with all of their windows, if there are several --lengths",
     )
     parser.add_argument(
         "--min-retention", type=_number, metavar="PERCENT", help="of the teacher's F1"
@@ -98,6 +99,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="texts like those the app will see, for schemes that look at some and for what is kept"
         " in more bits; SQuAD JSON, no labels needed (default: the project's samples)",
+    )
+    parser.add_argument(
+        "--ios",
+        type=_whole,
+        metavar="N",
+        help="the oldest iOS that Core ML artifacts must load on; without it, the oldest that each"
+        " scheme allows (see the column 'needs')",
     )
     parser.add_argument(
         "--out",
@@ -141,7 +149,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError(f"'{options.out}' is a file; choose a directory with --out")
 
     from ondevice.search import document, pipeline, table
-    from ondevice.search.keep import write_text
+    from ondevice.search.files import write_text
 
     progress = console.Progress()
     try:
@@ -191,6 +199,7 @@ def _options(arguments: argparse.Namespace) -> SearchOptions:
         questions=arguments.questions,
         calibration=arguments.calibration,
         keep=arguments.keep,
+        ios=arguments.ios,
         budget=Budget(
             max_mb=arguments.max_mb,
             max_f1_drop=arguments.max_f1_drop,

@@ -20,7 +20,7 @@ from ondevice import build, console, models, plan
 from ondevice.bench import _worker as bench_worker
 from ondevice.bench._worker import BundleWorker, Server
 from ondevice.build import Source
-from ondevice.errors import RuntimeUnavailableError, UserError
+from ondevice.errors import MissingPackageError, RuntimeUnavailableError, UserError
 from ondevice.manifest import Evidence
 from ondevice.plan import BuildOptions
 from ondevice.search.candidates import identity
@@ -84,7 +84,10 @@ class SearchServer(Server):
         if operation == "keep":
             try:
                 return self._keep(parse(request["options"]))
+            except MissingPackageError:
+                raise
             except UserError as error:
+                # The budget's refusal.
                 return {"kept": [], "why": str(error)}
         if operation == "open" and request["kind"] == "bundle":
             self.worker = OpenedBundle(request)

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 
-from ondevice.card import MB
 from ondevice.errors import UserError
+from ondevice.keeping import MB
 from ondevice.search.contender import Contender, Figures
 from ondevice.statistics import difference, mean_of
 
@@ -23,7 +23,7 @@ class Budget:
     Attributes:
         max_mb: of the artifact, in 10^6 bytes.
         max_f1_drop: points of F1 below the candidate's own checkpoint.
-        max_p90_ms: of one window at the longest length, text to answer.
+        max_p90_ms: of an answer, from text (:class:`ondevice.search.contender.Times`).
         min_retention: percent of the teacher's F1.
     """
 

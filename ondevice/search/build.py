@@ -8,12 +8,12 @@ from pathlib import Path
 
 from ondevice import calibration, console, keeping, plan
 from ondevice.bundle import MANIFEST_FILE, hash_file
-from ondevice.card import MB
+from ondevice.keeping import MB
 from ondevice.models import Checkpoint
 from ondevice.plan import BuildOptions, Job
 from ondevice.search.candidates import Model
 from ondevice.search.contender import Contender
-from ondevice.search.keep import write_text
+from ondevice.search.files import write_text
 from ondevice.search.replies import key_of
 from ondevice.search.workshop import BrokenError, Workshop
 
@@ -22,7 +22,7 @@ def build_all(
     contenders: Sequence[Contender],
     models: Sequence[Model],
     workshop: Workshop,
-    kept: Path,
+    failures: Path,
     progress: console.Progress,
     *,
     retry: bool = False,
@@ -33,8 +33,8 @@ def build_all(
         contenders: their places and sizes are set.
         models: their checkpoints.
         workshop: builds.
-        kept: the directory of what is known of failed builds; which parts are worth keeping is
-            found again beside it.
+        failures: the directory of what is known of failed builds; which parts are worth keeping
+            is found again beside it.
         progress: says what is built.
         retry: whether what failed before is built again.
 
@@ -43,7 +43,7 @@ def build_all(
             here now, for example since the disk is full.
         DataError: the calibration texts will not do, for which nothing is built.
     """
-    notes = _Notes(kept, kept.with_name("kept"), retry)
+    notes = _Notes(failures, failures.with_name("kept"), retry)
     checkpoints = {model.label: model.checkpoint for model in models}
     # What builds of one checkpoint share is made once if they follow each other.
     ordered = sorted(contenders, key=lambda one: (one.candidate.model, one.candidate.lengths))
@@ -65,6 +65,7 @@ def build_all(
         manifest = None if failure else plan.find_cached(job)
         if manifest is not None:
             one.place, one.bytes = job.place, manifest.artifact.bytes
+            one.needs = manifest.artifact.min_runtime
             continue
         one.leave("failed", failure or f"'{job.place / MANIFEST_FILE}' is not what was built")
         progress.say(f"  {one.candidate.target} {one.candidate.label}: {one.reason}")
@@ -125,9 +126,9 @@ def _measured(
     options = one.candidate.options
     budget = keeping.read_budget(options.keep)
     assert budget is not None
-    least = keeping.estimate(checkpoint, plain.target, plain.scheme, plain.lengths)
-    if budget.bytes is not None and budget.bytes < least:
-        one.leave("missed", f"with nothing kept it has about {least / MB:.1f} MB already")
+    found = keeping.estimate(checkpoint, plain.target, plain.scheme, plain.lengths)
+    if budget.bytes is not None and budget.bytes < found.least:
+        one.leave("missed", f"with nothing kept it has about {found.size / MB:.2f} MB already")
         return ()
     texts = options.calibration
     facts = {
@@ -180,8 +181,3 @@ def _build(
     else:
         failed.unlink(missing_ok=True)
     return failure
-
-
-def megabytes(one: Contender) -> float | None:
-    """Return the size of the artifact in 10^6 bytes; None where there is none."""
-    return None if one.bytes is None else one.bytes / MB

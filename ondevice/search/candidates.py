@@ -128,7 +128,7 @@ def make_candidates(options: SearchOptions, found: Sequence[Model]) -> list[Cand
         able = ", ".join(name for name in SCHEMES if _reads_texts(name, options))
         raise UserError(f"--calibration is for schemes that look at texts: {able}")
     candidates = [
-        _candidate(model, target, scheme, lengths, variant, options, several=len(found) > 1)
+        _candidate(model, target, scheme, lengths, variant, options)
         for target, names in schemes.items()
         for model in found
         for scheme in names
@@ -147,11 +147,9 @@ def _candidate(
     lengths: tuple[int, ...],
     variant: Variant,
     options: SearchOptions,
-    *,
-    several: bool,
 ) -> Candidate:
     # A bundle's own name does not say which lengths, variant or namesake it is of.
-    parts = [f"L{'-'.join(map(str, lengths))}", variant.name, model.label if several else ""]
+    parts = [f"L{'-'.join(map(str, lengths))}", variant.name, model.label]
     build = BuildOptions(
         model=model.given,
         task=model.checkpoint.task,
@@ -160,6 +158,7 @@ def _candidate(
         lengths=lengths,
         calibration=options.calibration if variant.keep or get_scheme(scheme).takes_texts else None,
         keep=variant.keep,
+        ios=options.ios if target == "coreml" else None,
         out=Path(options.out, "bundles", *filter(None, parts)),
     )
     return Candidate(model.label, target, scheme, lengths, build, variant.name)
@@ -172,7 +171,8 @@ def _variants(scheme: str, options: SearchOptions) -> list[Variant]:
     has room for.
     """
     plain = Variant("", ())
-    if options.keep == NONE or get_scheme(scheme).bits > keeping.MOST_BITS:
+    known = get_scheme(scheme)
+    if options.keep == NONE or known.bits > keeping.MOST_BITS or known.calibrated:
         return [plain]
     most = options.budget.max_mb
     room = keeping.AUTO if most is None else f"{keeping.AUTO}:{most}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from ondevice import statistics
+from ondevice.keeping import MB
 from ondevice.plan import BuildOptions
 from ondevice.statistics import Interval, mean_of
 from ondevice.tasks import qa_scores
@@ -130,9 +131,14 @@ def compare(
 
 @dataclass(frozen=True)
 class Times:
-    """How long one window at a length takes on this machine, text to answer, in ms."""
+    """How long an answer takes on this machine, from text, in ms.
 
-    length: int
+    Attributes:
+        length: of the one window that is run again and again; None where each of the data's
+            questions was timed once, with all of its windows at the lengths that they fit.
+    """
+
+    length: int | None
     median: Interval
     p90: Interval
 
@@ -144,6 +150,8 @@ class Contender:
     Attributes:
         place: its bundle; None before it is built, and where that failed.
         bytes: of the artifact.
+        estimated: its bytes, where it is known to be too large and was not built for that.
+        needs: the oldest version of each runtime that loads it.
         evidence: where its answers come from: this machine's runtime, the format's interpreter.
         runtime: what answered, with its version.
         untimed: why there are no times; empty where nobody asked for them yet.
@@ -154,6 +162,8 @@ class Contender:
     candidate: Candidate
     place: Path | None = None
     bytes: int | None = None
+    estimated: int | None = None
+    needs: Mapping[str, str] = field(default_factory=dict)
     figures: Figures | None = None
     times: Times | None = None
     evidence: Evidence = "not run"
@@ -162,6 +172,11 @@ class Contender:
     outcome: Outcome = "open"
     reason: str = ""
     replaced_by: Contender | None = None
+
+    @property
+    def megabytes(self) -> float | None:
+        """The size of its artifact in 10^6 bytes; None where there is none."""
+        return None if self.bytes is None else self.bytes / MB
 
     @property
     def score(self) -> float:

@@ -8,6 +8,8 @@ from dataclasses import asdict
 from typing import Any
 
 from ondevice import __version__
+from ondevice.bench import machine
+from ondevice.bench.parts import DeviceState
 from ondevice.search.budget import misses
 from ondevice.search.choice import nearest
 from ondevice.search.contender import Contender, Figures
@@ -25,6 +27,7 @@ def document(found: Found, plots: Sequence[str]) -> dict[str, Any]:
         "tool": f"ondevice {__version__}",
         "budget": asdict(options.budget),
         "data": {"name": found.data.name, "sha256": found.data_sha256},
+        "machine": _machine(),
         "models": [
             {"name": model.label, "model": model.given, "sha256": model.checkpoint.sha256}
             for model in found.models
@@ -46,6 +49,12 @@ def document(found: Found, plots: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def _machine() -> dict[str, Any]:
+    """Return what the times are of."""
+    device = machine.describe(DeviceState(), DeviceState())
+    return {"name": device.name, "os": f"{device.os} {device.os_version}", "cores": device.cores}
+
+
 def record(one: Contender, found: Found) -> dict[str, Any]:
     """Return what is known of a candidate, and by what it misses the budget."""
     return facts(one) | {"misses": _misses(one, found)}
@@ -64,6 +73,8 @@ def facts(one: Contender) -> dict[str, Any]:
         "reason": one.reason,
         "path": None if one.place is None else str(one.place),
         "bytes": one.bytes,
+        "estimated_bytes": one.estimated,
+        "min_runtime": dict(one.needs),
         "evidence": one.evidence,
         "runtime": one.runtime,
         "figures": None if one.figures is None else figures(one.figures),

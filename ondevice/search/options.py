@@ -32,6 +32,7 @@ class SearchOptions:
             for the samples.
         keep: ``auto`` to consider each scheme that rounds also with parts in more bits, as many as
             the budget has room for; ``none`` for schemes as they are.
+        ios: the oldest iOS that Core ML artifacts must load on; None lets the target choose.
         out: where bundles, answers and results are kept.
         retry_failed: build also what failed before.
     """
@@ -44,7 +45,8 @@ class SearchOptions:
     data: Path | None = None
     questions: int | None = None
     calibration: Path | None = None
-    keep: str = NONE
+    keep: str = AUTO
+    ios: int | None = None
     budget: Budget = field(default_factory=Budget)
     out: Path = DEFAULT_OUT
     retry_failed: bool = False

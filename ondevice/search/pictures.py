@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from ondevice.report import drawing
 from ondevice.report.drawing import GRID, INK, MUTED, PAPER, SERIES, Plot
 from ondevice.report.scenes import MARKERS
-from ondevice.search.build import megabytes
 from ondevice.search.choice import front
 from ondevice.search.contender import Contender, Figures
 
@@ -81,7 +80,7 @@ def draw(found: Found) -> list[Plot]:
     for scene in scenes:
         ending = "" if len(scenes) == 1 else f"-{'-'.join(scene.targets)}"
         plots += [
-            _draw(scene, f"pareto-size{ending}", "F1 against size", "MB", megabytes),
+            _draw(scene, f"pareto-size{ending}", "F1 against size", "MB", _megabytes),
             _draw(scene, f"pareto-latency{ending}", "F1 against latency", "ms here", _median),
         ]
     return [plot for plot in plots if plot is not None]
@@ -90,6 +89,10 @@ def draw(found: Found) -> list[Plot]:
 def _figures(one: Contender) -> Figures:
     assert one.figures is not None
     return one.figures
+
+
+def _megabytes(one: Contender) -> float | None:
+    return one.megabytes
 
 
 def _median(one: Contender) -> float | None:

@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ondevice import bundle, console, keeping, samples
-from ondevice.card import MB
 from ondevice.errors import DataError, UserError
 from ondevice.schemes import get_scheme
 from ondevice.search.budget import Budget, check_retention
 from ondevice.search.build import build_all, plain_jobs
 from ondevice.search.candidates import Model, find_teacher, load_models, make_candidates
 from ondevice.search.contender import Contender, Figures
+from ondevice.search.files import held
 from ondevice.search.judge import Judge
-from ondevice.search.keep import held
 from ondevice.search.options import REFERENCE_QUESTIONS, SearchOptions
 from ondevice.search.race import race
 from ondevice.search.timing import time_bundle
@@ -34,10 +33,8 @@ from ondevice.verify.task_gate import spread
 if TYPE_CHECKING:
     from ondevice.tasks.qa import QAExample
 
-# What is kept in a search's directory.
-BUNDLES, ANSWERS, FAILURES, TIMES = "bundles", "answers", "failures", "times"
-# An artifact may be smaller by this share than what is estimated of its numbers.
-VECTORS = 0.01
+# What is kept in a search's directory, beside the bundles.
+ANSWERS, FAILURES, TIMES = "answers", "failures", "times"
 
 
 @dataclass(frozen=True)
@@ -81,14 +78,18 @@ def run(
     teacher = find_teacher(options, found)
     contenders = [Contender(one) for one in make_candidates(options, found)]
     targets = list(dict.fromkeys(one.candidate.target for one in contenders))
-    plain_jobs(contenders, found)
-    _say_too_small(options.budget, contenders, found, progress)
+    _check_jobs(options, contenders, found)
+    _set_aside(options.budget, contenders, found, progress)
     with held(options.out), Workshop(command) as workshop:
         judge = make_judge(options, found, teacher, contenders, workshop, progress)
         check_retention(options.budget, own_figures(options, found, targets, examples, judge))
-        failures = options.out / FAILURES
-        build_all(contenders, found, workshop, failures, progress, retry=options.retry_failed)
-        workshop.dismiss()
+
+        def build(these: Sequence[Contender]) -> None:
+            failures = options.out / FAILURES
+            build_all(these, found, workshop, failures, progress, retry=options.retry_failed)
+            workshop.dismiss()
+
+        build([one for one in contenders if one.outcome == "open"])
         chosen = {
             target: race(
                 [one for one in contenders if one.candidate.target == target],
@@ -96,6 +97,7 @@ def run(
                 options.budget,
                 judge.judge,
                 partial(time_one, options=options, progress=progress),
+                build,
                 progress,
             )
             for target in targets
@@ -113,26 +115,63 @@ def run(
     )
 
 
-def _say_too_small(
+def _check_jobs(
+    options: SearchOptions, contenders: Sequence[Contender], found: Sequence[Model]
+) -> None:
+    """Check that every candidate can be built; those leave that the named iOS does not load.
+
+    Raises:
+        UserError: an option cannot be served.
+        DataError: the calibration texts will not do.
+    """
+    if options.ios is not None:
+        for one in contenders:
+            try:
+                plain_jobs([one], found)
+            except DataError:
+                raise
+            except UserError as error:
+                if one.candidate.options.ios is None:
+                    raise
+                one.leave("missed", str(error))
+    plain_jobs([one for one in contenders if one.outcome == "open"], found)
+
+
+def _set_aside(
     budget: Budget,
     contenders: Sequence[Contender],
     found: Sequence[Model],
     progress: console.Progress,
 ) -> None:
-    """Say before anything is built that no artifact can be as small as was asked."""
+    """Let those leave, before anything is built, whose weights alone are too large.
+
+    They are built after all where nothing fits, to know what a larger budget would buy.
+    """
     if budget.max_mb is None:
         return
     checkpoints = {model.label: model.checkpoint for model in found}
-    least: dict[str, int] = {}
-    for one in (contender.candidate for contender in contenders):
-        target, scheme = TARGETS[one.target], get_scheme(one.scheme)
-        size = keeping.numbers(checkpoints[one.model], target, scheme, one.lengths)
-        least[one.target] = min(size, least.get(one.target, size))
-    for name, size in least.items():
-        if (1 - VECTORS) * size > budget.max_mb * MB:
+    smallest: dict[str, int] = {}
+    for one in contenders:
+        if one.outcome != "open":
+            continue
+        candidate = one.candidate
+        size = keeping.estimate(
+            checkpoints[candidate.model],
+            TARGETS[candidate.target],
+            get_scheme(candidate.scheme),
+            candidate.lengths,
+        )
+        if size.least > budget.max_mb * keeping.MB:
+            one.estimated = size.size
+            words = f"about {size.size / keeping.MB:.1f} MB: too large, and not built"
+            one.leave("missed", words)
+        least = smallest.get(candidate.target, size.size)
+        smallest[candidate.target] = min(size.size, least)
+    for target, least in smallest.items():
+        if all(one.estimated for one in contenders if one.candidate.target == target):
             progress.say(
-                f"  {name}: nothing can fit into --max-mb {budget.max_mb:g}: the smallest has about"
-                f" {size / MB:.1f} MB of weights"
+                f"  {target}: nothing can fit into --max-mb {budget.max_mb:g}: the smallest has"
+                f" about {least / keeping.MB:.2f} MB"
             )
 
 
@@ -211,9 +250,11 @@ def time_one(one: Contender, *, options: SearchOptions, progress: console.Progre
         )
         return
     manifest = bundle.read_manifest(one.place)
+    # One window says nothing of other lengths: a short one has to be run more often.
+    questions = (options.data or samples.qa_path()) if len(options.lengths) > 1 else None
     try:
         with progress.step(f"timing {one.candidate.target} {one.candidate.label}"):
-            one.times = time_bundle(one.place, manifest, options.out / TIMES)
+            one.times = time_bundle(one.place, manifest, options.out / TIMES, questions)
     except AbsentError as error:
         one.untimed = str(error)
     except BrokenError as error:
@@ -246,6 +287,26 @@ def _notes(
     ]
     if any(one.evidence == "reference" for one in contenders):
         notes.append("evidence 'reference': answers of the format's interpreter, not of a device")
-    if any(one.times is not None for one in contenders):
-        notes.append("times are of this machine, one bundle after another; a phone has its own")
+    notes += _may_lose_more(options.budget, contenders)
+    times = [one.times for one in contenders if one.times is not None]
+    if times:
+        what = "a question" if times[0].length is None else f"a window of {times[0].length} tokens"
+        notes.append(
+            f"times are of {what} on this machine, one bundle after another; a phone has its own"
+        )
     return notes
+
+
+def _may_lose_more(budget: Budget, contenders: Sequence[Contender]) -> list[str]:
+    """Say of what was chosen by its measured drop that the questions do not prove it."""
+    allowed = budget.max_f1_drop
+    return [
+        f"{one.candidate.target}: {one.candidate.label} lost {one.figures.lost:.2f} points on these"
+        f" questions, and may lose up to {one.figures.drop.high:.1f} on others, more than"
+        f" --max-f1-drop {allowed:g}; more questions (--data, --questions) tell"
+        for one in contenders
+        if one.outcome == "chosen"
+        and one.figures is not None
+        and allowed is not None
+        and one.figures.drop.high > allowed
+    ]

@@ -15,6 +15,8 @@ from ondevice.tasks.qa import QAExample
 Ask = Callable[[Contender, Sequence[QAExample]], object]
 # Put times into a contender, or why there are none, or let it leave.
 Time = Callable[[Contender], object]
+# Build what was set aside for its size.
+Build = Callable[[Sequence[Contender]], object]
 
 
 def race(
@@ -23,13 +25,14 @@ def race(
     budget: Budget,
     ask: Ask,
     time: Time,
+    build: Build,
     progress: console.Progress,
 ) -> Contender | None:
     """Judge the candidates of one target; return the one to take, None where none fits.
 
     Each gets its outcome. Sizes are known, so they are judged first; where nothing fits, the
-    smallest that are too large are asked the first questions, so that it is known what a larger
-    budget would buy.
+    smallest that are too large are asked the first questions, and built if they were set aside, so
+    that it is known what a larger budget would buy.
     """
     built = [one for one in contenders if one.outcome == "open"]
     alive = [one for one in built if not _too_large(one, budget)]
@@ -42,8 +45,17 @@ def race(
             one.come_back()
     chosen = _close(stayed, budget)
     if chosen is None:
-        for one in sorted(too_large, key=lambda each: each.bytes or 0)[:NEAREST]:
-            ask(one, [examples[place] for place in rungs(len(examples))[0]])
+        too_large += [one for one in contenders if one.estimated is not None]
+        near = sorted(too_large, key=lambda each: each.bytes or each.estimated or 0)[:NEAREST]
+        waiting = [one for one in near if one.bytes is None]
+        for one in waiting:
+            one.come_back()
+        if waiting:
+            build(waiting)
+        for one in near:
+            if one.bytes is not None:
+                _too_large(one, budget)
+                ask(one, [examples[place] for place in rungs(len(examples))[0]])
     return chosen
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from ondevice import console
+from ondevice.keeping import MB
 from ondevice.search.budget import misses
-from ondevice.search.build import megabytes
 from ondevice.search.choice import nearest
 from ondevice.search.contender import Contender
 from ondevice.search.pipeline import Found
@@ -54,7 +54,7 @@ def _table(found: Found) -> str:
     named = found.teacher is not None
     headers = ["target", "model", "scheme"]
     headers += ["lengths"] if several else []
-    headers += ["MB", "F1", "drop", "flips %"]
+    headers += ["MB", "needs", "F1", "drop", "flips %"]
     headers += ["of teacher %"] if named else []
     headers += ["ms", "p90 ms", "questions", "evidence", "outcome"]
     return console.table(
@@ -64,11 +64,11 @@ def _table(found: Found) -> str:
 
 def _row(one: Contender, *, lengths: bool, teacher: bool) -> list[str]:
     candidate, figures, times = one.candidate, one.figures, one.times
-    size = megabytes(one)
     row = [candidate.target, candidate.model, f"{candidate.scheme} {candidate.variant}".strip()]
     row += [",".join(map(str, candidate.lengths))] if lengths else []
     row += [
-        NOTHING if size is None else f"{size:.1f}",
+        size(one),
+        needs(one),
         interval(None if figures is None else figures.score),
         interval(None if figures is None else figures.drop),
         NOTHING if figures is None else f"{figures.flips.value:.1f}",
@@ -83,6 +83,18 @@ def _row(one: Contender, *, lengths: bool, teacher: bool) -> list[str]:
         _outcome(one),
     ]
     return row
+
+
+def size(one: Contender) -> str:
+    """Return the artifact's size in MB; of one that was not built, about."""
+    if one.megabytes is not None:
+        return f"{one.megabytes:.2f}"
+    return NOTHING if one.estimated is None else f"~{one.estimated / MB:.1f}"
+
+
+def needs(one: Contender) -> str:
+    """Name the oldest version of each runtime that loads the artifact."""
+    return ", ".join(f"{name} {version}" for name, version in one.needs.items()) or NOTHING
 
 
 def _outcome(one: Contender) -> str:

@@ -77,7 +77,8 @@ class Workshop:
             return self._builder.request(operation, options=record(options))
         except PassError as error:
             self.dismiss()
-            raise BrokenError(f"the converter: {error}") from error
+            who = {"build": "the converter", "keep": "measuring the parts"}[operation]
+            raise BrokenError(f"{who}: {error}") from error
 
     def ask(
         self,

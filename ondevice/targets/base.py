@@ -237,6 +237,7 @@ class Target:
             work is done.
         systems: the systems (``platform.system()``) that its runtimes exist on; empty for all.
         storage: how it stores one part under a scheme.
+        bias_bytes: of a number of a bias, by scheme, where that is not a float32's 4.
         layouts: the layouts that it offers.
     """
 
@@ -256,6 +257,7 @@ class Target:
     systems: tuple[str, ...] = ()
     default_scheme: str = "fp16"
     storage: StorageOf = in_floats
+    bias_bytes: Mapping[str, int] = field(default_factory=dict)
     layouts: tuple[str, ...] = (DEFAULT_LAYOUT,)
 
     def check_layout(self, layout: str) -> None:

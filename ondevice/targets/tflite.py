@@ -230,4 +230,6 @@ TFLITE = Target(
     load=_load,
     shares=_one_float_model,
     storage=_tflite_schemes.storage,
+    # Whole numbers of 32 bits, each with its scale and a zero point of 64 bits.
+    bias_bytes={"int8-static": 16},
 )

@@ -83,6 +83,7 @@ def searched(
             # Itself, since whose answers are known already need not be asked.
             "teacher": str(tiny("bert", "qa")),
             "data": data,
+            "keep": "none",
             "out": root / "out",
         }
         return SearchOptions(**{**chosen, **changes})

@@ -32,7 +32,11 @@ def run(ones, scores, budget, *, own=None, teacher=None, times=None):
         else:
             one.untimed = "nobody has a clock"
 
-    return race(ones, examples(), budget, ask, time, quiet()), asked
+    def build(waiting):
+        for one in waiting:
+            one.bytes = one.estimated
+
+    return race(ones, examples(), budget, ask, time, build, quiet()), asked
 
 
 @pytest.mark.parametrize(
@@ -218,6 +222,20 @@ def test_where_all_are_too_large_the_smallest_are_asked_a_little():
     ]
 
 
+def test_what_was_set_aside_is_built_only_where_nothing_fits():
+    small, large = contender("pal4", 9.0), contender("int8", None)
+    for scores, built in (({small: right(0.8)}, False), ({small: np.zeros(COUNT)}, True)):
+        small.come_back()
+        small.figures = None
+        large.estimated = 20_000_000
+        large.leave("missed", "about 20.0 MB: too large, and not built")
+        budget = Budget(max_mb=10.0, max_f1_drop=1.0)
+        run([small, large], scores | {large: right(0.8)}, budget, own=right(0.8))
+        assert (large.bytes is not None, large.figures is not None) == (built, built)
+        assert large.outcome == "missed"
+    assert large.reason == "10.00 MB too large"
+
+
 def test_where_nothing_fits_it_is_known_what_a_larger_budget_would_buy():
     small, large = contender("pal4", 9.0), contender("int4", 11.0)
     own = right(0.8)
@@ -250,5 +268,5 @@ def test_one_that_breaks_half_way_is_a_failed_row():
     def time(one):
         one.untimed = "nobody has a clock"
 
-    assert race([good, breaks], examples(), Budget(), ask, time, quiet()) is good
+    assert race([good, breaks], examples(), Budget(), ask, time, list, quiet()) is good
     assert (breaks.outcome, breaks.reason) == ("failed", "logits are not finite")
