@@ -1,4 +1,4 @@
-"""The project's goals of speed beside what was measured, from the results of the other commands.
+"""The goals of speed and size beside what was measured, from the results of the other commands.
 
     python benchmarks/goals.py [--results benchmarks/results]
 
@@ -25,9 +25,11 @@ from figures import as_text
 
 from ondevice import console
 from ondevice.errors import UserError
+from ondevice.targets import TARGETS
 
 RESULTS = Path(__file__).parent / "results"
 HEADERS = ("what", "goal", "seen", "met", "from")
+DATA, MOST_BYTES, LEAST_KEPT = "squadshifts-dev.json", 10_000_000, 98.0
 MODEL, LARGER, STUDENT, LENGTH = "distilbert", "bert-base", "student", 384
 TRAFFIC = (
     "traffic.py --data squadshifts-dev.json --questions 200"
@@ -41,6 +43,7 @@ COMMANDS = {
     "traffic_12": f"{TRAFFIC} --buckets 12 --targets tflite,executorch"
     " --out benchmarks/results/traffic_12.json",
     "evidence": "evidence.py --examples 100",
+    "schemes": f"schemes.py --data {DATA}",
     "build_time": "build_time.py --rounds 1 --schemes fp32,fp16,int8 --only alone,all",
     "build_time_all": "build_time.py --rounds 3 --only all"
     " --out benchmarks/results/build_time_all.json",
@@ -227,6 +230,44 @@ def large_memory(model: str) -> Callable[[Mapping[str, Any]], Seen | None]:
     return find
 
 
+def student_rows(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the rows of every target's schemes, of the student on the goal's questions."""
+    if (document["model"], document["data"]["name"]) != (STUDENT, DATA):
+        return []
+    rows = [one for one in document["rows"] if one["figures"]]
+    return rows if {one["target"] for one in rows} == set(TARGETS) else []
+
+
+def worst_drop(*schemes: str) -> Callable[[Mapping[str, Any]], Seen | None]:
+    """Find the most points of F1 that one of some schemes loses on any target."""
+
+    def find(document: Mapping[str, Any]) -> Seen | None:
+        drops = [
+            (one["figures"]["drop"]["value"], f"{one['target']} {one['scheme']}")
+            for one in student_rows(document)
+            if one["scheme"] in schemes
+        ]
+        if not drops:
+            return None
+        value, name = max(drops)
+        return Seen(value, f"{value:+.2f} ({name})")
+
+    return find
+
+
+def small_enough(document: Mapping[str, Any]) -> Seen | None:
+    """Find on how many targets a scheme is small and keeps enough."""
+    rows = student_rows(document)
+    fine = {
+        one["target"]
+        for one in rows
+        if one["bytes"] <= MOST_BYTES and one["figures"]["kept"]["value"] >= LEAST_KEPT
+    }
+    if not rows:
+        return None
+    return Seen(len(fine), f"{len(fine)} of {len(TARGETS)}: {', '.join(sorted(fine))}")
+
+
 TITLES = {"tflite": "TFLite", "executorch": "ExecuTorch", "onnx": "ONNX Runtime"}
 OURS, FIXED = r"\S+ \S+ ours", rf"\S+ \S+ ours \S+ {LENGTH}"
 BUCKETS = rf"[\d/]+/{LENGTH}"
@@ -266,6 +307,15 @@ GOALS = (
         delegated,
         at_most=False,
         unit=f" %, ≤ {MOST_PARTS}",
+    ),
+    Goal("student int8: most points of F1 lost", 0.5, "schemes", worst_drop("int8", "int8-weight")),
+    Goal("student int4, pal4: the same", 1.5, "schemes", worst_drop("int4", "pal4")),
+    Goal(
+        f"targets with ≤ 10 MB at ≥ {LEAST_KEPT:g} % of fp32's F1",
+        len(TARGETS),
+        "schemes",
+        small_enough,
+        at_most=False,
     ),
     Goal("--target all, student, cold", 60, "build_time_all", all_targets, unit=" s"),
     Goal("memory / (4 × weights + 1 GiB), student", 1, "build_time", memory),

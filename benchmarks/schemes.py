@@ -1,13 +1,15 @@
 """Every scheme of every target for one model, as one table: size, F1, flips, latency, verify.
 
     python benchmarks/schemes.py [--model student] [--targets coreml,tflite,executorch,onnx]
-        [--schemes fp16,int8,…] [--data FILE] [--examples N]
+        [--schemes fp16,int8,…] [--data FILE] [--examples N] [--add]
 
 Builds every bundle that is not built yet, asks each the same questions as its checkpoint in
 PyTorch, times what runs here (one window at the longest length, text to answer), and verifies it.
 Unlike ``ondevice search`` it drops nobody. Core ML is interpreted where there is no Mac, which
 takes about a second for a question, so it is asked fewer there unless ``--examples`` says how many.
-Answers and times are kept beside the bundles: a run that was interrupted goes on.
+Answers and times are kept beside the bundles: a run that was interrupted goes on. ``--add`` keeps
+what the result has of other targets and schemes, if it is of the same weights, questions, machine
+and versions.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +27,7 @@ import machine
 
 from ondevice import bundle, console
 from ondevice.errors import GateError
+from ondevice.keeping import MB
 from ondevice.plan import DEFAULT_OUT
 from ondevice.search import SearchOptions, document, pipeline, table
 from ondevice.search.build import build_all
@@ -36,7 +41,7 @@ from ondevice.verify.options import REFERENCE_EXAMPLES
 
 RESULTS = Path(__file__).parent / "results" / "schemes.json"
 HEADERS = (
-    *("target", "scheme", "MB", "F1", "drop", "flips %", "ms", "p90 ms"),
+    *("target", "scheme", "MB", "F1", "drop", "of fp32 %", "flips %", "ms", "p90 ms"),
     *("questions", "evidence", "verify"),
 )
 
@@ -57,6 +62,7 @@ def main() -> int:
     parser.add_argument("--lengths", default="384", help="that each artifact serves, with commas")
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT / "schemes")
     parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--add", action="store_true", help="keep the other rows of --results")
     arguments = parser.parse_args()
     options = SearchOptions(
         models=(arguments.model,),
@@ -68,14 +74,27 @@ def main() -> int:
         keep=NONE,
         out=arguments.out,
     )
-    return run(options, arguments.results)
+    return run(options, arguments.results, add=arguments.add)
 
 
-def run(options: SearchOptions, results: Path) -> int:
+def run(options: SearchOptions, results: Path, *, add: bool) -> int:
     """Measure, print and write the results; return the exit code."""
     progress = console.Progress()
     data, examples = pipeline.read_examples(options)
     models = load_models(options.models)
+    described = machine.describe()
+    same = {
+        "model": options.models[0],
+        # Of the checkpoint's weights: figures of another one are not these.
+        "model_sha256": models[0].checkpoint.sha256,
+        "lengths": list(options.lengths[0]),
+        "data": {
+            "name": data.name,
+            "sha256": bundle.hash_file(data),
+            "questions": len(examples),
+        },
+    }
+    earlier = commands.read_earlier(results, described, same) if add else None
     contenders = [Contender(one) for one in make_candidates(options, models)]
     rows = []
     with Workshop() as workshop:
@@ -89,16 +108,14 @@ def run(options: SearchOptions, results: Path) -> int:
             if one.outcome == "open":
                 pipeline.time_one(one, options=options, progress=progress)
             rows.append((one, verify(one, options, len(asked), progress)))
-    written = {
-        "machine": machine.describe(),
-        "model": options.models[0],
-        # Of the checkpoint's weights: figures of another one are not these.
-        "model_sha256": models[0].checkpoint.sha256,
-        "data": {"name": data.name, "sha256": bundle.hash_file(data), "questions": len(examples)},
-        "rows": [document.facts(one) | {"verify": checks} for one, checks in rows],
-    }
-    commands.write(results, written)
-    print(console.table(HEADERS, [row_of(one, checks) for one, checks in rows]))
+    found = [
+        {"measured": machine.now(), **document.facts(one), "verify": checks} for one, checks in rows
+    ]
+    merged = commands.kept(earlier, "rows", found, itemgetter("target", "scheme"))
+    order = {name: place for place, name in enumerate(TARGETS)}
+    merged.sort(key=lambda row: order[row["target"]])
+    commands.write(results, {"machine": described, **same, "rows": merged})
+    print(console.table(HEADERS, [row_of(row) for row in merged]))
     for one, _ in rows:
         if one.reason:
             print(f"{one.outcome}: {one.candidate.target} {one.candidate.scheme}: {said(one)}")
@@ -131,26 +148,37 @@ def verify(
     return [row.model_dump() for row in rows]
 
 
-def row_of(one: Contender, checks: list[dict[str, Any]]) -> tuple[str, ...]:
+def row_of(row: Mapping[str, Any]) -> tuple[str, ...]:
     """Return an artifact's row of the table."""
-    figures, times, size = one.figures, one.times, one.megabytes
-    untimed = "not run" if one.untimed else table.NOTHING
+    figures, times, size = row["figures"], row["times"], row["bytes"]
+    untimed = "not run" if times.get("reason") and figures else table.NOTHING
+    median, p90 = (times.get(name) for name in ("median_ms", "p90_ms"))
+    known = figures or {}
     return (
-        one.candidate.target,
-        one.candidate.scheme,
-        "not published" if size is None else f"{size:.1f}",
-        table.interval(None if figures is None else figures.score),
-        table.interval(None if figures is None else figures.drop),
-        table.NOTHING if figures is None else f"{figures.flips.value:.1f}",
-        untimed if times is None else f"{times.median.value:.1f}",
-        untimed if times is None else f"{times.p90.value:.1f}",
-        table.NOTHING if figures is None else str(len(figures.f1)),
-        table.NOTHING if figures is None else one.evidence,
-        outcome(checks),
+        row["target"],
+        row["scheme"],
+        "not published" if size is None else f"{size / MB:.2f}",
+        interval(known.get("f1"), ".1f"),
+        interval(known.get("drop"), "+.2f"),
+        interval(known.get("kept"), ".1f"),
+        table.NOTHING if not known else f"{known['flips']['value']:.1f}",
+        untimed if median is None else f"{median['value']:.1f}",
+        untimed if p90 is None else f"{p90['value']:.1f}",
+        str(known.get("questions", table.NOTHING)),
+        row["evidence"] if known else table.NOTHING,
+        outcome(row["verify"]),
     )
 
 
-def outcome(checks: list[dict[str, Any]]) -> str:
+def interval(found: Mapping[str, float | None] | None, form: str) -> str:
+    """Return a figure with its 95 % interval."""
+    if found is None or found["value"] is None:
+        return table.NOTHING
+    value, low, high = (f"{found[name]:{form}}" for name in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"
+
+
+def outcome(checks: Sequence[Mapping[str, Any]]) -> str:
     """Say how ``ondevice verify`` ended: passed, or what failed; what did not run is counted."""
     if not checks:
         return table.NOTHING

@@ -139,13 +139,15 @@ def test_the_table_says_what_hurts_and_what_to_type(tiny, capsys):
     assert cli.main([*command, "--max-mb", "0.2"]) == 0
     out = capsys.readouterr().out
     lines = out.splitlines()
-    assert lines[0].split()[:3] == ["part", "weights", "MB"]
+    assert lines[0] == "tiny-bert-qa, onnx int4:"
+    assert lines[2].split()[:3] == ["part", "weights", "MB"]
     assert any(line.startswith("embeddings.words") for line in lines)
     assert "whole layers: layers.0 " in out
     assert "--keep " in lines[-1]
     assert cli.main([*command, "--max-mb", "0.2", "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
     assert lines[-1].endswith("--keep " + ",".join(record["keep"]))
+    assert (record["target"], record["scheme"], record["texts"]["count"]) == ("onnx", "int4", 64)
     errors = [part["error"] for part in record["parts"]]
     assert errors == sorted(errors, reverse=True)
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from ondevice import build, cli, console, models, plan, vocabulary, vocabulary_effect
 from ondevice.errors import DataError, UserError
+from ondevice.statistics import Interval
 from ondevice.tokenizer import read_tokenizer
 from tests.conftest import WORDS
 from tests.requirements import need
@@ -155,8 +156,14 @@ def test_the_effect_on_other_text(trimmed):
     # The samples have words that the two sentences above do not.
     assert 1.0 < before < after
     assert effect.weights == (trimmed.trim.before - len(trimmed.trim.kept)) * 32
-    assert effect.f1 is not None
-    assert all(0 <= score <= 100 for score in effect.f1)
+    score = effect.score
+    assert score is not None
+    assert score.questions == 100
+    assert all(0 <= f1 <= 100 for f1 in score.f1)
+    assert score.drop.low <= score.drop.value <= score.drop.high
+    assert score.drop.value == pytest.approx(score.f1[0] - score.f1[1])
+    # Random weights over other tokens: most answers are others.
+    assert 50 < score.flips <= 100
     assert f"{before:.3f} → {after:.3f}" in effect.sentence()
 
 
@@ -189,7 +196,9 @@ class TestPublish:
     @pytest.fixture
     def unmeasured(self, monkeypatch):
         """Count the measurements instead of making them."""
-        effect = vocabulary_effect.Effect((1.0, 1.5), (60.0, 59.0), 320)
+        drop = Interval(1.0, -0.5, 2.5)
+        score = vocabulary_effect.Score((60.0, 59.0), drop, flips=7.0, questions=100)
+        effect = vocabulary_effect.Effect((1.0, 1.5), score, 320)
         made = []
         monkeypatch.setattr(vocabulary_effect, "measure", lambda *pair: made.append(pair) or effect)
         return made
@@ -205,7 +214,7 @@ class TestPublish:
         assert first.record["pieces_after"] == str(len(trimmed.trim.kept))
         assert first.record["corpus_sha256"] == trimmed.trim.corpus_sha256
         assert first.record["from_weights_sha256"] == trimmed.before.sha256
-        assert "F1 60.00 → 59.00" in first.record["effect"]
+        assert "60.00 → 59.00 (drop 1.00 [-0.50, 2.50]), 7.0 % of" in first.record["effect"]
         again = vocabulary.publish(trimmed.before, corpus, tmp_path / "out")
         assert (first.reused, again.reused) == (False, True)
         assert again.record == first.record

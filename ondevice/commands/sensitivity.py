@@ -73,9 +73,18 @@ def run(arguments: argparse.Namespace) -> int:
     measured = Keeper(checkpoint, (keeping.AUTO,), texts).measure(target, scheme, lengths)
     kept = None if budget is None else measured.choose(keeping.Budget(budget))
     if arguments.json:
-        sys.stdout.write(json.dumps(_record(measured, kept), indent=1) + "\n")
+        texts = texts or calibration.from_samples(checkpoint)
+        what = {
+            "target": target.name,
+            "scheme": scheme.name,
+            "model": checkpoint.name,
+            "model_sha256": checkpoint.sha256,
+            "texts": {"name": texts.source, "sha256": texts.sha256, "count": len(texts.examples)},
+        }
+        sys.stdout.write(json.dumps(what | _record(measured, kept), indent=1) + "\n")
     else:
-        sys.stdout.write(_table(measured) + "\n\n" + _summary(measured) + "\n")
+        title = f"{checkpoint.name}, {target.name} {scheme.name}:"
+        sys.stdout.write(f"{title}\n\n{_table(measured)}\n\n{_summary(measured)}\n")
     if kept is not None and not arguments.json:
         sys.stdout.write(_advice(measured, kept) + "\n")
     return 0

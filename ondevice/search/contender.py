@@ -91,6 +91,11 @@ class Figures:
         """Points of F1 below the checkpoint's, paired."""
         return qa_scores.drop(self.f1, self.own_f1)
 
+    @cached_property
+    def kept(self) -> Interval:
+        """Percent of the checkpoint's F1, paired; NaN where that scores 0."""
+        return qa_scores.retention(self.f1, self.own_f1)
+
     @property
     def lost(self) -> float:
         """The points of the drop, without their interval."""

@@ -90,6 +90,7 @@ def figures(known: Figures) -> dict[str, Any]:
         "f1": _interval(known.score),
         "em": _interval(known.exact),
         "drop": _interval(known.drop),
+        "kept": _interval(known.kept),
         "flips": _interval(known.flips),
         "retention": _interval(known.retention),
         "checkpoint_f1": 100.0 * float(own.mean()),

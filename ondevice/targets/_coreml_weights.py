@@ -1,4 +1,6 @@
-"""How each scheme stores Core ML weights; all of it by coremltools.optimize.
+"""How each scheme stores Core ML weights, by coremltools.optimize.
+
+What int4 and pal4 store was chosen before (:mod:`ondevice.compensation`): the library finds it again.
 
 The largest matrix of a small encoder is its embedding table, and every scheme compresses it too.
 

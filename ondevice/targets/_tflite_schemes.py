@@ -1,4 +1,5 @@
-"""What each scheme does to a finished float32 ``.tflite``; all of it by ai-edge-quantizer.
+"""What each scheme does to a finished float32 ``.tflite``: by ai-edge-quantizer, but for
+positions (:mod:`ondevice.targets._tflite_tables`) and the ends of calibrated ranges.
 
 int4: blocks of a row have a scale each. One for the whole row would do on older runtimes too, but
 costs more: a student of three layers lost 5.2 points of F1 against 3.5, and 29 % against 16 % of

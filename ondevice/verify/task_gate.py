@@ -52,11 +52,14 @@ LIMITS: dict[str, GateLimits] = {
     "fp16": GateLimits(max_drop=0.5, max_flips=2.0, min_cosine=0.999),
     "int8": GateLimits(max_drop=2.0, max_flips=15.0, min_cosine=0.99),
     "int8-weight": GateLimits(max_drop=2.0, max_flips=15.0, min_cosine=0.99),
+    # Fixed ranges of activations lose as much as few bits do.
+    "int8-static": GateLimits(max_drop=4.0, max_flips=30.0, min_cosine=0.97),
+    "pal6": GateLimits(max_drop=4.0, max_flips=30.0, min_cosine=0.97),
+    "int4": GateLimits(max_drop=4.0, max_flips=30.0, min_cosine=0.97),
+    "pal4": GateLimits(max_drop=4.0, max_flips=30.0, min_cosine=0.97),
 }
 # With fewer texts each has one possible neighbour, and none can flip.
 NEIGHBOURS = 3
-# For schemes of fewer bits.
-LOOSEST = GateLimits(max_drop=4.0, max_flips=30.0, min_cosine=0.97)
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ def limits_for(
     min_cosine: float | None = None,
 ) -> GateLimits:
     """Return a scheme's limits, those that are given in place of its own."""
-    usual = LIMITS.get(scheme, LOOSEST)
+    usual = LIMITS[scheme]
     return GateLimits(
         max_drop=usual.max_drop if max_drop is None else max_drop,
         max_flips=usual.max_flips if max_flips is None else max_flips,

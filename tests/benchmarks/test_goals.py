@@ -123,6 +123,36 @@ def test_questions_take_the_ratio_of_what_was_asked(rows, tmp_path):
     assert found[f"{of}TFLite"][1] == "not run"
 
 
+def test_schemes_are_judged_where_every_target_has_figures(rows, tmp_path):
+    def row(target, scheme, drop, kept, size):
+        figures = {"drop": interval(drop), "kept": interval(kept)}
+        return {"target": target, "scheme": scheme, "bytes": size, "figures": figures}
+
+    found = [
+        row("coreml", "pal4", 1.2, 98.4, 9_900_000),
+        row("tflite", "int4", 1.6, 97.9, 9_900_000),
+        row("executorch", "int4", 0.4, 99.5, 10_000_001),
+        row("onnx", "int4", -0.2, 100.3, 9_900_000),
+        row("onnx", "int8", 0.3, 99.6, 19_000_000),
+        row("tflite", "int8-static", 9.0, 88.0, 20_000_000),
+    ]
+    document = {"model": "student", "data": {"name": "squadshifts-dev.json"}, "rows": found}
+    few = "targets with ≤ 10 MB at ≥ 98 % of fp32's F1"
+    write(tmp_path, "schemes", document)
+    seen = rows()
+    assert seen["student int8: most points of F1 lost"][1:3] == ["+0.30 (onnx int8)", "yes"]
+    assert seen["student int4, pal4: the same"][1:3] == ["+1.60 (tflite int4)", "no"]
+    assert seen[few][1:3] == ["2 of 4: coreml, onnx", "no"]
+    for other in (
+        {"rows": found[1:]},
+        {"data": {"name": "qa.json"}},
+        {"model": "teacher"},
+        {"rows": [*found[1:], row("coreml", "fp16", 0, 100, 1) | {"figures": None}]},
+    ):
+        write(tmp_path, "schemes", document | other)
+        assert rows()[few][1] == "not run"
+
+
 def test_results_say_from_when_to_when_they_are(load):
     describe = load("goals").describe
     machine = {"cpu": "one", "cores": 2, "measured": "2026-11-29T01:00:00+00:00"}

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from ondevice.bench import protocol
+from ondevice.search import document
 from tests.requirements import need
 from tests.search.conftest import write_questions
 from tests.search.made import contender
@@ -26,13 +27,14 @@ def test_what_has_no_figure_is_not_made_up(load):
     one = contender("int8", 20.0, f1=0.7, own=0.72)
     one.untimed = "it is interpreted here"
     one.evidence = "reference"
-    row = schemes.row_of(one, [])
-    assert row[:3] == ("onnx", "int8", "20.0")
-    assert row[6:8] == ("not run", "not run")
-    assert row[4].startswith("2.0 [2.0")
-    assert row[9] == "reference"
-    broken = contender("int4", None)
-    assert schemes.row_of(broken, [])[2:] == ("not published", *["–"] * 8)
+    row = schemes.row_of(document.facts(one) | {"verify": []})
+    assert row[:3] == ("onnx", "int8", "20.00")
+    assert row[4].startswith("+2.00 [+2.00")
+    assert row[5].startswith("97.2 [97.2")
+    assert row[7:9] == ("not run", "not run")
+    assert row[10] == "reference"
+    broken = document.facts(contender("int4", None)) | {"verify": []}
+    assert schemes.row_of(broken)[2:] == ("not published", *["–"] * 9)
 
 
 @pytest.mark.slow
@@ -52,6 +54,11 @@ def test_a_small_run_over_onnx(run, tiny, tmp_path, capsys, monkeypatch):
     assert gate["status"] == "passed"
     assert "n=30" in gate["figure"]
     header, line = capsys.readouterr().out.splitlines()
+    assert run("schemes", *words, "--schemes", "int8", "--results", results, "--add") == 0
+    rows = json.loads(results.read_text())["rows"]
+    assert [one["scheme"] for one in rows] == ["fp32", "int8"]
+    assert rows[0] == row
+    assert len(capsys.readouterr().out.splitlines()) == 3
     assert header.split()[:3] == ["target", "scheme", "MB"]
     assert line.startswith("onnx")
     assert "passed (" in line

@@ -316,11 +316,10 @@ def test_an_embedding_file_is_a_text_a_line(tiny, tmp_path):
 
 
 def test_every_scheme_has_limits_and_the_given_ones_win():
-    assert set(SCHEMES) >= set(task_gate.LIMITS)
+    assert set(SCHEMES) == set(task_gate.LIMITS)
     assert task_gate.limits_for("fp16") == task_gate.LIMITS["fp16"]
     changed = task_gate.limits_for("fp16", max_drop=0.0)
     assert (changed.max_drop, changed.max_flips) == (0.0, task_gate.LIMITS["fp16"].max_flips)
-    assert task_gate.limits_for("int4") == task_gate.LOOSEST
 
 
 def test_examples_are_spread_over_the_set():
