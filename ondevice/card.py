@@ -36,6 +36,7 @@ def render(manifest: Manifest) -> str:
         f"| tokenizer | {manifest.tokenizer.kind}, `{manifest.tokenizer.file}` |",
         *_layout(manifest),
         *_kept(manifest),
+        *_calibration(manifest),
         *_vocabulary(manifest),
         f"| licence | {model.licence} |",
         "",
@@ -71,6 +72,16 @@ def _kept(manifest: Manifest) -> list[str]:
     if "keep" not in manifest.options:
         return []
     return [_cells(("in more bits", manifest.options["keep"].replace(",", ", ")))]
+
+
+def _calibration(manifest: Manifest) -> list[str]:
+    """Say which texts the scheme has looked at."""
+    options = manifest.options
+    if "calibration" not in options:
+        return []
+    count, sha256 = options["calibration_texts"], options["calibration_sha256"]
+    said = f"{count} texts of {options['calibration']} (sha256 {sha256[:12]}…)"
+    return [_cells(("chosen on", said))]
 
 
 def _layout(manifest: Manifest) -> list[str]:

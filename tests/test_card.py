@@ -38,6 +38,14 @@ def test_the_parity_table_has_a_cell_for_each_heading(tmp_path):
     assert cells(text)[-2:] == ["passed", "host"]
 
 
+def test_the_texts_that_a_scheme_looked_at_are_named(tmp_path):
+    manifest = make_manifest(tmp_path)
+    assert "chosen on" not in card.render(manifest)
+    texts = {"calibration": "mine.json", "calibration_texts": "64", "calibration_sha256": "ab" * 32}
+    text = card.render(manifest.model_copy(update={"options": texts}))
+    assert "| chosen on | 64 texts of mine.json (sha256 abababababab…) |" in text
+
+
 def test_a_pipe_in_a_reason_does_not_push_the_evidence_out(tmp_path):
     text = render(
         tmp_path, status="not_run", evidence="not run", reason="a | b", max_abs=None, cosine=None

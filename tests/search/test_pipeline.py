@@ -24,6 +24,7 @@ from ondevice.search import Budget, pictures, pipeline, timing
 from ondevice.search.document import document
 from ondevice.search.table import render
 from ondevice.verify import reference
+from tests.requirements import need
 from tests.search.conftest import FORBIDDEN
 from tests.search.made import quiet
 
@@ -149,6 +150,53 @@ def test_parts_in_more_bits_are_a_candidate_of_their_own(searched, monkeypatch, 
     assert document(again, ())["candidates"] == document(found, ())["candidates"]
 
 
+def test_where_core_ml_is_interpreted_answers_are_fewer_and_times_are_none(
+    searched, monkeypatch, tmp_path
+):
+    need("coreml")
+    if not pipeline.interpreted("coreml"):
+        pytest.skip("Core ML runs here")
+    monkeypatch.setattr(pipeline, "REFERENCE_QUESTIONS", 10)
+    options = searched.options(targets=("coreml",), schemes=("fp16",), out=tmp_path / "out")
+    found = pipeline.run(options, quiet())
+    (one,) = found.contenders
+    assert one.outcome == "chosen"
+    assert (one.evidence, len(one.figures.f1)) == ("reference", 10)
+    assert one.times is None
+    assert "is interpreted here, which has no speed" in one.untimed
+    text = render(found)
+    assert "iOS 16" in text
+    assert "note: evidence 'reference': answers of the format's interpreter" in text
+    with pytest.raises(UserError, match="--max-p90-ms cannot be judged for 'coreml' here"):
+        pipeline.run(dataclasses.replace(options, budget=Budget(max_p90_ms=10.0)), quiet())
+
+
+def test_several_lengths_are_timed_by_questions_with_all_of_their_windows(searched, monkeypatch):
+    """A short window has to be run more often; one of them says nothing of an answer."""
+    monkeypatch.setattr(protocol, "COLD_LOADS", 1)
+    monkeypatch.setattr(timing, "QUESTIONS", 12)
+    options = searched.options(targets=("onnx",), schemes=("fp32",), lengths=((32,), (32, 48)))
+    found = pipeline.run(options, quiet())
+    timed = [one for one in found.contenders if one.times is not None]
+    assert timed
+    assert {one.times.length for one in timed} == {None}
+    assert any("times are of a question on this machine" in note for note in found.notes)
+    documents = [json.loads(path.read_text()) for path in (options.out / "times").glob("*/*.json")]
+    asked = [one["traffic"] for one in documents if one["traffic"] is not None]
+    assert asked
+    assert all(len(policy["samples"]) == 12 for one in asked for policy in one["policies"])
+
+
+def test_an_ios_that_does_not_load_a_scheme_leaves_it_out(searched, tmp_path):
+    need("coreml")
+    options = searched.options(targets=("coreml",), schemes=("int4",), ios=16, out=tmp_path / "out")
+    found = pipeline.run(options, quiet(), FORBIDDEN)
+    (one,) = found.contenders
+    assert found.chosen == {"coreml": None}
+    assert one.outcome == "missed"
+    assert "iOS 18" in one.reason
+
+
 def test_a_budget_that_nothing_can_keep_is_said_before_anything_is_built(searched, capsys):
     options = searched.options(
         targets=("onnx",), schemes=("fp32", "int8"), budget=Budget(max_mb=0.001)
@@ -156,7 +204,7 @@ def test_a_budget_that_nothing_can_keep_is_said_before_anything_is_built(searche
     stream = io.StringIO()
     pipeline.run(options, console.Progress(stream), FORBIDDEN)
     first, *_ = stream.getvalue().splitlines()
-    assert "onnx: nothing can fit into --max-mb 0.001: the smallest has about 0.0 MB of w" in first
+    assert "onnx: nothing can fit into --max-mb 0.001: the smallest has about 0.0" in first
 
 
 def test_more_than_the_checkpoint_has_is_refused_before_anything_is_built(
