@@ -1,6 +1,7 @@
 """How each scheme stores Core ML weights, by coremltools.optimize.
 
-What int4 and pal4 store was chosen before (:mod:`ondevice.compensation`): the library finds it again.
+What int4 and pal4 store was chosen before (:mod:`ondevice.compensation`): the library finds it
+again.
 
 The largest matrix of a small encoder is its embedding table, and every scheme compresses it too.
 
