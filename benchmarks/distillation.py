@@ -6,7 +6,7 @@
 Trains a student for each lever, all from the same teacher, seed and number of steps, scores all
 of them on the same questions, and prints for each its F1 and the paired difference from the
 student `distilled`, which has the defaults. `plain` is the same student fine-tuned without a
-teacher; `4 layers, plain` is held against `4 layers`. What goes on from another lever's student has
+teacher; `4 layers, plain` is held against `4 layers`, and so on (`AGAINST`). What goes on from another lever's student has
 had as many steps before; `twice the steps` is what to hold it against. Runs resume, and finished
 ones are not repeated.
 """
@@ -55,9 +55,26 @@ LEVERS: dict[str, dict[str, object]] = {
     "hidden states alone first": {},
     "4 layers": {"layers": "0,2,3,5"},
     "4 layers, plain": {"layers": "0,2,3,5", "weights": PLAIN},
+    "first layers, matched with 1,3,5": {"layers": "first-3", "compare": "1,3,5"},
+    "first layers, soft targets alone": {
+        "layers": "first-3",
+        "weights": LossWeights(hard=0.0, hidden=0.0),
+    },
+    "4 first layers": {"layers": "first-4"},
+    "4 first layers, soft targets alone": {
+        "layers": "first-4",
+        "weights": LossWeights(hard=0.0, hidden=0.0),
+    },
+    "4 first layers, plain": {"layers": "first-4", "weights": PLAIN},
 }
 # Levers that are held against another one than `distilled`, which has three layers.
-AGAINST = {"4 layers, plain": "4 layers"}
+AGAINST = {
+    "4 layers, plain": "4 layers",
+    "first layers, matched with 1,3,5": "first layers",
+    "first layers, soft targets alone": "first layers",
+    "4 first layers, soft targets alone": "4 first layers",
+    "4 first layers, plain": "4 first layers",
+}
 # Levers that go on from another one's student, and those with more steps, as a factor.
 AFTER = {"hidden states alone first": "hidden states alone"}
 LONGER = {"twice the steps": 2}
