@@ -6,9 +6,9 @@
 Trains a student for each lever, all from the same teacher, seed and number of steps, scores all
 of them on the same questions, and prints for each its F1 and the paired difference from the
 student `distilled`, which has the defaults. `plain` is the same student fine-tuned without a
-teacher; `4 layers, plain` is held against `4 layers`, and so on (`AGAINST`). What goes on from another lever's student has
-had as many steps before; `twice the steps` is what to hold it against. Runs resume, and finished
-ones are not repeated.
+teacher; `4 layers, plain` is held against `4 layers`, and so on (`AGAINST`). What goes on from
+another lever's student has had as many steps before; `twice the steps` is what to hold it against.
+Runs resume, and finished ones are not repeated.
 """
 
 from __future__ import annotations

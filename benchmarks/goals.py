@@ -10,6 +10,7 @@ run``.
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -230,42 +231,56 @@ def large_memory(model: str) -> Callable[[Mapping[str, Any]], Seen | None]:
     return find
 
 
-def student_rows(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the rows of every target's schemes, of the student on the goal's questions."""
+def student_rows(document: Mapping[str, Any], *schemes: str) -> list[Mapping[str, Any]] | None:
+    """Return the rows of some schemes on every target that has them, of the student.
+
+    None where one was not measured, on the goal's questions; one that was not published or failed
+    has no figures.
+    """
     if (document["model"], document["data"]["name"]) != (STUDENT, DATA):
-        return []
-    rows = [one for one in document["rows"] if one["figures"]]
-    return rows if {one["target"] for one in rows} == set(TARGETS) else []
+        return None
+    found = {(one["target"], one["scheme"]): one for one in document["rows"]}
+    wanted = [
+        (name, scheme)
+        for name, target in TARGETS.items()
+        for scheme in target.schemes
+        if scheme in schemes
+    ]
+    return [found[one] for one in wanted] if set(wanted) <= set(found) else None
 
 
 def worst_drop(*schemes: str) -> Callable[[Mapping[str, Any]], Seen | None]:
     """Find the most points of F1 that one of some schemes loses on any target."""
 
     def find(document: Mapping[str, Any]) -> Seen | None:
-        drops = [
-            (one["figures"]["drop"]["value"], f"{one['target']} {one['scheme']}")
-            for one in student_rows(document)
-            if one["scheme"] in schemes
-        ]
-        if not drops:
+        rows = student_rows(document, *schemes)
+        if not rows:
             return None
-        value, name = max(drops)
-        return Seen(value, f"{value:+.2f} ({name})")
+        absent = [f"{one['target']} {one['scheme']}" for one in rows if not one["figures"]]
+        if absent:
+            return Seen(math.inf, f"no figure of {', '.join(absent)}")
+        worst = max(rows, key=lambda one: one["figures"]["drop"]["value"])
+        drop, name = worst["figures"]["drop"], f"{worst['target']} {worst['scheme']}"
+        text = f"{drop['value']:+.2f} [{drop['low']:+.2f}, {drop['high']:+.2f}] ({name})"
+        return Seen(drop["value"], f"{text}, n={worst['figures']['questions']}")
 
     return find
 
 
 def small_enough(document: Mapping[str, Any]) -> Seen | None:
     """Find on how many targets a scheme is small and keeps enough."""
-    rows = student_rows(document)
-    fine = {
-        one["target"]
-        for one in rows
-        if one["bytes"] <= MOST_BYTES and one["figures"]["kept"]["value"] >= LEAST_KEPT
-    }
-    if not rows:
+    rows = student_rows(document, *(name for one in TARGETS.values() for name in one.schemes))
+    if rows is None:
         return None
-    return Seen(len(fine), f"{len(fine)} of {len(TARGETS)}: {', '.join(sorted(fine))}")
+    fine = [
+        one
+        for one in rows
+        if one["figures"]
+        and one["bytes"] <= MOST_BYTES
+        and one["figures"]["kept"]["value"] >= LEAST_KEPT
+    ]
+    targets = list(dict.fromkeys(one["target"] for one in fine))
+    return Seen(len(targets), f"{len(targets)} of {len(TARGETS)}: {', '.join(targets)}")
 
 
 TITLES = {"tflite": "TFLite", "executorch": "ExecuTorch", "onnx": "ONNX Runtime"}

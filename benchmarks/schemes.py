@@ -88,6 +88,7 @@ def run(options: SearchOptions, results: Path, *, add: bool) -> int:
         # Of the checkpoint's weights: figures of another one are not these.
         "model_sha256": models[0].checkpoint.sha256,
         "lengths": list(options.lengths[0]),
+        "examples": options.questions,
         "data": {
             "name": data.name,
             "sha256": bundle.hash_file(data),

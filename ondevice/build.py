@@ -125,7 +125,7 @@ def build_one(
                     graph = graph.without_weights()
                     let_go()
                     size = bundle.hash_artifact(staged / job.target.file)[1]
-                    keeping.check_size(job.max_bytes, size, job.label)
+                    check_size(job, size)
                 garbage.trim()
                 artifact = OpenedOnce(job.target.name, staged / job.target.file, graph.outputs)
                 with steps.step(f"{job.label}: checking parity"):
@@ -144,10 +144,20 @@ def build_one(
 def _cached(job: Job, found: Manifest, start: float) -> Built:
     """Return the bundle that is there, held against the size that is allowed today."""
     try:
-        keeping.check_size(job.max_bytes, found.artifact.bytes, job.label)
+        check_size(job, found.artifact.bytes)
     except GateError as error:
         return Built(job, None, True, time.monotonic() - start, found.parity, error)
     return Built(job, found, True, time.monotonic() - start, found.parity)
+
+
+def check_size(job: Job, size: int) -> None:
+    """Hold an artifact of `size` bytes against what its job allows.
+
+    Raises:
+        GateError: it is larger.
+    """
+    kept = bool(job.convert_options.kept)
+    keeping.check_size(job.max_bytes, size, job.label, kept=kept)
 
 
 def _describe(place: Path) -> str:

@@ -70,6 +70,10 @@ class GateError(OnDeviceError):
         self.parity = parity
 
 
+class SystemTooOldError(UserError):
+    """What was asked for does not run on so old a system."""
+
+
 def install_command(extra: str) -> str:
     """Return what to type for an extra: in a checkout of the sources, the README's command."""
     if (Path(__file__).parents[1] / CONSTRAINTS_FILE).is_file():

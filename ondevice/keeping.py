@@ -86,7 +86,8 @@ def check_words(words: Sequence[str], schemes: Iterable[str]) -> None:
         if measured and get_scheme(scheme).calibrated:
             raise UserError(
                 f"what '{scheme}' loses, it loses in its activations, and measuring rounds weights"
-                " alone; name the parts to keep in more bits"
+                f" alone; type the names of parts instead of --keep {AUTO}, for example"
+                " --keep layers.0"
             )
         if get_scheme(scheme).bits > MOST_BITS:
             able = [name for name, one in SCHEMES.items() if one.bits <= MOST_BITS]
@@ -219,18 +220,26 @@ def check_budget(budget: int, found: Estimate, option: str) -> None:
         )
 
 
-def check_size(budget: int | None, size: int, label: str) -> None:
+def check_size(budget: int | None, size: int, label: str, *, kept: bool) -> None:
     """Hold an artifact against the size that the user allowed it.
+
+    Args:
+        budget: bytes; None for any size.
+        size: bytes of the artifact.
+        label: what it is.
+        kept: whether any part of it is kept in more bits.
 
     Raises:
         GateError: it is larger.
     """
-    if budget is not None and size > budget:
-        raise GateError(
-            f"{label} has {size / MB:.2f} MB, and --keep auto allows it {budget / MB:g};"
-            " what a graph weighs beside its weights was estimated too low: allow more, or keep"
-            " parts by name"
-        )
+    if budget is None or size <= budget:
+        return
+    enough = math.ceil(size / MB * 100) / 100
+    why = "its graph was estimated too small" if kept else "with nothing kept"
+    raise GateError(
+        f"{label} has {size / MB:.2f} MB, {why}, and --keep {AUTO} allows it {budget / MB:g};"
+        f" type --keep {AUTO}:{enough:g} or more"
+    )
 
 
 def _describe(encoder: Encoder, head: Head, target: Target, scheme: str) -> list[Part]:

@@ -128,10 +128,14 @@ def test_auto_keeps_what_fits(tiny, tmp_path):
 
 
 def test_an_artifact_above_its_budget_is_not_published():
-    keeping.check_size(None, 10**9, "onnx int4")
-    keeping.check_size(10_000_000, 10_000_000, "onnx int4")
-    with pytest.raises(GateError, match=r"onnx int4 has 10\.01 MB, and --keep auto allows it 10;"):
-        keeping.check_size(10_000_000, 10_010_000, "onnx int4")
+    keeping.check_size(None, 10**9, "onnx int4", kept=True)
+    keeping.check_size(10_000_000, 10_000_000, "onnx int4", kept=True)
+    for kept, why in ((True, "estimated too small"), (False, "with nothing kept")):
+        said = (
+            rf"onnx int4 has 10\.01 MB, .*{why}, .* allows it 10; type --keep auto:10\.01 or more"
+        )
+        with pytest.raises(GateError, match=said):
+            keeping.check_size(10_000_000, 10_010_000, "onnx int4", kept=kept)
 
 
 def test_the_table_says_what_hurts_and_what_to_type(tiny, capsys):

@@ -104,8 +104,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--ios",
         type=_whole,
         metavar="N",
-        help="the oldest iOS that Core ML artifacts must load on; without it, the oldest that each"
-        " scheme allows (see the column 'needs')",
+        help="the oldest iOS that Core ML artifacts must load on, 15 to 18 (default: 16; 18 for"
+        " int4, pal4 and several lengths)",
     )
     parser.add_argument(
         "--out",
@@ -119,8 +119,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--keep",
         choices=KEEPS,
         default=AUTO,
-        help="auto: consider each scheme that rounds also with the parts that it hurts most in more"
-        " bits, as many as fit (default: %(default)s)",
+        help="auto: consider each scheme that rounds weights (but int8-static) also with the parts"
+        " that it hurts most in more bits, as many as fit (default: %(default)s)",
     )
     parser.add_argument(
         "--retry-failed", action="store_true", help="build also what failed in an earlier search"

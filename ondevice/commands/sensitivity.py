@@ -20,7 +20,6 @@ DEFAULT_SCHEME = "int4"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``ondevice sensitivity``."""
-    rounding = [name for name, scheme in SCHEMES.items() if scheme.bits <= keeping.MOST_BITS]
     parser.add_argument(
         "--target",
         default="coreml",
@@ -31,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--scheme",
         default=DEFAULT_SCHEME,
         metavar="NAME",
-        help=f"of those that the target has: {', '.join(rounding)} (default: %(default)s)",
+        help=f"of those that the target has: {', '.join(_measurable())} (default: %(default)s)",
     )
     _checkpoint.add_arguments(parser)
     parser.add_argument(
@@ -56,7 +55,11 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError(choices("target", arguments.target, TARGETS))
     target, scheme = TARGETS[arguments.target], get_scheme(arguments.scheme)
     check_offered(scheme.name, target.name, target.schemes)
-    keeping.check_words((keeping.AUTO,), [scheme.name])
+    if scheme.name not in _measurable():
+        raise UserError(
+            f"what '{scheme.name}' loses is not in how it rounds weights, which is what is"
+            f" measured; type --scheme with one of: {', '.join(_measurable())}"
+        )
     if arguments.max_mb is not None and not 0 < arguments.max_mb < float("inf"):
         raise UserError(f"--max-mb must be above 0, not {arguments.max_mb:g}")
     checkpoint = models.load(arguments.model, arguments.task)
@@ -88,6 +91,15 @@ def run(arguments: argparse.Namespace) -> int:
     if kept is not None and not arguments.json:
         sys.stdout.write(_advice(measured, kept) + "\n")
     return 0
+
+
+def _measurable() -> list[str]:
+    """Return the schemes whose loss is in how they round weights."""
+    return [
+        name
+        for name, scheme in SCHEMES.items()
+        if scheme.bits <= keeping.MOST_BITS and not scheme.calibrated
+    ]
 
 
 def _table(measured: Measurement) -> str:

@@ -294,6 +294,9 @@ def _pretrain(arguments: argparse.Namespace) -> dict[str, Any]:
         training=_training(arguments, PRETRAINING),
         **{name: getattr(arguments, name) for name in _PRETRAIN},
     )
+    from ondevice.distill import runs
+
+    runs.check_files(path for path in map(Path, options.corpus) if not path.is_dir())
     from ondevice.distill.pretrain import pretrain
 
     return pretrain(options)

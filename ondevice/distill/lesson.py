@@ -129,8 +129,7 @@ def pair_layers(options: TaskOptions, own: int, depth: int) -> tuple[tuple[int, 
     try:
         layers = parse_layers(text, depth)
     except UserError as error:
-        also = " (or last, or all)" if option == "--compare" else ""
-        raise UserError(f"{option}: {error}{also}") from error
+        raise UserError(f"{option}: {error}") from error
     if len(layers) != own:
         raise UserError(
             f"the student has {own} layers and {option} {text} names {len(layers)} of the teacher's"

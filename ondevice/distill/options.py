@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,6 +101,19 @@ class DataOptions:
         return {**numbered("train", self.train), "eval": self.eval_file}
 
 
+def check_layers(option: str, text: str, others: str = "") -> None:
+    """Check the form of a choice of layers, before it is known how many there are.
+
+    Raises:
+        UserError: it names none.
+    """
+    if not re.fullmatch(r"every-other|(first|last)-\d+|\d+(,\d+)*", text):
+        raise UserError(
+            f"unknown layer choice '{text}'; {option} takes: {others}every-other, first-K, last-K,"
+            " or a list as 0,2,4"
+        )
+
+
 def is_remote(path: Path) -> bool:
     """Tell whether a source is a `datasets` name rather than a file."""
     return str(path).startswith(REMOTE)
@@ -177,6 +191,9 @@ class TaskOptions:
                 raise UserError(
                     "--quantize goes on from a trained student; give its directory with --student"
                 )
+        check_layers("--layers", self.layers)
+        if self.compare not in {"last", "all"}:
+            check_layers("--compare", self.compare, "last, all, ")
         if self.temperature <= 0:
             raise UserError(f"temperature must be above 0, not {self.temperature}")
         for name in ("pairs", "crops"):

@@ -193,10 +193,14 @@ def _distillation(options: Mapping[str, Any]) -> list[str]:
     weights = ", ".join(f"{name} {value}" for name, value in options["weights"].items())
     return [
         f"| loss weights | {weights}; temperature {options['temperature']} |",
-        f"| hidden states compared | {options['compare']} |",
+        f"| hidden states compared | {_compared(options['compare'])} |",
         *_unlabelled(options),
         *_rounding(options),
     ]
+
+
+def _compared(choice: str) -> str:
+    return choice if choice in {"all", "last"} else f"with the teacher's layers {choice}"
 
 
 def _unlabelled(options: Mapping[str, Any]) -> list[str]:

@@ -21,7 +21,8 @@ def compared(result: Mapping[str, Mapping[str, Any]]) -> str:
             is compared with another `retention` (percent) and `difference` (points).
     """
     first = next(iter(result.values()))
-    headline = next(name for name in first if name.endswith(_HEADLINE)).removesuffix(_HEADLINE)
+    intervals = (name for name in first if name.endswith(_HEADLINE))
+    headline = next(intervals, "").removesuffix(_HEADLINE)
     metrics = [name for name, value in first.items() if _is_metric(name, value)]
     beside = [
         name for name in ("retention", "difference") if any(name in row for row in result.values())
@@ -30,7 +31,8 @@ def compared(result: Mapping[str, Mapping[str, Any]]) -> str:
     rows = []
     for label, scores in result.items():
         cells = [_number(scores[name], ".1f") for name in metrics]
-        cells[metrics.index(headline)] += _range(scores[headline + _HEADLINE])
+        if headline in metrics:
+            cells[metrics.index(headline)] += _range(scores[headline + _HEADLINE])
         if "retention" in beside:
             cells.append(_spread(scores.get("retention"), ".1f", " %"))
         if "difference" in beside:
@@ -46,9 +48,12 @@ def of_run(label: str, result: Mapping[str, Any]) -> str:
         rows["teacher"] = result["teacher"]
     rows[label] = result
     if rounded := result.get("quantized"):
-        rows[f"{label}, weights in {rounded['scheme']}"] = rounded
-    if "published" in result:
-        rows[f"{label}, as published"] = result["published"]
+        # Its difference is to the floats, not to the first row.
+        figures = {name: value for name, value in rounded.items() if name != "difference"}
+        lost = _spread(rounded.get("difference"), "+.1f", "")
+        rows[f"{label}, weights in {rounded['scheme']} ({lost} against floats)"] = figures
+    if published := result.get("published"):
+        rows[f"{label}, as published{_other_data(published, result)}"] = published
     return compared(rows) + _effort(result)
 
 
@@ -63,7 +68,16 @@ def of_losses(label: str, result: Mapping[str, Any]) -> str:
 
 
 def _is_metric(name: str, value: object) -> bool:
-    return isinstance(value, int | float) and name not in _COUNTS
+    # JSON has null for a metric that cannot be computed.
+    return (value is None or isinstance(value, int | float)) and name not in _COUNTS
+
+
+def _other_data(published: Mapping[str, Any], run: Mapping[str, Any]) -> str:
+    """Name the data of a published checkpoint's score where it is not the run's."""
+    asked = published.get("eval"), published["examples"]
+    if asked == (run.get("eval"), run["examples"]):
+        return ""
+    return f", on {asked[1]} examples of {asked[0]}"
 
 
 def _number(value: float | None, form: str) -> str:

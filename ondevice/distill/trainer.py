@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.utils.data import Sampler
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
@@ -156,9 +156,23 @@ class DistillTrainer(Trainer):  # type: ignore[misc]
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add the mean of each loss part since the last line."""
         if "loss" in logs and self._part_steps:
-            logs |= {name: float(value) / self._part_steps for name, value in self._parts.items()}
+            logs |= self._mean_parts()
             self._parts, self._part_steps = {}, 0
         super().log(logs, start_time)
+
+    def _mean_parts(self) -> dict[str, float]:
+        """Return each part's mean over the steps since the last line, and over processes.
+
+        Every process must ask: each has its share of a mean over all (:mod:`losses`).
+        """
+        if not self._parts:
+            return {}
+        means = torch.stack([*self._parts.values()]) / self._part_steps
+        if distributed.is_available() and distributed.is_initialized():
+            means = means.to(self.args.device)
+            distributed.all_reduce(means)
+            means = means / distributed.get_world_size()
+        return dict(zip(self._parts, means.tolist(), strict=True))
 
     def create_scheduler(
         self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None

@@ -112,11 +112,12 @@ class Miss:
 def misses(one: Contender, budget: Budget) -> list[Miss]:
     """Return the budgets that a candidate does not keep, by its figures as they stand.
 
-    What was not measured is not among them.
+    What was not measured is not among them, but for the size of what was set aside for it.
     """
     found = []
-    if one.bytes is not None and budget.max_mb is not None:
-        over = one.bytes / MB - budget.max_mb
+    size = one.estimated if one.bytes is None else one.bytes
+    if size is not None and budget.max_mb is not None:
+        over = size / MB - budget.max_mb
         found.append(Miss("max_mb", over, over / budget.max_mb))
     if one.times is not None and budget.max_p90_ms is not None:
         over = one.times.p90.value - budget.max_p90_ms

@@ -155,7 +155,7 @@ class Contender:
     Attributes:
         place: its bundle; None before it is built, and where that failed.
         bytes: of the artifact.
-        estimated: its bytes, where it is known to be too large and was not built for that.
+        estimated: its bytes beforehand, where it was set aside as too large.
         needs: the oldest version of each runtime that loads it.
         evidence: where its answers come from: this machine's runtime, the format's interpreter.
         runtime: what answered, with its version.

@@ -30,8 +30,9 @@ class SearchOptions:
             and :data:`REFERENCE_QUESTIONS` in the reference interpreter.
         calibration: texts for schemes that look at some, and for what is kept in more bits; None
             for the samples.
-        keep: ``auto`` to consider each scheme that rounds also with parts in more bits, as many as
-            the budget has room for; ``none`` for schemes as they are.
+        keep: ``auto`` to consider each scheme that rounds weights (but int8-static, which loses in
+            its activations) also with parts in more bits, as many as the budget has room for;
+            ``none`` for schemes as they are.
         ios: the oldest iOS that Core ML artifacts must load on; None lets the target choose.
         out: where bundles, answers and results are kept.
         retry_failed: build also what failed before.

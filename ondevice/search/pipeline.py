@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ondevice import bundle, console, keeping, samples
-from ondevice.errors import DataError, UserError
+from ondevice import bundle, console, keeping, plan, samples
+from ondevice.bench.entries import read_questions
+from ondevice.errors import DataError, SystemTooOldError, UserError
+from ondevice.plan import Job
 from ondevice.schemes import get_scheme
 from ondevice.search.budget import Budget, check_retention
 from ondevice.search.build import build_all, plain_jobs
@@ -22,7 +24,7 @@ from ondevice.search.files import held
 from ondevice.search.judge import Judge
 from ondevice.search.options import REFERENCE_QUESTIONS, SearchOptions
 from ondevice.search.race import race
-from ondevice.search.timing import time_bundle
+from ondevice.search.timing import QUESTIONS, time_bundle
 from ondevice.search.workshop import WORKER, AbsentError, BrokenError, Workshop
 from ondevice.targets import TARGETS
 from ondevice.tasks.qa import read_squad
@@ -78,8 +80,11 @@ def run(
     teacher = find_teacher(options, found)
     contenders = [Contender(one) for one in make_candidates(options, found)]
     targets = list(dict.fromkeys(one.candidate.target for one in contenders))
-    _check_jobs(options, contenders, found)
-    _set_aside(options.budget, contenders, found, progress)
+    if len(options.lengths) > 1:
+        # They will be timed by questions, whose results have ids.
+        read_questions(data, "qa", QUESTIONS)
+    jobs = _check_jobs(options, contenders, found)
+    _set_aside(options.budget, contenders, jobs, found, progress)
     with held(options.out), Workshop(command) as workshop:
         judge = make_judge(options, found, teacher, contenders, workshop, progress)
         check_retention(options.budget, own_figures(options, found, targets, examples, judge))
@@ -117,8 +122,8 @@ def run(
 
 def _check_jobs(
     options: SearchOptions, contenders: Sequence[Contender], found: Sequence[Model]
-) -> None:
-    """Check that every candidate can be built; those leave that the named iOS does not load.
+) -> dict[Contender, Job]:
+    """Return what each candidate builds; those leave that the named iOS does not load.
 
     Raises:
         UserError: an option cannot be served.
@@ -128,32 +133,29 @@ def _check_jobs(
         for one in contenders:
             try:
                 plain_jobs([one], found)
-            except DataError:
-                raise
-            except UserError as error:
-                if one.candidate.options.ios is None:
-                    raise
+            except SystemTooOldError as error:
                 one.leave("missed", str(error))
-    plain_jobs([one for one in contenders if one.outcome == "open"], found)
+    able = [one for one in contenders if one.outcome == "open"]
+    return dict(zip(able, plain_jobs(able, found), strict=True))
 
 
 def _set_aside(
     budget: Budget,
     contenders: Sequence[Contender],
+    jobs: Mapping[Contender, Job],
     found: Sequence[Model],
     progress: console.Progress,
 ) -> None:
     """Let those leave, before anything is built, whose weights alone are too large.
 
-    They are built after all where nothing fits, to know what a larger budget would buy.
+    Bundles that are there already stay. The others are built after all where nothing fits, to know
+    what a larger budget would buy.
     """
     if budget.max_mb is None:
         return
     checkpoints = {model.label: model.checkpoint for model in found}
     smallest: dict[str, int] = {}
-    for one in contenders:
-        if one.outcome != "open":
-            continue
+    for one, job in jobs.items():
         candidate = one.candidate
         size = keeping.estimate(
             checkpoints[candidate.model],
@@ -161,14 +163,17 @@ def _set_aside(
             get_scheme(candidate.scheme),
             candidate.lengths,
         )
-        if size.least > budget.max_mb * keeping.MB:
+        there = not candidate.variant and plan.find_cached(job) is not None
+        if size.least > budget.max_mb * keeping.MB and not there:
             one.estimated = size.size
             words = f"about {size.size / keeping.MB:.1f} MB: too large, and not built"
             one.leave("missed", words)
         least = smallest.get(candidate.target, size.size)
         smallest[candidate.target] = min(size.size, least)
     for target, least in smallest.items():
-        if all(one.estimated for one in contenders if one.candidate.target == target):
+        if least > budget.max_mb * keeping.MB and not any(
+            one.outcome == "open" for one in contenders if one.candidate.target == target
+        ):
             progress.say(
                 f"  {target}: nothing can fit into --max-mb {budget.max_mb:g}: the smallest has"
                 f" about {least / keeping.MB:.2f} MB"
@@ -301,8 +306,8 @@ def _may_lose_more(budget: Budget, contenders: Sequence[Contender]) -> list[str]
     """Say of what was chosen by its measured drop that the questions do not prove it."""
     allowed = budget.max_f1_drop
     return [
-        f"{one.candidate.target}: {one.candidate.label} lost {one.figures.lost:.2f} points on these"
-        f" questions, and may lose up to {one.figures.drop.high:.1f} on others, more than"
+        f"{one.candidate.target}: {one.candidate.label} changed F1 by {-one.figures.lost:+.2f} on"
+        f" these questions, and may lose {one.figures.drop.high:.1f} points on others, more than"
         f" --max-f1-drop {allowed:g}; more questions (--data, --questions) tell"
         for one in contenders
         if one.outcome == "chosen"

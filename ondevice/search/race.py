@@ -45,16 +45,21 @@ def race(
             one.come_back()
     chosen = _close(stayed, budget)
     if chosen is None:
-        too_large += [one for one in contenders if one.estimated is not None]
+        # Parts in more bits make an artifact that is too large no smaller.
+        too_large += [one for one in contenders if one.estimated and not one.candidate.variant]
         near = sorted(too_large, key=lambda each: each.bytes or each.estimated or 0)[:NEAREST]
         waiting = [one for one in near if one.bytes is None]
         for one in waiting:
             one.come_back()
         if waiting:
             build(waiting)
+        fits = [one for one in _open(waiting) if not _too_large(one, budget)]
+        if fits:
+            # They were estimated too large.
+            stayed += _run(contenders, fits, examples, budget, ask, time, progress)
+            chosen = _close(stayed, budget)
         for one in near:
-            if one.bytes is not None:
-                _too_large(one, budget)
+            if one.bytes is not None and one.figures is None:
                 ask(one, [examples[place] for place in rungs(len(examples))[0]])
     return chosen
 

@@ -36,7 +36,8 @@ def sentence(found: Found, target: str) -> str:
         return f"chosen for {target}: {chosen.candidate.label}: {chosen.place}"
     near = nearest(found.of_target(target), found.options.budget)
     if not near:
-        return f"nothing fits on {target}, and no candidate was judged against the budget"
+        why = "; ".join(dict.fromkeys(short(one.reason) for one in found.of_target(target)))
+        return f"nothing fits on {target}: {why}"
     words = "; ".join(f"{one.candidate.label} ({what_is_missed(one, found)})" for one in near)
     return f"nothing fits on {target}; nearest: {words}"
 

@@ -49,10 +49,13 @@ def time_bundle(
     result = _known(directory, manifest) or _measure(place, options, directory)
     if result.evidence == "not run":
         raise AbsentError(result.reason)
-    for policy in result.traffic.policies if result.traffic is not None else ():
-        if policy.policy == "shortest_bucket":
-            found = summarize(policy.samples)
-            return Times(None, found.median / NANOSECONDS, found.p90 / NANOSECONDS)
+    if result.status != "complete":
+        # What it did before it failed is no time of an answer.
+        raise BrokenError(result.reason)
+    if questions is not None and result.traffic is not None:
+        (asked,) = (one for one in result.traffic.policies if one.policy == "shortest_bucket")
+        found = summarize(asked.samples)
+        return Times(None, found.median / NANOSECONDS, found.p90 / NANOSECONDS)
     for one in result.measurements:
         if (one.kind, one.length) == ("end_to_end", length) and one.samples:
             found = summarize(one.samples)

@@ -25,7 +25,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ondevice.errors import BundleError, RuntimeUnavailableError, UserError, choices, require
+from ondevice.errors import (
+    BundleError,
+    RuntimeUnavailableError,
+    SystemTooOldError,
+    UserError,
+    choices,
+    require,
+)
 from ondevice.targets import _mlpackage
 from ondevice.targets._coreml_runner import CoreMLRunner
 from ondevice.targets._coreml_weights import SCHEMES, storage
@@ -142,7 +149,8 @@ def choose_ios(options: ConvertOptions) -> int:
     """Return the oldest iOS that the artifact will load on.
 
     Raises:
-        UserError: the version asked for is unknown, or too old for the scheme or the lengths.
+        UserError: the version asked for is unknown.
+        SystemTooOldError: it is too old for the scheme or the lengths.
     """
     needs = {
         "several lengths in one package": SEVERAL_LENGTHS_IOS if len(options.lengths) > 1 else 0,
@@ -154,7 +162,7 @@ def choose_ios(options: ConvertOptions) -> int:
     if options.ios not in SYSTEMS:
         raise UserError(choices("iOS version", str(options.ios), map(str, SYSTEMS), "iOS versions"))
     if options.ios < oldest:
-        raise UserError(
+        raise SystemTooOldError(
             f"{what} needs iOS {oldest} on Core ML, not {options.ios};"
             f" type --ios {oldest}, or {_instead(options, options.ios)}"
         )

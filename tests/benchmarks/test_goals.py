@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ondevice.targets import TARGETS
 from ondevice.verify.delegation import Delegation
 
 REPOSITORY = Path(__file__).parents[2]
@@ -124,31 +125,35 @@ def test_questions_take_the_ratio_of_what_was_asked(rows, tmp_path):
 
 
 def test_schemes_are_judged_where_every_target_has_figures(rows, tmp_path):
-    def row(target, scheme, drop, kept, size):
-        figures = {"drop": interval(drop), "kept": interval(kept)}
+    def row(target, scheme, drop=0.0, kept=100.0, size=20_000_000):
+        asked = 120 if target == "coreml" else 1586
+        figures = {"drop": interval(drop), "kept": interval(kept), "questions": asked}
         return {"target": target, "scheme": scheme, "bytes": size, "figures": figures}
 
-    found = [
-        row("coreml", "pal4", 1.2, 98.4, 9_900_000),
-        row("tflite", "int4", 1.6, 97.9, 9_900_000),
-        row("executorch", "int4", 0.4, 99.5, 10_000_001),
-        row("onnx", "int4", -0.2, 100.3, 9_900_000),
-        row("onnx", "int8", 0.3, 99.6, 19_000_000),
-        row("tflite", "int8-static", 9.0, 88.0, 20_000_000),
-    ]
+    measured = {
+        ("coreml", "pal4"): (1.2, 98.4, 9_900_000),
+        ("tflite", "int4"): (1.6, 97.9, 9_900_000),
+        ("executorch", "int4"): (0.4, 99.5, 10_000_001),
+        ("onnx", "int4"): (-0.2, 100.3, 9_900_000),
+        ("onnx", "int8"): (0.3, 99.6, 19_000_000),
+        ("tflite", "int8-static"): (9.0, 88.0, 20_000_000),
+    }
+    every = [(name, one) for name, target in TARGETS.items() for one in target.schemes]
+    found = [row(*one, *measured.get(one, ())) for one in every]
     document = {"model": "student", "data": {"name": "squadshifts-dev.json"}, "rows": found}
+    eight, four = "student int8: most points of F1 lost", "student int4, pal4: the same"
     few = "targets with ≤ 10 MB at ≥ 98 % of fp32's F1"
     write(tmp_path, "schemes", document)
     seen = rows()
-    assert seen["student int8: most points of F1 lost"][1:3] == ["+0.30 (onnx int8)", "yes"]
-    assert seen["student int4, pal4: the same"][1:3] == ["+1.60 (tflite int4)", "no"]
+    assert seen[eight][1:3] == ["+0.30 [+0.29, +0.31] (onnx int8), n=1586", "yes"]
+    assert seen[four][1:3] == ["+1.60 [+1.59, +1.61] (tflite int4), n=1586", "no"]
     assert seen[few][1:3] == ["2 of 4: coreml, onnx", "no"]
-    for other in (
-        {"rows": found[1:]},
-        {"data": {"name": "qa.json"}},
-        {"model": "teacher"},
-        {"rows": [*found[1:], row("coreml", "fp16", 0, 100, 1) | {"figures": None}]},
-    ):
+    # What failed is no reason to be content, and what was not measured none to judge.
+    broken = [one | {"figures": None} if one["scheme"] == "int8" else one for one in found]
+    write(tmp_path, "schemes", document | {"rows": broken})
+    assert rows()[eight][1].startswith("no figure of coreml int8, tflite int8")
+    assert rows()[eight][2] == "no"
+    for other in ({"rows": found[1:]}, {"data": {"name": "qa.json"}}, {"model": "teacher"}):
         write(tmp_path, "schemes", document | other)
         assert rows()[few][1] == "not run"
 

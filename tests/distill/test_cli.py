@@ -78,11 +78,11 @@ def test_results_are_a_table_where_no_json_is_asked_for(
 ) -> None:
     windows = ["--max-length", "48", "--max-query", "12", "--doc-stride", "8"]
     files = ["--train", str(squad(8, 1)), "--eval", str(squad(8, 2)), *windows]
-    run = str(tmp_path / "run")
+    run, out = str(tmp_path / "run"), str(tmp_path / "out")
     distil = ["task", "--teacher", str(teacher), "--layers", "first-1", "--max-steps", "1"]
     for words, rows in (
         ([*distil, *files, "--out", run], ["teacher", run]),
-        (["publish", run, "--licence", "mit", "--out", str(tmp_path / "o")], ["teacher", run]),
+        (["publish", run, "--licence", "mit", "--out", out], ["teacher", out]),
         (["score", str(teacher), run, *files[2:]], [str(teacher), run]),
     ):
         assert cli.main(["distill", *words]) == 0
@@ -90,5 +90,5 @@ def test_results_are_a_table_where_no_json_is_asked_for(
         assert lines[0].split()[:3] == ["checkpoint", "F1", "EM"]
         assert "retention" in lines[0]
         for line, label in zip(lines[1:], rows, strict=False):
-            assert line.startswith(label[:20])
+            assert line.startswith(f"{label} ")
     assert cli.main(["distill", "score", str(teacher), "--ev", "x.json"]) == 2

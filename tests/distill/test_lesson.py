@@ -38,9 +38,22 @@ def test_each_student_layer_has_a_teacher_layer(
         ("first-3", "0,5", "--compare 0,5 names 2"),
         ("first-2", "all", "--layers first-2 names 2"),
         ("first-3", "1,3,6", "--compare: layer 6 does not exist"),
-        ("first-3", "some", r"--compare: unknown layer choice 'some'.*or last, or all"),
     ],
 )
 def test_a_choice_that_cannot_be_compared_is_named(layers: str, compare: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         pair_layers(options(layers, compare), 3, 6)
+
+
+@pytest.mark.parametrize(
+    ("layers", "compare", "message"),
+    [
+        ("first-3", "al", "'al'; --compare takes: last, all, every-other"),
+        ("tpyo", "last", "'tpyo'; --layers takes: every-other"),
+    ],
+)
+def test_a_misspelt_choice_is_refused_before_anything_is_read(
+    layers: str, compare: str, message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        options(layers, compare)

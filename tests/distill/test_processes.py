@@ -92,9 +92,11 @@ def test_two_processes_are_one_with_twice_the_batch(
     assert json.loads(both[0].stdout) == json.loads((two / "scores.json").read_text())
     assert both[1].stdout == ""
     assert "it/s]" not in both[0].stderr  # lines that can be read later, no bars
+    lines = [json.loads((out / "curve.json").read_text()) for out in (one, two)]
+    parts = {"task": ("kl", "hard", "hidden"), "pretrain": ("kl", "mlm", "cosine")}[verb]
     curves = [
-        [line["loss"] for line in json.loads((out / "curve.json").read_text()) if "loss" in line]
-        for out in (one, two)
+        [[line[name] for name in ("loss", *parts)] for line in curve if "loss" in line]
+        for curve in lines
     ]
     # An epoch's last batch is short, and the engine fills it up until processes have as many.
     np.testing.assert_allclose(*(curve[:-1] for curve in curves), rtol=1e-5)

@@ -101,8 +101,20 @@ def test_absent_files_are_named(folders: tuple[Path, Path], tmp_path: Path) -> N
         describe(tmp_path / "out", "m", folders[0] / "train.tsv", tmp_path / "absent.tsv")
 
 
-def test_absent_files_are_named_before_anything_slow_is_imported(tmp_path: Path) -> None:
-    words = ["score", "teacher", "--eval", str(tmp_path / "absent.json")]
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["score", "teacher", "--eval"],
+        ["finetune", "--model", "teacher", "--eval", __file__, "--out", "o", "--train"],
+        ["task", "--teacher", "teacher", "--eval", __file__, "--out", "o", "--train"],
+        ["pretrain", "--teacher", "teacher", "--out", "o", "--corpus"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_absent_files_are_named_before_anything_slow_is_imported(
+    words: list[str], tmp_path: Path
+) -> None:
+    words = [*words, str(tmp_path / "absent.json")]
     code = (
         "import sys; from ondevice import cli;"
         " print(cli.main(sys.argv[1:]), 'torch' in sys.modules)"

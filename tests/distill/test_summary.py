@@ -31,7 +31,8 @@ def test_a_run_has_its_teacher_its_forms_and_its_effort() -> None:
         teacher=scores(80.0),
         retention=spread(95.0),
         quantized={"scheme": "int4", **scores(75.0, difference=spread(-1.0))},
-        published=scores(75.5),
+        published=scores(75.5) | {"examples": 20, "eval": "b.json"},
+        eval="a.json",
         steps=30,
         seconds=90.0,
     )
@@ -39,15 +40,23 @@ def test_a_run_has_its_teacher_its_forms_and_its_effort() -> None:
     assert [line.split("  ")[0] for line in lines[1:5]] == [
         "teacher",
         "runs/a",
-        "runs/a, weights in int4",
-        "runs/a, as published",
+        "runs/a, weights in int4 (-1.0 [-2.0, +0.0] against floats)",
+        "runs/a, as published, on 20 examples of b.json",
     ]
+    assert "difference" not in lines[0]
     assert lines[-1] == "30 steps, 1.5 minutes"
 
 
 def test_the_share_of_nothing_is_a_dash() -> None:
     text = summary.of_run("a", scores(0.0, teacher=scores(0.0), retention=spread(None)))
     assert "– % [–, –]" in text
+
+
+def test_what_cannot_be_computed_in_the_first_row_is_a_dash_too() -> None:
+    undefined = {"f1": None, "em": 1.0, "f1_interval": spread(None), "examples": 5}
+    lines = summary.compared({"a": undefined, "b": scores(50.0)}).splitlines()
+    assert lines[1].split()[1:4] == ["–", "[–,", "–]"]
+    assert "50.0 [49.0, 51.0]" in lines[2]
 
 
 def test_other_metrics_keep_their_names() -> None:

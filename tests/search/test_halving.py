@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -16,7 +17,7 @@ from ondevice.search.race import race
 from tests.search.made import COUNT, contender, each, examples, give, quiet, right
 
 
-def run(ones, scores, budget, *, own=None, teacher=None, times=None):
+def run(ones, scores, budget, *, own=None, teacher=None, times=None, build=None):
     """Race contenders whose scores on every question are known; return who was chosen."""
     asked = []
 
@@ -32,11 +33,11 @@ def run(ones, scores, budget, *, own=None, teacher=None, times=None):
         else:
             one.untimed = "nobody has a clock"
 
-    def build(waiting):
+    def as_estimated(waiting):
         for one in waiting:
             one.bytes = one.estimated
 
-    return race(ones, examples(), budget, ask, time, build, quiet()), asked
+    return race(ones, examples(), budget, ask, time, build or as_estimated, quiet()), asked
 
 
 @pytest.mark.parametrize(
@@ -234,6 +235,48 @@ def test_what_was_set_aside_is_built_only_where_nothing_fits():
         assert (large.bytes is not None, large.figures is not None) == (built, built)
         assert large.outcome == "missed"
     assert large.reason == "10.00 MB too large"
+
+
+def test_of_what_was_set_aside_the_smallest_schemes_are_built():
+    """Each of them beside itself with parts in more bits, which is no smaller."""
+    ones = []
+    for mb in (40.0, 12.0, 20.0, 11.0):
+        for variant in ("", "keep"):
+            one = contender(f"s{mb}", None)
+            one.candidate = dataclasses.replace(one.candidate, variant=variant)
+            one.estimated = int(mb * 1e6)
+            one.leave("missed", "set aside")
+            ones.append(one)
+    chosen, asked = run(ones, dict.fromkeys(ones, right(0.7)), Budget(max_mb=10.0))
+    assert chosen is None
+    assert [one.candidate.label.split()[1] for one, _ in asked] == ["s11.0", "s12.0", "s20.0"]
+    assert {one.outcome for one in ones} == {"missed"}
+
+
+def test_what_was_set_aside_and_fits_after_all_is_chosen():
+    one = contender("int4", None)
+    one.estimated = 11_000_000
+    one.leave("missed", "set aside")
+    scores = {one: right(0.8)}
+
+    def build(waiting):
+        for each_one in waiting:
+            each_one.bytes = 9_000_000
+
+    chosen, _ = run([one], scores, Budget(max_mb=10.0), build=build)
+    assert chosen is one
+    assert one.outcome == "chosen"
+
+
+def test_what_was_set_aside_and_cannot_be_built_is_a_failed_row():
+    one = contender("int4", None)
+    one.estimated = 11_000_000
+    one.leave("missed", "set aside")
+    chosen, asked = run(
+        [one], {}, Budget(max_mb=10.0), build=lambda waiting: waiting[0].leave("failed", "broke")
+    )
+    assert (chosen, asked) == (None, [])
+    assert (one.outcome, one.reason) == ("failed", "broke")
 
 
 def test_where_nothing_fits_it_is_known_what_a_larger_budget_would_buy():

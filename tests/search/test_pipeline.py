@@ -195,6 +195,28 @@ def test_an_ios_that_does_not_load_a_scheme_leaves_it_out(searched, tmp_path):
     assert found.chosen == {"coreml": None}
     assert one.outcome == "missed"
     assert "iOS 18" in one.reason
+    assert "nothing fits on coreml: scheme 'int4' needs iOS 18" in render(found)
+    with pytest.raises(UserError, match="unknown iOS version '14'"):
+        pipeline.run(dataclasses.replace(options, ios=14), quiet(), FORBIDDEN)
+
+
+def test_what_cannot_fit_is_not_built_and_what_is_there_stays(searched, tmp_path):
+    """By its weights alone; a bundle of an earlier search costs nothing."""
+    sizes = {name: by_scheme(searched.found, "onnx")[name].bytes / 1e6 for name in ("fp32", "int8")}
+    budget = Budget(max_mb=(sizes["fp32"] + sizes["int8"]) / 2)
+    changes = {"targets": ("onnx",), "schemes": ("fp32", "int8"), "budget": budget}
+    there = pipeline.run(searched.options(**changes), quiet(), FORBIDDEN)
+    assert by_scheme(there, "onnx")["fp32"].bytes == by_scheme(searched.found, "onnx")["fp32"].bytes
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(protocol, "COLD_LOADS", 1)
+        found = pipeline.run(searched.options(out=tmp_path / "out", **changes), quiet())
+    large, small = (by_scheme(found, "onnx")[name] for name in ("fp32", "int8"))
+    assert found.chosen["onnx"] is small
+    assert (large.outcome, large.place, large.bytes) == ("missed", None, None)
+    assert large.estimated == pytest.approx(sizes["fp32"] * 1e6, rel=0.3)
+    assert "too large, and not built" in render(found)
+    (miss,) = document(found, ())["candidates"][0]["misses"]
+    assert miss["budget"] == "max_mb"
 
 
 def test_a_budget_that_nothing_can_keep_is_said_before_anything_is_built(searched, capsys):
