@@ -220,7 +220,7 @@ def test_texts_to_measure_on_may_be_the_user_s_whatever_the_scheme(tmp_path):
     ("arguments", "sentence"),
     [
         (["--scheme", "pal4", "--target", "onnx"], "target 'onnx' has no scheme 'pal4'"),
-        (["--scheme", "fp16", "--target", "onnx"], "'fp16' stores floats"),
+        (["--scheme", "fp16", "--target", "onnx"], "--scheme with one of: int8, int8-weight, int4"),
         (["--target", "onxx"], "unknown target 'onxx'; targets: coreml, tflite"),
         (["--max-mb", "0"], "--max-mb must be above 0"),
     ],
