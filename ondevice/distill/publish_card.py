@@ -191,9 +191,10 @@ def _distillation(options: Mapping[str, Any]) -> list[str]:
     if "weights" not in options:
         return []
     weights = ", ".join(f"{name} {value}" for name, value in options["weights"].items())
+    matched = options["weights"]["hidden"] or options["weights"]["attention"]
     return [
         f"| loss weights | {weights}; temperature {options['temperature']} |",
-        f"| hidden states compared | {_compared(options['compare'])} |",
+        *([f"| layers compared | {_compared(options['compare'])} |"] if matched else []),
         *_unlabelled(options),
         *_rounding(options),
     ]
