@@ -40,6 +40,7 @@ class AverageOptions:
             raise UserError("an average needs at least two checkpoints; name another one")
 
 
+@runs.releasing
 def average(options: AverageOptions) -> dict[str, Any]:
     """Write the mean as a run's directory; return the scores that were also written there.
 

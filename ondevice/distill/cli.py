@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import logging
 import sys
@@ -23,6 +24,7 @@ from ondevice.distill.options import (
     TrainOptions,
 )
 from ondevice.distill.rounding import ROUNDINGS
+from ondevice.errors import MissingPackageError, install_command
 from ondevice.tasks.features import QAOptions
 
 _HELP = {
@@ -87,6 +89,10 @@ def run(arguments: argparse.Namespace) -> int:
     )
     for noisy in ("torchao", "jax", "torch.utils._pytree"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
+    if importlib.util.find_spec("accelerate") is None:
+        raise MissingPackageError(
+            f"the package 'accelerate' is not installed; type: {install_command('distill')}"
+        )
     result = arguments.verb_function(arguments)
     from ondevice.distill.runs import finite, is_main_process
 
@@ -176,7 +182,7 @@ def _add_publish(parser: argparse.ArgumentParser) -> None:
         help="of the stored weights (default: fp16)",
     )
     parser.add_argument("--eval", type=Path, help="score the weights as they are stored")
-    parser.set_defaults(verb_function=_publish, summary=_of_run)
+    parser.set_defaults(verb_function=_publish, summary=_of_published)
 
 
 def _add(
@@ -196,7 +202,8 @@ def _add(
 
 def _add_student(parser: argparse.ArgumentParser, owner: Any) -> None:
     text = (
-        "teacher layers to copy (with --student: to compare): every-other, first-K, last-K, 0,2,4"
+        "teacher layers to copy (with --student: to compare, its own if not given): every-other,"
+        " first-K, last-K, 0,2,4"
     )
     _add(parser, owner, "layers", text)
     text = "the student's architecture: the teacher's, or DistilBERT's"
@@ -338,6 +345,10 @@ def _publish(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _of_run(arguments: argparse.Namespace, result: Mapping[str, Any]) -> str:
     return summary.of_run(str(arguments.out), result)
+
+
+def _of_published(arguments: argparse.Namespace, result: Mapping[str, Any]) -> str:
+    return summary.of_run(f"{arguments.run}, as trained", result, str(arguments.out))
 
 
 def _of_losses(arguments: argparse.Namespace, result: Mapping[str, Any]) -> str:

@@ -157,14 +157,14 @@ class TaskOptions:
     """Distil `teacher` into a student of some of its layers, or go on from a `student` directory.
 
     `compare` says which layers the hidden and attention losses see: `last`; `all`, each student
-    layer against the teacher layer it was copied from (or the layers of `layers`, for a
-    `student`); or the teacher's layers themselves, as many as the student has (`1,3,5`: TinyBERT's
-    layer mapping, Jiao et al. 2020, section 3.1). `pairs` adds so many unlabelled pairs of a
-    question with another passage, `crops` with a part of its own; `unlabelled` adds files whose
-    labels, if any, are not read. `cache` keeps the teacher's outputs; None runs the teacher beside
-    the student. `quantize` names a scheme: the student, a trained one, goes on with its weights
-    rounded as that scheme rounds them, the word embeddings too, whether they are frozen or not; it
-    is also scored so until the end. The result's weights are floats.
+    layer against the teacher layer it was copied from (for a `student` that of `layers`, or of its
+    own record if `layers` is left as it is); or the teacher's layers themselves, as many as the
+    student has (`1,3,5`: TinyBERT's layer mapping, Jiao et al. 2020, section 3.1). `pairs` adds so
+    many unlabelled pairs of a question with another passage, `crops` with a part of its own;
+    `unlabelled` adds files whose labels, if any, are not read. `cache` keeps the teacher's outputs;
+    None runs the teacher beside the student. `quantize` names a scheme: the student, a trained one,
+    goes on with its weights rounded as that scheme rounds them, the word embeddings too, whether
+    they are frozen or not; it is also scored so until the end. The result's weights are floats.
     """
 
     teacher: str

@@ -89,6 +89,7 @@ class PretrainDistiller(DistillTrainer):
         return [f"chunk {int(number)}" for number in batch["index"]]
 
 
+@runs.releasing
 def pretrain(options: PretrainOptions) -> dict[str, Any]:
     """Distil a masked language model on raw text; return the mean of the last logged loss parts.
 

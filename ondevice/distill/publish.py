@@ -69,6 +69,7 @@ def publish(options: PublishOptions) -> dict[str, Any]:
         )
     if options.eval_file is not None:
         runs.check_files([options.eval_file])
+    again = options.out.exists()
     with staging.replacing(options.out) as directory:
         _copy_checkpoint(options.run, directory)
         if options.precision == "fp16":
@@ -83,7 +84,7 @@ def publish(options: PublishOptions) -> dict[str, Any]:
         card = render(found, history, options.licence)
         (directory / CARD_FILE).write_text(card, encoding="utf-8")
         staging.make_readable(directory)
-    logger.info("published %s", options.out)
+    logger.info("published %s%s", options.out, ", in place of what was there" if again else "")
     return dict(scores)
 
 

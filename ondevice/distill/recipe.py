@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+@runs.releasing
 def finetune(options: FinetuneOptions) -> dict[str, Any]:
     """Fine-tune a checkpoint; return the scores that were also written to `scores.json`.
 
@@ -77,12 +78,15 @@ def finetune(options: FinetuneOptions) -> dict[str, Any]:
     return result
 
 
+@runs.releasing
 def task(options: TaskOptions) -> dict[str, Any]:
     """Distil a teacher into a student for one task; return the scores, retention included.
 
     Raises:
         UserError: an option, a file or the output directory is at fault.
     """
+    if options.cache is not None:
+        runs.check_cache(options.cache)
     teacher = models.load(options.teacher)
     student = models.load(options.student) if options.student else None
     files = options.data.files | numbered("unlabelled", options.unlabelled)

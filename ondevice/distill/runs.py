@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -19,16 +20,21 @@ import logging
 import math
 import os
 import platform
+import re
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
+
+from safetensors import SafetensorError, safe_open
 
 from ondevice.bundle import hash_file
 from ondevice.distill.options import is_remote
 from ondevice.errors import DataError, UserError
+from ondevice.staging import busy, locked
 from ondevice.untrusted import parse_json
 
 logger = logging.getLogger(__name__)
@@ -51,6 +57,20 @@ _PATHS = ("model", "models", "teacher", "student", "train", "eval_file", "unlabe
 # Options that came later, with the values that do what runs did before there were any.
 _LATER = {"crops": 0}
 _NOT_IDENTITY = _KEEPING + _PATHS
+# How the files of a cache begin, also those being written.
+_CACHED = re.compile(r"\.?[0-9a-f]{32}\.")
+
+
+class HasOut(Protocol):
+    """Options of a run that writes to `out`."""
+
+    @property
+    def out(self) -> Path:
+        """The run's directory."""
+
+
+Options = TypeVar("Options", bound=HasOut)
+Result = TypeVar("Result")
 
 
 def check_files(paths: Iterable[Path]) -> None:
@@ -104,13 +124,38 @@ def describe(verb: str, options: Any, data: Mapping[str, Path]) -> dict[str, Any
     }
 
 
+# The directories that this process has claimed.
+_HELD: dict[Path, contextlib.ExitStack] = {}
+
+
+def releasing(function: Callable[[Options], Result]) -> Callable[[Options], Result]:
+    """Let go of the claimed directory (`options.out`) when a run is over, however it ends."""
+
+    @functools.wraps(function)
+    def run(options: Options) -> Result:
+        try:
+            return function(options)
+        finally:
+            if (held := _HELD.pop(options.out.resolve(), None)) is not None:
+                held.close()
+
+    return run
+
+
+def _hold(out: Path) -> None:
+    """Keep other processes from writing to a directory; the kernel lets go of a killed one's."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(locked(out, busy(out, "choose another --out")))
+        _HELD[out.resolve()] = stack.pop_all()
+
+
 def claim(out: Path, description: Mapping[str, Any]) -> dict[str, Any] | None:
     """Make `out` this run's directory; return its scores if the run is already complete.
 
-    With several processes only the first writes.
+    With several processes only the first writes, and holds it until :func:`releasing`.
 
     Raises:
-        UserError: the directory belongs to another run, or holds other files.
+        UserError: the directory belongs to another run, is being written, or holds other files.
     """
     record = out / "run.json"
     if record.is_file():
@@ -124,6 +169,8 @@ def claim(out: Path, description: Mapping[str, Any]) -> dict[str, Any] | None:
         if scores.is_file():
             logger.info("%s is complete; nothing to do", out)
             return _read_json(scores)
+        if is_main_process():
+            _hold(out)
         return None
     if not is_main_process():
         return None
@@ -131,6 +178,7 @@ def claim(out: Path, description: Mapping[str, Any]) -> dict[str, Any] | None:
         raise UserError(f"{out} exists and is not a training run's directory; choose another --out")
     try:
         out.mkdir(parents=True, exist_ok=True)
+        _hold(out)
         write_json(record, description)
     except OSError as error:
         raise UserError(f"cannot write to {out}: {error.strerror or error}") from error
@@ -164,10 +212,10 @@ def processes() -> int:
 
 
 def last_checkpoint(out: Path) -> Path | None:
-    """Return the newest complete checkpoint; half-written ones (disk full, killed) are removed.
+    """Return the newest whole checkpoint; half-written ones (disk full, killed) are removed.
 
     The engine writes `trainer_state.json` last, so a checkpoint without a readable one is
-    incomplete.
+    incomplete. One whose weights were damaged later is removed too, for the one before it.
     """
     folder = out / "checkpoints"
     found = sorted(
@@ -178,10 +226,44 @@ def last_checkpoint(out: Path) -> Path | None:
     for path in found:
         try:
             parse_json((path / "trainer_state.json").read_text(encoding="utf-8"))
-            return path
         except (OSError, ValueError):
             shutil.rmtree(path)
+            continue
+        if _is_whole(path):
+            return path
+        logger.warning("%s is damaged, and removed: the one before it is taken", path)
+        shutil.rmtree(path)
     return None
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    """Tell whether the files that a resumed training reads have all their bytes."""
+    try:
+        for path in checkpoint.glob("*.safetensors"):
+            with safe_open(path, framework="numpy"):
+                pass
+    except (OSError, SafetensorError):
+        return False
+    # What torch writes is a zip archive, whose directory stands at its end.
+    return all(zipfile.is_zipfile(path) for path in checkpoint.glob("*.pt*"))
+
+
+def check_cache(directory: Path) -> None:
+    """Refuse a directory for the teacher's outputs that holds something else.
+
+    Raises:
+        UserError: it is a file, or nothing in it is of a cache.
+    """
+    if directory.exists() and not directory.is_dir():
+        raise UserError(
+            f"--cache {directory} is a file; give a directory, which need not exist yet"
+        )
+    found = list(directory.iterdir()) if directory.is_dir() else []
+    if found and not any(_CACHED.match(path.name) for path in found):
+        raise UserError(
+            f"{directory} holds other files than a teacher's outputs; give --cache a directory of"
+            " its own, which need not exist yet"
+        )
 
 
 def write_json(path: Path, value: object) -> None:

@@ -41,8 +41,14 @@ def compared(result: Mapping[str, Mapping[str, Any]]) -> str:
     return f"{console.table(headers, rows)}\n{first['examples']} examples; [95 % intervals]"
 
 
-def of_run(label: str, result: Mapping[str, Any]) -> str:
-    """Return a table of what a run's `scores.json` has: teacher, result, and its other forms."""
+def of_run(label: str, result: Mapping[str, Any], published_as: str = "") -> str:
+    """Return a table of what a run's `scores.json` has: teacher, result, and its other forms.
+
+    Args:
+        label: of the run's own weights.
+        result: what it has.
+        published_as: label of the weights as they were published, where those were scored.
+    """
     rows: dict[str, Mapping[str, Any]] = {}
     if "teacher" in result:
         rows["teacher"] = result["teacher"]
@@ -53,7 +59,8 @@ def of_run(label: str, result: Mapping[str, Any]) -> str:
         lost = _spread(rounded.get("difference"), "+.1f", "")
         rows[f"{label}, weights in {rounded['scheme']} ({lost} against floats)"] = figures
     if published := result.get("published"):
-        rows[f"{label}, as published{_other_data(published, result)}"] = published
+        name = published_as or f"{label}, as published"
+        rows[f"{name}{_other_data(published, result)}"] = published
     return compared(rows) + _effort(result)
 
 

@@ -82,7 +82,7 @@ def test_results_are_a_table_where_no_json_is_asked_for(
     distil = ["task", "--teacher", str(teacher), "--layers", "first-1", "--max-steps", "1"]
     for words, rows in (
         ([*distil, *files, "--out", run], ["teacher", run]),
-        (["publish", run, "--licence", "mit", "--out", out], ["teacher", out]),
+        (["publish", run, "--licence", "mit", "--out", out], ["teacher", f"{run}, as trained"]),
         (["score", str(teacher), run, *files[2:]], [str(teacher), run]),
     ):
         assert cli.main(["distill", *words]) == 0

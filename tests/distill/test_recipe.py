@@ -173,6 +173,30 @@ def test_a_student_can_go_on(
     assert recipe.task(mapped)["steps"] == 8
 
 
+def test_a_student_is_compared_with_the_layers_of_its_own_record(
+    tuned: tuple[Path, dict[str, object]], squad: Squad, tmp_path: Path
+) -> None:
+    """Not with every other one, which is what is copied where nothing is said."""
+    hidden = LossWeights(kl=0, hard=0, hidden=1)
+    base = TaskOptions(
+        str(tuned[0]), data(squad), tmp_path / "one", layers="first-1", weights=hidden,
+        training=QUICK,
+    )  # fmt: skip
+    recipe.task(base)
+    again = replace(base, student=str(tmp_path / "one"))
+    weights = []
+    for name, changes in (
+        ("named", {}),
+        ("unsaid", {"layers": TaskOptions.layers}),
+        ("other", {"compare": "1"}),
+    ):
+        recipe.task(replace(again, out=tmp_path / name, **changes))
+        weights.append(load_file(tmp_path / name / "model.safetensors"))
+    named, unsaid, other = weights
+    assert all(named[key].equal(unsaid[key]) for key in named)
+    assert not all(named[key].equal(other[key]) for key in named)
+
+
 def test_other_vocabularies_are_refused(
     tuned: tuple[Path, dict[str, object]],
     tiny: Callable[[str, str], Path],

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
 import subprocess
 import sys
+import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from ondevice import cli
 from ondevice.distill import runs
 from ondevice.distill.options import DataOptions, FinetuneOptions, TrainOptions
-from ondevice.errors import DataError
+from ondevice.errors import DataError, UserError
 
 
 def describe(out: Path, model: str, *train: Path, **training: Any) -> dict[str, Any]:
@@ -141,3 +146,78 @@ def test_the_first_process_alone_prints(
     monkeypatch.setattr("ondevice.distill.cli._score", lambda _: {"value": float("nan")})
     assert cli.main(["distill", "score", "minilm", "--eval", "x.json", "--json"]) == 0
     assert capsys.readouterr().out == ('{"value": null}\n' if rank == "0" else "")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run writes to."""
+
+    out: Path
+
+
+def test_one_process_at_a_time_writes_a_run(tmp_path: Path) -> None:
+    """The same command typed twice is how a run is resumed: easily too early."""
+    out, description = tmp_path / "out", {"identity": "a"}
+    claims = (
+        "from pathlib import Path; from ondevice.distill import runs; import sys\n"
+        "from ondevice.errors import UserError\n"
+        "try: runs.claim(Path(sys.argv[1]), {'identity': 'a'}); print('claimed')\n"
+        "except UserError as error: print(error)"
+    )
+
+    def elsewhere() -> str:
+        words = [sys.executable, "-c", claims, str(out)]
+        return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+
+    @runs.releasing
+    def train(options: Options) -> str:
+        runs.claim(options.out, description)
+        return elsewhere()
+
+    for _ in range(2):
+        assert train(Options(out)).startswith(f"another process is writing '{out}' now; wait")
+        assert elsewhere() == "claimed"
+
+
+def test_a_damaged_checkpoint_is_left_for_the_one_before(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for step in (10, 20):
+        folder = tmp_path / "checkpoints" / f"checkpoint-{step}"
+        folder.mkdir(parents=True)
+        save_file({"a": np.zeros(64, np.float32)}, folder / "model.safetensors")
+        with zipfile.ZipFile(folder / "optimizer.pt", "w") as archive:
+            archive.writestr("data.pkl", b"0" * 64)
+        (folder / "trainer_state.json").write_text("{}")
+    newest = tmp_path / "checkpoints" / "checkpoint-20"
+    assert runs.last_checkpoint(tmp_path) == newest
+    weights = newest / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-8])
+    assert runs.last_checkpoint(tmp_path) == newest.with_name("checkpoint-10")
+    assert "checkpoint-20 is damaged, and removed" in caplog.text
+    assert not newest.exists()
+    optimizer = newest.with_name("checkpoint-10") / "optimizer.pt"
+    optimizer.write_bytes(optimizer.read_bytes()[:30])
+    assert runs.last_checkpoint(tmp_path) is None
+
+
+def test_a_cache_is_a_directory_of_its_own(tmp_path: Path) -> None:
+    runs.check_cache(tmp_path / "absent")
+    runs.check_cache(tmp_path)
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(UserError, match="holds other files than a teacher's outputs; give --cache"):
+        runs.check_cache(tmp_path)
+    with pytest.raises(UserError, match=r"thesis\.txt is a file; give a directory"):
+        runs.check_cache(tmp_path / "thesis.txt")
+    (tmp_path / f"{'0a' * 16}.logits.npy").write_bytes(b"")
+    runs.check_cache(tmp_path)
+
+
+def test_without_the_extra_one_sentence_says_what_to_type(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert cli.main(["distill", "score", "teacher", "--eval", __file__]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("ondevice: the package 'accelerate' is not installed; type: pip install")
+    assert "[distill]" in said

@@ -219,14 +219,26 @@ def test_what_cannot_fit_is_not_built_and_what_is_there_stays(searched, tmp_path
     assert miss["budget"] == "max_mb"
 
 
-def test_a_budget_that_nothing_can_keep_is_said_before_anything_is_built(searched, capsys):
+def test_a_budget_that_nothing_can_keep_is_said_before_anything_is_built(
+    searched, monkeypatch, tmp_path
+):
     options = searched.options(
-        targets=("onnx",), schemes=("fp32", "int8"), budget=Budget(max_mb=0.001)
+        targets=("onnx",),
+        schemes=("fp32", "int8"),
+        budget=Budget(max_mb=0.001),
+        out=tmp_path / "out",
     )
-    stream = io.StringIO()
-    pipeline.run(options, console.Progress(stream), FORBIDDEN)
-    first, *_ = stream.getvalue().splitlines()
-    assert "onnx: nothing can fit into --max-mb 0.001: the smallest has about 0.0" in first
+    stream, built = io.StringIO(), []
+
+    def build_all(these, *_, **__):
+        built.append((len(these), stream.getvalue()))
+
+    monkeypatch.setattr(pipeline, "build_all", build_all)
+    found = pipeline.run(options, console.Progress(stream), FORBIDDEN)
+    (none, said), (near, _) = built
+    assert (none, near) == (0, 2)
+    assert "onnx: nothing can fit into --max-mb 0.001: the smallest has about 0.0" in said
+    assert all(one.estimated > 0 for one in found.contenders)
 
 
 def test_more_than_the_checkpoint_has_is_refused_before_anything_is_built(
