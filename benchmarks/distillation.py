@@ -67,7 +67,7 @@ LEVERS: dict[str, dict[str, object]] = {
     },
     "4 first layers, plain": {"layers": "first-4", "weights": PLAIN},
 }
-# Levers that are held against another one than `distilled`, which has three layers.
+# Levers that are held against another one than `distilled`: the one that they change.
 AGAINST = {
     "4 layers, plain": "4 layers",
     "first layers, matched with 1,3,5": "first layers",
@@ -117,12 +117,12 @@ def main() -> int:
     )
     runs = {name: train(name, base, arguments.out) for name in chosen}
     scores = {}
-    for base in dict.fromkeys((BASE, *AGAINST.values())):
-        names = [name for name in chosen if AGAINST.get(name, BASE) == base]
+    for other in dict.fromkeys((BASE, *AGAINST.values())):
+        names = [name for name in chosen if AGAINST.get(name, BASE) == other]
         if names:
-            each = dict.fromkeys(str(runs[name]) for name in (base, *names))
+            each = dict.fromkeys(str(runs[name]) for name in (other, *names))
             scored = recipe.score(tuple(each), data)
-            scores |= {name: {"against": base, **scored[str(runs[name])]} for name in names}
+            scores |= {name: {"against": other, **scored[str(runs[name])]} for name in names}
     rows = [{"lever": name, **scores[name]} for name in chosen]
     document = {
         "machine": machine.describe(),

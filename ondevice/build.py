@@ -125,7 +125,7 @@ def build_one(
                     graph = graph.without_weights()
                     let_go()
                     size = bundle.hash_artifact(staged / job.target.file)[1]
-                    check_size(job, size)
+                    _check_size(job, size)
                 garbage.trim()
                 artifact = OpenedOnce(job.target.name, staged / job.target.file, graph.outputs)
                 with steps.step(f"{job.label}: checking parity"):
@@ -144,13 +144,13 @@ def build_one(
 def _cached(job: Job, found: Manifest, start: float) -> Built:
     """Return the bundle that is there, held against the size that is allowed today."""
     try:
-        check_size(job, found.artifact.bytes)
+        _check_size(job, found.artifact.bytes)
     except GateError as error:
         return Built(job, None, True, time.monotonic() - start, found.parity, error)
     return Built(job, found, True, time.monotonic() - start, found.parity)
 
 
-def check_size(job: Job, size: int) -> None:
+def _check_size(job: Job, size: int) -> None:
     """Hold an artifact of `size` bytes against what its job allows.
 
     Raises:

@@ -39,6 +39,11 @@ SMALLER = 0.01
 MB = 1_000_000
 
 
+def is_measurable(scheme: Scheme) -> bool:
+    """Tell whether what a scheme loses is in how it rounds weights, which is what is measured."""
+    return scheme.bits <= MOST_BITS and not scheme.calibrated
+
+
 @dataclass(frozen=True)
 class Budget:
     """What ``auto`` may spend: a size of the artifact in bytes, or None for the usual share."""

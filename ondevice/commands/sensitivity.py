@@ -95,11 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _measurable() -> list[str]:
     """Return the schemes whose loss is in how they round weights."""
-    return [
-        name
-        for name, scheme in SCHEMES.items()
-        if scheme.bits <= keeping.MOST_BITS and not scheme.calibrated
-    ]
+    return [name for name, scheme in SCHEMES.items() if keeping.is_measurable(scheme)]
 
 
 def _table(measured: Measurement) -> str:

@@ -89,6 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     for noisy in ("torchao", "jax", "torch.utils._pytree"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
+    # Not imported yet: a file that is missing is told sooner.
     if importlib.util.find_spec("accelerate") is None:
         raise MissingPackageError(
             f"the package 'accelerate' is not installed; type: {install_command('distill')}"

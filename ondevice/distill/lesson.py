@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ondevice.distill import checkpoints, lineage
+from ondevice.distill import checkpoints
 from ondevice.distill.options import TaskOptions
 from ondevice.errors import CheckpointError, UserError
 
@@ -95,10 +95,6 @@ def make_student(
         student = checkpoints.load(
             begun, head.auto_class, dropout=options.training.dropout, **head.config
         )
-    copied = None if begun is None else lineage.record(begun).get("options", {}).get("layers")
-    if copied is not None and options.layers == TaskOptions.layers:
-        # Nobody named others: those that the student says it was made of.
-        options = replace(options, layers=str(copied))
     pairs = pair_layers(options, student.config.num_hidden_layers, depth)
     if options.weights.hidden and student.config.hidden_size != teacher.config.hidden_size:
         raise UserError(

@@ -31,6 +31,20 @@ def record(directory: Path) -> dict[str, Any]:
     return {}
 
 
+def layers(directory: Path) -> str | None:
+    """Return the choice of the teacher's layers that a student says it was made of, if it does.
+
+    An average is made of what the first that it averages is.
+    """
+    said = record(directory)
+    averaged = said.get("averaged")
+    if isinstance(averaged, list) and averaged and isinstance(averaged[0], dict):
+        said = averaged[0]
+    options = said.get("options")
+    choice = options.get("layers") if isinstance(options, dict) else None
+    return choice if isinstance(choice, str) else None
+
+
 def own(said: dict[str, Any]) -> dict[str, str]:
     """Return the hashes of the data that a record's training read, by the files' names.
 

@@ -265,5 +265,6 @@ class PretrainOptions:
             raise UserError(f"mask_share must lie in (0, 1), not {self.mask_share}")
         if self.temperature <= 0:
             raise UserError(f"temperature must be above 0, not {self.temperature}")
+        check_layers("--layers", self.layers)
         if not self.corpus:
             raise UserError("a corpus is needed: text files, directories, or datasets:NAME:SPLIT")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,6 +89,10 @@ def task(options: TaskOptions) -> dict[str, Any]:
         runs.check_cache(options.cache)
     teacher = models.load(options.teacher)
     student = models.load(options.student) if options.student else None
+    if student is not None and options.layers == TaskOptions.layers:
+        # Nobody named any: those that it was made of, which its own record is to name in turn.
+        made_of = lineage.layers(student.directory)
+        options = options if made_of is None else replace(options, layers=made_of)
     files = options.data.files | numbered("unlabelled", options.unlabelled)
     files |= checkpoints.files(teacher, "teacher")
     if student is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Literal
 
+from ondevice.distill.options import check_layers
 from ondevice.errors import CheckpointError, UserError
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def parse_layers(text: str, depth: int) -> tuple[int, ...]:
     Raises:
         UserError: the text is none of these, or a layer does not exist.
     """
+    check_layers("--layers", text)
     if text == "every-other":
         return tuple(range((depth - 1) % 2, depth, 2))
     if found := re.fullmatch(r"(first|last)-(\d+)", text):
@@ -54,11 +56,6 @@ def parse_layers(text: str, depth: int) -> tuple[int, ...]:
         if not 1 <= count <= depth:
             raise UserError(f"'{text}' asks for {count} layers; the teacher has {depth}")
         return tuple(range(count)) if found[1] == "first" else tuple(range(depth - count, depth))
-    if not re.fullmatch(r"\d+(,\d+)*", text):
-        raise UserError(
-            f"unknown layer choice '{text}'; choices: every-other, first-K, last-K, or a list "
-            "as 0,2,4"
-        )
     layers = tuple(int(part) for part in text.split(","))
     if max(layers) >= depth:
         raise UserError(

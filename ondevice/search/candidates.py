@@ -171,8 +171,7 @@ def _variants(scheme: str, options: SearchOptions) -> list[Variant]:
     has room for.
     """
     plain = Variant("", ())
-    known = get_scheme(scheme)
-    if options.keep == NONE or known.bits > keeping.MOST_BITS or known.calibrated:
+    if options.keep == NONE or not keeping.is_measurable(get_scheme(scheme)):
         return [plain]
     most = options.budget.max_mb
     room = keeping.AUTO if most is None else f"{keeping.AUTO}:{most}"

@@ -47,16 +47,15 @@ if TYPE_CHECKING:
 Tell = Callable[[int, int], None]
 
 # A careful int8 drop of a QA model is 0.6 to 1.1 points of F1 (MobileBERT on SQuAD, 89.02 → 87.95).
+_EIGHT_BITS = GateLimits(max_drop=2.0, max_flips=15.0, min_cosine=0.99)
+# Fixed ranges of activations lose as much as few bits do.
+_FEW_BITS = GateLimits(max_drop=4.0, max_flips=30.0, min_cosine=0.97)
 LIMITS: dict[str, GateLimits] = {
     "fp32": GateLimits(max_drop=0.1, max_flips=0.5, min_cosine=0.99999),
     "fp16": GateLimits(max_drop=0.5, max_flips=2.0, min_cosine=0.999),
-    "int8": GateLimits(max_drop=2.0, max_flips=15.0, min_cosine=0.99),
-    "int8-weight": GateLimits(max_drop=2.0, max_flips=15.0, min_cosine=0.99),
-    # Fixed ranges of activations lose as much as few bits do.
-    "int8-static": GateLimits(max_drop=4.0, max_flips=30.0, min_cosine=0.97),
-    "pal6": GateLimits(max_drop=4.0, max_flips=30.0, min_cosine=0.97),
-    "int4": GateLimits(max_drop=4.0, max_flips=30.0, min_cosine=0.97),
-    "pal4": GateLimits(max_drop=4.0, max_flips=30.0, min_cosine=0.97),
+    "int8": _EIGHT_BITS,
+    "int8-weight": _EIGHT_BITS,
+    **dict.fromkeys(("int8-static", "pal6", "int4", "pal4"), _FEW_BITS),
 }
 # With fewer texts each has one possible neighbour, and none can flip.
 NEIGHBOURS = 3

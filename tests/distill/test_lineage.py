@@ -49,3 +49,14 @@ def test_who_does_not_say_it_is_unknown(tmp_path: Path, text: str) -> None:
 def test_a_foreign_record_without_files_says_nothing(tmp_path: Path) -> None:
     foreign = write(tmp_path / "foreign", "training.json", sha256={"train:0": "1"})
     assert lineage.own(lineage.record(foreign)) == {}
+
+
+def test_a_student_says_of_which_layers_it_was_made(tmp_path: Path) -> None:
+    def says(value: object) -> str | None:
+        (tmp_path / "run.json").write_text(json.dumps(value))
+        return lineage.layers(tmp_path)
+
+    assert says({"options": {"layers": "first-3"}}) == "first-3"
+    assert says({"averaged": [{"options": {"layers": "0,2"}}, {"options": None}]}) == "0,2"
+    for nothing in ({}, {"options": None}, {"options": {"layers": 3}}, {"averaged": ["x"]}):
+        assert says(nothing) is None

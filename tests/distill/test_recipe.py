@@ -189,10 +189,14 @@ def test_a_student_is_compared_with_the_layers_of_its_own_record(
         ("named", {}),
         ("unsaid", {"layers": TaskOptions.layers}),
         ("other", {"compare": "1"}),
+        # What went on names them in its turn.
+        ("further", {"layers": TaskOptions.layers, "student": str(tmp_path / "unsaid")}),
     ):
         recipe.task(replace(again, out=tmp_path / name, **changes))
         weights.append(load_file(tmp_path / name / "model.safetensors"))
-    named, unsaid, other = weights
+        record = json.loads((tmp_path / name / "run.json").read_text())
+        assert record["options"]["layers"] == "first-1"
+    named, unsaid, other, _ = weights
     assert all(named[key].equal(unsaid[key]) for key in named)
     assert not all(named[key].equal(other[key]) for key in named)
 
