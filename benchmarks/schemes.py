@@ -5,11 +5,10 @@
 
 Builds every bundle that is not built yet, asks each the same questions as its checkpoint in
 PyTorch, times what runs here (one window at the longest length, text to answer), and verifies it.
-Unlike ``ondevice search`` it drops nobody. Core ML is interpreted where there is no Mac, which
-takes about a second for a question, so it is asked fewer there unless ``--examples`` says how many.
-Answers and times are kept beside the bundles: a run that was interrupted goes on. ``--add`` keeps
-what the result has of other targets and schemes, if it is of the same weights, questions, machine
-and versions.
+Unlike ``ondevice search`` it drops nobody, and asks all questions on every target, in Core ML's
+reference interpreter too. Answers and times are kept beside the bundles: a run that was interrupted
+goes on. ``--add`` keeps what the result has of other targets and schemes, if it is of the same
+weights, questions, machine and versions.
 """
 
 from __future__ import annotations
@@ -56,8 +55,8 @@ def main() -> int:
     parser.add_argument(
         "--examples",
         type=commands.whole("--examples", 0),
-        help="at most so many questions, 0 for all (default: all;"
-        f" {pipeline.REFERENCE_QUESTIONS} where Core ML is interpreted)",
+        default=0,
+        help="at most so many questions, 0 for all (default: %(default)s)",
     )
     parser.add_argument("--lengths", default="384", help="that each artifact serves, with commas")
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT / "schemes")

@@ -9,8 +9,9 @@ from ondevice.models import DEFAULT_MODEL
 from ondevice.search.budget import Budget
 
 DEFAULT_OUT = Path("search")
-# The reference interpreter takes about a second for a question, so it is asked no more than this.
-REFERENCE_QUESTIONS = 120
+# The reference interpreter takes several times as long as a runtime, and has most of the schemes,
+# so it is asked no more than this.
+REFERENCE_QUESTIONS = 400
 # What else than the schemes as they are is considered.
 AUTO, NONE = KEEPS = ("auto", "none")
 
