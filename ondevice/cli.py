@@ -7,6 +7,7 @@ Exit codes: 0 done; 2 the user can fix it; 3 built but failed a gate, nothing pu
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import os
 import signal
@@ -60,6 +61,18 @@ COMMANDS: dict[str, Command] = {
 
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are one sentence."""
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parse; what is left over is an error of the verb that was typed, and of no group."""
+        found, rest = super().parse_known_args(args, namespace)
+        if rest:
+            what = "unknown option" if rest[0].startswith("-") else "unexpected argument"
+            name = rest[0].partition("=")[0]
+            near = difflib.get_close_matches(name, self._option_string_actions, 1, 0.75)
+            self.error(f"{what} '{name}'" + (f" (did you mean '{near[0]}'?)" if near else ""))
+        return found, rest
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message}; type '{self.prog} --help' for what there is")

@@ -79,7 +79,13 @@ def test_help_and_errors_import_nothing_heavy(arguments, code):
     ("arguments", "words"),
     [
         (["biuld"], "unknown command 'biuld'; commands: build,"),
-        (["build", "--frobnicate"], "unrecognized arguments: --frobnicate; type 'ondevice build"),
+        (["build", "--frobnicate"], "unknown option '--frobnicate'; type 'ondevice build --help'"),
+        (["build", "--taget=tflite"], "unknown option '--taget' (did you mean '--target'?); type"),
+        (["build", "tflite"], "unexpected argument 'tflite'; type 'ondevice build --help'"),
+        (
+            ["distill", "score", "t", "s", "--eval", "d.json", "--max-lenght", "384"],
+            "option '--max-lenght' (did you mean '--max-length'?); type 'ondevice distill score",
+        ),
         (["build", "--target"], "expected one argument; type 'ondevice build --help'"),
         (["build", "--target", "corml"], "unknown target 'corml'; targets: coreml, tflite,"),
         (["build", "--lengths", "a,b"], "--lengths takes whole numbers with commas"),
