@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ondevice import calibration, parts, sensitivity
+from ondevice.caching import cache_directory
 from ondevice.console import Progress
 from ondevice.errors import GateError, UserError
 from ondevice.schemes import SCHEMES, Scheme, get_scheme
@@ -162,7 +163,6 @@ class Keeper:
     def measure(self, target: Target, scheme: Scheme, lengths: tuple[int, ...]) -> Measurement:
         """Measure what the scheme does to each part; what was measured before is found again."""
         from ondevice import graph
-        from ondevice.verify import _environments
 
         checkpoint, longest = self._checkpoint, lengths[-1]
         encoder = replace(checkpoint.encoder, max_length=longest)
@@ -175,7 +175,7 @@ class Keeper:
                 self._graph,
                 described,
                 [_without_padding(inputs) for inputs in texts.inputs(longest)],
-                notes=_environments.cache_directory() / "sensitivity",
+                notes=cache_directory() / "sensitivity",
                 tell=tell,
             )
         found = estimate(checkpoint, target, scheme, lengths)

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ondevice import card, console
+from ondevice.caching import CACHE_VARIABLE, cache_directory
 from ondevice.errors import GateError, UserError
-from ondevice.verify import _environments, promises
+from ondevice.verify import promises
 from ondevice.verify.gate_rules import MIN_EXAMPLES, is_task, size
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME==VERSION",
         help="run the goldens on this version too; repeatable. It gets an environment of its own,"
         " installed with pip when first asked for, which needs the network, and kept in"
-        f" {_cache()} (${_environments.CACHE_VARIABLE} moves it)",
+        f" {_cache()} (${CACHE_VARIABLE} moves it)",
     )
     parser.add_argument(
         "--app-runtime",
@@ -101,7 +102,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _cache() -> str:
     # argparse takes a per cent sign for the beginning of a format.
-    return str(_environments.cache_directory() / "runtimes").replace("%", "%%")
+    return str(cache_directory() / "runtimes").replace("%", "%%")
 
 
 def _whole(text: str) -> int:

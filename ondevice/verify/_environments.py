@@ -23,11 +23,11 @@ from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
+from ondevice.caching import CACHE_VARIABLE, cache_directory
 from ondevice.errors import RuntimeUnavailableError, UserError
 
 logger = logging.getLogger(__name__)
 
-CACHE_VARIABLE = "ONDEVICE_CACHE"
 # Longest for torch, 200 MB.
 INSTALL_SECONDS = 1800.0
 # What a killed installation left is removed when it is this old.
@@ -38,16 +38,6 @@ _ELSEWHERE = ("PYTHONHOME", "PYTHONPATH", "PIP_PREFIX", "PIP_TARGET", "PIP_USER"
 # So many versions on either side are named where one does not exist.
 NEAREST = 2
 _UNREACHABLE = ("connection broken by", "Max retries exceeded", "Read timed out")
-
-
-def cache_directory() -> Path:
-    """Return where environments are kept: $ONDEVICE_CACHE, or the user's cache directory."""
-    given = os.environ.get(CACHE_VARIABLE)
-    if given:
-        return Path(given)
-    if platform.system() == "Darwin":
-        return Path.home() / "Library" / "Caches" / "ondevice"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ondevice"
 
 
 def ensure(name: str, steps: Sequence[Sequence[str]]) -> Path:

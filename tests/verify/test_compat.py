@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ondevice import bundle
+from ondevice import bundle, caching
 from ondevice.errors import BundleError, RuntimeUnavailableError, UserError
 from ondevice.schemes import ParityLimit
 from ondevice.targets import _tflite_schemes, tflite
@@ -41,9 +41,9 @@ OLD = "tflite-runtime==2.14.0"
 def cache(tmp_path_factory):
     """A cache of environments for these tests; the user's own only if the variable says so."""
     with pytest.MonkeyPatch.context() as patch:
-        if not os.environ.get(_environments.CACHE_VARIABLE):
-            patch.setenv(_environments.CACHE_VARIABLE, str(tmp_path_factory.mktemp("cache")))
-        yield _environments.cache_directory()
+        if not os.environ.get(caching.CACHE_VARIABLE):
+            patch.setenv(caching.CACHE_VARIABLE, str(tmp_path_factory.mktemp("cache")))
+        yield caching.cache_directory()
 
 
 def installed(package):
@@ -432,7 +432,7 @@ def test_a_package_without_any_wheel_here_says_nothing_of_the_users_wish():
 
 
 def test_without_a_network_nothing_passes_and_nothing_is_left(published, tmp_path, monkeypatch):
-    monkeypatch.setenv(_environments.CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(caching.CACHE_VARIABLE, str(tmp_path))
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("PIP_FIND_LINKS", "")
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
@@ -443,7 +443,7 @@ def test_without_a_network_nothing_passes_and_nothing_is_left(published, tmp_pat
 
 
 def test_an_environment_is_made_once(tmp_path, monkeypatch):
-    monkeypatch.setenv(_environments.CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(caching.CACHE_VARIABLE, str(tmp_path))
     python = _environments.ensure("empty", ())
     made = python.stat().st_ino
     monkeypatch.setattr(_environments, "_install", None)
@@ -453,7 +453,7 @@ def test_an_environment_is_made_once(tmp_path, monkeypatch):
 
 
 def test_another_process_may_be_first(tmp_path, monkeypatch):
-    monkeypatch.setenv(_environments.CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(caching.CACHE_VARIABLE, str(tmp_path))
     install = _environments._install
 
     def late(directory, steps):
@@ -467,7 +467,7 @@ def test_another_process_may_be_first(tmp_path, monkeypatch):
 
 
 def test_a_rename_that_fails_for_another_reason_is_an_error(tmp_path, monkeypatch):
-    monkeypatch.setenv(_environments.CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(caching.CACHE_VARIABLE, str(tmp_path))
 
     def refuse(*_):
         raise PermissionError(13, "Permission denied")
@@ -479,18 +479,9 @@ def test_a_rename_that_fails_for_another_reason_is_an_error(tmp_path, monkeypatc
 
 def test_a_cache_that_cannot_be_written_is_one_sentence(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    monkeypatch.setenv(_environments.CACHE_VARIABLE, str(tmp_path / "file"))
+    monkeypatch.setenv(caching.CACHE_VARIABLE, str(tmp_path / "file"))
     with pytest.raises(RuntimeUnavailableError, match="set ONDEVICE_CACHE to another directory"):
         _environments.ensure("empty", ())
-
-
-def test_the_cache_is_where_the_system_keeps_caches(monkeypatch, tmp_path):
-    monkeypatch.delenv(_environments.CACHE_VARIABLE, raising=False)
-    monkeypatch.setattr(_environments.platform, "system", lambda: "Linux")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert _environments.cache_directory() == tmp_path / "ondevice"
-    monkeypatch.setattr(_environments.platform, "system", lambda: "Darwin")
-    assert _environments.cache_directory().parts[-3:] == ("Library", "Caches", "ondevice")
 
 
 @pytest.mark.parametrize(
@@ -621,7 +612,7 @@ def test_a_runtime_that_cannot_be_imported_is_not_run(published, monkeypatch):
 
 
 def test_the_child_sees_this_package_and_nothing_beside_it(tmp_path, monkeypatch):
-    monkeypatch.setenv(_environments.CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(caching.CACHE_VARIABLE, str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(Path(np.__file__).parents[1]))
     variables = _environments.child_variables()
     assert "PYTHONPATH" not in variables
