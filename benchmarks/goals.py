@@ -31,6 +31,7 @@ from ondevice.targets import TARGETS
 RESULTS = Path(__file__).parent / "results"
 HEADERS = ("what", "goal", "seen", "met", "from")
 DATA, MOST_BYTES, LEAST_KEPT = "squadshifts-dev.json", 10_000_000, 98.0
+CANDIDATES = 30
 MODEL, LARGER, STUDENT, LENGTH = "distilbert", "bert-base", "student", 384
 TRAFFIC = (
     "traffic.py --data squadshifts-dev.json --questions 200"
@@ -45,6 +46,7 @@ COMMANDS = {
     " --out benchmarks/results/traffic_12.json",
     "evidence": "evidence.py --examples 100",
     "schemes": f"schemes.py --data {DATA}",
+    "search": f"search_time.py --data {DATA}",
     "build_time": "build_time.py --rounds 1 --schemes fp32,fp16,int8 --only alone,all",
     "build_time_all": "build_time.py --rounds 3 --only all"
     " --out benchmarks/results/build_time_all.json",
@@ -283,6 +285,16 @@ def small_enough(document: Mapping[str, Any]) -> Seen | None:
     return Seen(len(targets), f"{len(targets)} of {len(TARGETS)}: {', '.join(targets)}")
 
 
+def search_minutes(document: Mapping[str, Any]) -> Seen | None:
+    """Find how long a search of the student took, of so many candidates at least."""
+    models = [one["name"] for one in document["search"]["models"]]
+    if document["candidates"] < CANDIDATES or models != [STUDENT]:
+        return None
+    minutes = document["seconds"] / 60
+    many = f"{document['candidates']} candidates, {document['built']} built"
+    return Seen(minutes, f"{minutes:.1f} min ({many})")
+
+
 TITLES = {"tflite": "TFLite", "executorch": "ExecuTorch", "onnx": "ONNX Runtime"}
 OURS, FIXED = r"\S+ \S+ ours", rf"\S+ \S+ ours \S+ {LENGTH}"
 BUCKETS = rf"[\d/]+/{LENGTH}"
@@ -332,6 +344,7 @@ GOALS = (
         small_enough,
         at_most=False,
     ),
+    Goal(f"search of {CANDIDATES} candidates, cold", 20, "search", search_minutes, unit=" min"),
     Goal("--target all, student, cold", 60, "build_time_all", all_targets, unit=" s"),
     Goal("memory / (4 × weights + 1 GiB), student", 1, "build_time", memory),
     Goal("memory / …, DistilBERT", 1, "full_scale", large_memory(MODEL)),

@@ -1,12 +1,12 @@
 """How long a search takes from nothing: every scheme of every target, as it is and with parts kept.
 
-    python benchmarks/search_time.py --data FILE [--model student] [--target all]
-        [--max-mb 20] [--max-f1-drop 1]
+    python benchmarks/search_time.py --data FILE [-- --target all --max-mb 20 --max-f1-drop 1]
 
-Runs ``ondevice search`` in a fresh process, into an empty directory and with an empty cache, prints
-its table and how long it took, and writes ``benchmarks/results/search.json``: the seconds, how many
-candidates there were, how many of them were built and asked, and all that the search itself wrote
-down. Its pictures go beside it (``--pictures``).
+Runs ``ondevice search`` with the options behind ``--`` (without any: those above) in a fresh
+process, into an empty directory and with an empty cache, prints its table and how long it took, and
+writes ``benchmarks/results/search.json``: the seconds, how many candidates there were, how many of
+them were built and asked, and all that the search itself wrote down. Its pictures go beside it
+(``--pictures``).
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from ondevice.caching import CACHE_VARIABLE
 from ondevice.commands.search import RESULT_FILE
 from ondevice.errors import UserError
 
+OPTIONS = ["--target", "all", "--max-mb", "20", "--max-f1-drop", "1"]
 RESULTS = Path(__file__).parent / "results" / "search.json"
 
 
@@ -37,23 +38,25 @@ def main() -> int:
     """Search, print and write; return the search's exit code."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="SQuAD JSON")
-    parser.add_argument("--model", default="student")
-    parser.add_argument("--target", default="all")
-    parser.add_argument("--max-mb", default="20")
-    parser.add_argument("--max-f1-drop", default="1")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument(
         "--pictures",
         type=Path,
         help="their directory (default: beside --results)",
     )
+    parser.add_argument("options", nargs="*", help=f"of the search (default: {' '.join(OPTIONS)})")
     arguments = parser.parse_args()
-    words = ["--target", arguments.target, "--model", arguments.model]
-    words += ["--max-mb", arguments.max_mb, "--max-f1-drop", arguments.max_f1_drop]
+    if not arguments.data.is_file():
+        raise UserError(f"no file '{arguments.data}'; --data takes questions as SQuAD has them")
+    words = arguments.options or OPTIONS
     with tempfile.TemporaryDirectory() as directory:
         out = Path(directory, "search")
-        ended = search([*words, "--data", str(arguments.data)], out, Path(directory, "cache"))
-        found = json.loads((out / RESULT_FILE).read_text("utf-8"))
+        # What a scheme does to each part of a model is kept there, and found again by others.
+        os.environ[CACHE_VARIABLE] = str(Path(directory, "cache"))
+        ended = search([*words, "--data", str(arguments.data)], out)
+        # Paths as they would be in a search of one's own.
+        text = (out / RESULT_FILE).read_text("utf-8").replace(f"{directory}/", "")
+        found = json.loads(text)
         pictures = arguments.pictures or arguments.results.parent / "search"
         pictures.mkdir(parents=True, exist_ok=True)
         for name in found["plots"]:
@@ -80,14 +83,12 @@ def main() -> int:
     return ended.code
 
 
-def search(words: Sequence[str], out: Path, cache: Path) -> processes.Ended:
+def search(words: Sequence[str], out: Path) -> processes.Ended:
     """Run one search into an empty directory; what it says meanwhile is not shown.
 
     Raises:
         UserError: it refuses what was asked for, or breaks.
     """
-    # What parts of a model a scheme hurts is found again there by later searches.
-    os.environ[CACHE_VARIABLE] = str(cache)
     ended = processes.run([sys.executable, "-m", "ondevice.search", *words, "--out", str(out)])
     if ended.code not in commands.FINDINGS:
         raise UserError(f"the search: {ended.reason}")

@@ -158,6 +158,18 @@ def test_schemes_are_judged_where_every_target_has_figures(rows, tmp_path):
         assert rows()[few][1] == "not run"
 
 
+def test_a_search_of_few_candidates_or_another_model_says_nothing(rows, tmp_path):
+    models = [{"name": "student"}]
+    document = {"candidates": 31, "built": 22, "seconds": 1230.0, "search": {"models": models}}
+    what = "search of 30 candidates, cold"
+    write(tmp_path, "search", document)
+    assert rows()[what][1:3] == ["20.5 min (31 candidates, 22 built)", "no"]
+    write(tmp_path, "search", document | {"candidates": 29})
+    assert rows()[what][1] == "not run"
+    write(tmp_path, "search", document | {"search": {"models": [{"name": "teacher"}]}})
+    assert rows()[what][1] == "not run"
+
+
 def test_results_say_from_when_to_when_they_are(load):
     describe = load("goals").describe
     machine = {"cpu": "one", "cores": 2, "measured": "2026-11-29T01:00:00+00:00"}
