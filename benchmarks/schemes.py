@@ -32,6 +32,7 @@ from ondevice.search import SearchOptions, document, pipeline, table
 from ondevice.search.build import build_all
 from ondevice.search.candidates import load_models, make_candidates
 from ondevice.search.contender import Contender
+from ondevice.search.files import held
 from ondevice.search.options import NONE
 from ondevice.search.workshop import Workshop
 from ondevice.targets import TARGETS
@@ -97,7 +98,7 @@ def run(options: SearchOptions, results: Path, *, add: bool) -> int:
     earlier = commands.read_earlier(results, described, same) if add else None
     contenders = [Contender(one) for one in make_candidates(options, models)]
     rows = []
-    with Workshop() as workshop:
+    with held(options.out), Workshop() as workshop:
         judge = pipeline.make_judge(options, models, None, contenders, workshop, progress)
         build_all(contenders, models, workshop, options.out / pipeline.FAILURES, progress)
         workshop.dismiss()

@@ -47,6 +47,37 @@ DAMPING = 0.01
 
 Inputs = tuple[Tensor, ...]
 
+
+@dataclass(frozen=True)
+class Fold:
+    """What a converter has taken out of a layer norm and put into the matrix behind it.
+
+    The norm makes ``x = gain · x̂ + shift``; the file multiplies x̂ by ``W · gain``, and has
+    ``b + W · shift`` as its bias, which stays in floats.
+
+    Attributes:
+        gain: of each column [columns]; 0 where the column is not in the file at all.
+        shift: of each column [columns].
+    """
+
+    gain: Tensor
+    shift: Tensor
+
+    @classmethod
+    def nothing(cls, columns: int) -> Fold:
+        """Return what is folded into a matrix that the file has as it is."""
+        return cls(torch.ones(columns), torch.zeros(columns))
+
+    @property
+    def divisor(self) -> Tensor:
+        """Return the gain, 1 in the place of 0: such a column stays zeros."""
+        return torch.where(self.gain == 0, 1.0, self.gain)
+
+    def inside(self, inputs: Tensor) -> Tensor:
+        """Return what the file multiplies its matrix by, for inputs [..., columns] of the part."""
+        return (inputs - self.shift) / self.divisor
+
+
 # The parts of a layer in the order of computation, those with one input together.
 _OF_LAYER = (
     ("attention.query", "attention.key", "attention.value"),
@@ -60,7 +91,7 @@ def for_target(
     graph: MobileGraph,
     options: ConvertOptions,
     storage: StorageOf,
-    gains: Mapping[str, Tensor] | None = None,
+    folds: Mapping[str, Fold] | None = None,
 ) -> MobileGraph:
     """Prepare a graph for a target's scheme; as it is where that compensates nothing."""
     if options.weights_made_for is None:
@@ -70,7 +101,7 @@ def for_target(
     def storage_of(part: str) -> Storage:
         return storage(graph.encoder, options.scheme, part, kept=part in kept)
 
-    return prepared(graph, storage_of, _texts(graph, options), gains)
+    return prepared(graph, storage_of, _texts(graph, options), folds)
 
 
 def _texts(graph: MobileGraph, options: ConvertOptions) -> list[Inputs]:
@@ -89,7 +120,7 @@ def prepared(
     graph: MobileGraph,
     storage_of: Callable[[str], Storage],
     texts: Sequence[Inputs],
-    gains: Mapping[str, Tensor] | None = None,
+    folds: Mapping[str, Fold] | None = None,
 ) -> MobileGraph:
     """Return a copy of a graph whose weights lie where a target's rounding will find them.
 
@@ -97,9 +128,9 @@ def prepared(
         graph: the graph, in float32.
         storage_of: how a part is stored, by its name; 8 bits and more are left alone.
         texts: inputs without padding; without any, weights are only cut off.
-        gains: what a converter multiplies the columns of a part by, before it is rounded.
+        folds: what a converter has put into the matrices of parts, before they are rounded.
     """
-    work = _Work(copy.deepcopy(graph.module), storage_of, gains or {}, list(texts))
+    work = _Work(copy.deepcopy(graph.module), storage_of, folds or {}, list(texts))
     with torch.no_grad(), one_thread():
         work.round()
     return replace(graph, module=work.module)
@@ -114,7 +145,7 @@ class _Work:
 
     module: MobileEncoder
     storage_of: Callable[[str], Storage]
-    gains: Mapping[str, Tensor]
+    folds: Mapping[str, Fold]
     texts: list[Inputs]
 
     def round(self) -> None:
@@ -150,21 +181,25 @@ class _Work:
             if name in names and how.bits < FINE_BITS and how.rounds(*part.weight.shape):
                 parts[name] = part
         linears = {name: part for name, part in parts.items() if isinstance(part, nn.Linear)}
-        grams = _grams(linears, run) if self.texts and linears else {}
+        folds = {name: self._fold(name, part) for name, part in parts.items()}
+        grams = _grams(linears, folds, run) if self.texts and linears else {}
         for name, part in parts.items():
-            gain = self.gains.get(name, torch.ones(part.weight.shape[1]))
-            # A gain of 0 leaves a column of zeros, which is rounded as such.
-            divisor = torch.where(gain == 0, 1.0, gain)
+            gain, shift, divisor = folds[name].gain, folds[name].shift, folds[name].divisor
             before, storage = part.weight.data, self.storage_of(name)
             if name in grams:
-                gram = grams[name] / torch.outer(divisor, divisor)
-                weight = compensated(before * gain, gram, storage)
+                weight = compensated(before * gain, grams[name], storage)
             elif storage.rounding == "table":
                 # The library is to find the values of the table, and no others.
                 weight = rounded(before * gain, storage)
             else:
                 weight = clipped(before * gain, storage)
             part.weight.data = torch.where(gain == 0, before, weight / divisor)
+            if isinstance(part, nn.Linear) and part.bias is not None:
+                # The file's bias has what the matrix made of the shift before it was rounded.
+                part.bias.data = part.bias.data + (before - part.weight.data) @ shift
+
+    def _fold(self, name: str, part: nn.Linear | nn.Embedding) -> Fold:
+        return self.folds.get(name) or Fold.nothing(part.weight.shape[1])
 
 
 def _through(layer: nn.Module, hidden: list[Tensor], biases: list[Tensor]) -> list[Tensor]:
@@ -281,13 +316,24 @@ def _nonzero(step: Tensor) -> Tensor:
     return torch.where(step == 0, torch.ones_like(step), step)
 
 
-def _grams(linears: Mapping[str, nn.Linear], run: Callable[[], object]) -> dict[str, Tensor]:
-    """Return Σ x xᵀ over what linear layers are given while something runs, [columns, columns]."""
+def _grams(
+    linears: Mapping[str, nn.Linear], folds: Mapping[str, Fold], run: Callable[[], object]
+) -> dict[str, Tensor]:
+    """Return Σ x xᵀ over what matrices are multiplied by while something runs.
+
+    Args:
+        linears: the layers whose inputs are watched.
+        folds: by their names; x is what is left of an input when they are taken out.
+        run: runs the layers.
+
+    Returns:
+        By the layers' names, [columns, columns].
+    """
     grams: dict[str, Tensor] = {}
 
     def watch(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
         def add(_: nn.Module, args: tuple[Tensor, ...]) -> None:
-            rows = args[0].reshape(-1, args[0].shape[-1])
+            rows = folds[name].inside(args[0].reshape(-1, args[0].shape[-1]))
             grams[name] = grams.get(name, 0) + rows.T @ rows
 
         return add

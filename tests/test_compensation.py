@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
+
 import pytest
 
 from ondevice.storage import Storage
@@ -84,8 +87,8 @@ def test_nothing_is_cut_off_at_8_bits_or_in_tables(made):
         assert clipped(weight, storage) is weight
 
 
-def prepared_of(graph, storage, texts, gains=None):
-    return compensation.prepared(graph, lambda part: storage[part], texts, gains)
+def prepared_of(graph, storage, texts, folds=None):
+    return compensation.prepared(graph, lambda part: storage[part], texts, folds)
 
 
 @pytest.fixture(scope="module", params=list(TARGETS))
@@ -164,8 +167,8 @@ def test_each_part_is_rounded_for_the_inputs_that_it_has_in_the_end(graph, texts
     storage = storages(graph, Storage(4, "absmax", 32))
     plain, given = compensation._grams, {}
 
-    def noted(linears, run):
-        grams = plain(linears, run)
+    def noted(linears, folds, run):
+        grams = plain(linears, folds, run)
         given.update(grams)
         return grams
 
@@ -176,7 +179,10 @@ def test_each_part_is_rounded_for_the_inputs_that_it_has_in_the_end(graph, texts
     # Nothing is padding.
     whole = [(ids, torch.ones_like(mask), types) for ids, mask, types in texts]
     with torch.no_grad():
-        in_the_end = plain(linears, lambda: [module(*text) for text in whole])
+        nothing = {
+            name: compensation.Fold.nothing(one.in_features) for name, one in linears.items()
+        }
+        in_the_end = plain(linears, nothing, lambda: [module(*text) for text in whole])
     for name, gram in given.items():
         torch.testing.assert_close(gram, in_the_end[name], rtol=1e-4, atol=1e-3)
 
@@ -204,9 +210,47 @@ def test_gains_are_rounded_along(graph, texts):
     gain = torch.linspace(0.5, 2.0, 32)
     # The column is not in the file at all, and what stands for it here is as it was.
     gain[5] = 0.0
-    prepared = prepared_of(graph, storage, texts, {part: gain})
+    fold = compensation.Fold(gain, torch.zeros(32))
+    prepared = prepared_of(graph, storage, texts, {part: fold})
     after = prepared.module.get_submodule(part).weight.data
     before = graph.module.get_submodule(part).weight.data
     assert after[:, 5].equal(before[:, 5])
     weight = after * gain
     torch.testing.assert_close(rounded(weight, storage[part]), weight, rtol=0, atol=1e-5)
+
+
+def test_what_a_norm_added_is_no_input_of_the_matrix_behind_it(graph, texts):
+    """The converter leaves the product of a norm's bias in the operator's, in floats."""
+    part = "layers.0.expand"
+    graph = replace(graph, module=copy.deepcopy(graph.module))
+    norm = graph.module.layers[0].attention_norm
+    norm.weight.data = torch.linspace(0.5, 2.0, 32)
+    norm.bias.data = torch.linspace(-6.0, 6.0, 32)
+    fold = compensation.Fold(norm.weight.data, norm.bias.data)
+    storage = storages(graph, Storage(8)) | {part: Storage(4, "absmax", 32)}
+    before = graph.module.get_submodule(part)
+    seen = []
+    handle = before.register_forward_pre_hook(lambda _, args: seen.append(args[0][0]))
+    with torch.no_grad():
+        for text in texts:
+            graph.module(*text)
+    handle.remove()
+    inputs = torch.cat(seen)
+    inner = fold.inside(inputs)
+    torch.testing.assert_close(inner * fold.gain + fold.shift, inputs)
+
+    def of_file(after):
+        """As the file computes: its own bias is that of the weights before."""
+        return inner @ (after.weight.data * fold.gain).T + before.bias + before.weight @ fold.shift
+
+    def moved(folds):
+        after = prepared_of(graph, storage, texts, folds).module.get_submodule(part)
+        wanted = before(inputs)
+        return after, float((of_file(after) - wanted).square().sum() / wanted.square().sum())
+
+    with torch.no_grad():
+        after, error = moved({part: fold})
+        _, without = moved({part: replace(fold, shift=torch.zeros(32))})
+        # What follows is rounded for what the file makes.
+        torch.testing.assert_close(after(inputs), of_file(after), rtol=1e-4, atol=1e-4)
+    assert error < 0.9 * without

@@ -2,7 +2,8 @@
 
 The converter names an operator after all modules that it fused into it, and gives query, key and
 value of a layer one name: names do not tell parts apart. Weights do. They are the part's own, or,
-behind a layer norm, multiplied column by column by its gain.
+behind a layer norm, multiplied column by column by its gain; what they make of the norm's bias is
+in the operator's own then.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from ondevice.errors import UserError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from ondevice.graph import MobileGraph
     from ondevice.targets.base import ConvertOptions, StorageOf
@@ -27,6 +29,8 @@ logger = logging.getLogger(__name__)
 # Cosine between a part's weights and an operator's. Gains have left 0.99 of the parts that were
 # looked at; matrices that are not related have 0.1 at most.
 SAME = 0.7
+# Biases that differ by less, in shares of 1 and the largest of them, are the same.
+NEAR = 1e-4
 
 
 def prepare(
@@ -40,11 +44,12 @@ def prepare(
     from ai_edge_litert.tools import flatbuffer_utils
 
     from ondevice import compensation
+    from ondevice.compensation import Fold
 
     model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
     weights = _weights(graph)
     buffers: dict[int, str] = {}
-    gains = {}
+    folds: dict[str, Fold] = {}
     for operator, subgraph, matrix in _matrices(model):
         part = _nearest(matrix, weights)
         if part is None:
@@ -52,10 +57,13 @@ def prepare(
             logger.warning("no part of the encoder has the weights of '%s': as they are", name)
             continue
         buffers[subgraph.tensors[operator.inputs[1]].buffer] = part
-        gains[part] = torch.from_numpy(_gain(matrix, weights[part]))
-    after = _weights(compensation.for_target(graph, options, storage, gains))
+        bias = _bias(model, subgraph, operator)
+        shift = None if bias is None else _shift(graph, part, bias)
+        gain = torch.from_numpy(_gain(matrix, weights[part]))
+        folds[part] = Fold(gain, torch.zeros(len(gain)) if shift is None else shift)
+    after = _weights(compensation.for_target(graph, options, storage, folds))
     for buffer, part in buffers.items():
-        matrix = after[part] * gains[part].numpy()
+        matrix = after[part] * folds[part].gain.numpy()
         model.buffers[buffer].data = matrix.astype(np.float32).view(np.uint8).reshape(-1)
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
@@ -115,6 +123,38 @@ def _matrices(model: Any) -> Iterator[tuple[Any, Any, NDArray[np.float32]]]:
             if data is not None and tensor.type == schema.TensorType.FLOAT32:
                 matrix = np.frombuffer(np.asarray(data, np.uint8), np.float32)
                 yield operator, subgraph, matrix.reshape([int(size) for size in tensor.shape])
+
+
+def _bias(model: Any, subgraph: Any, operator: Any) -> NDArray[np.float32] | None:
+    """Return the float32 bias of an operator; None if it has none."""
+    if len(operator.inputs) < 3 or operator.inputs[2] < 0:
+        return None
+    data = model.buffers[subgraph.tensors[operator.inputs[2]].buffer].data
+    return None if data is None else np.frombuffer(np.asarray(data, np.uint8), np.float32)
+
+
+def _shift(graph: MobileGraph, part: str, bias: NDArray[np.float32]) -> Tensor | None:
+    """Return the bias of the layer norm that an operator's bias has taken in; None if none has.
+
+    Which norm that was is not written anywhere, but what its bias would make of the part's own is.
+    """
+    import torch
+    from torch import nn
+
+    module = graph.module.get_submodule(part)
+    if not isinstance(module, nn.Linear) or module.bias is None:
+        return None
+    moved = torch.from_numpy(bias.copy()) - module.bias
+    if moved.shape != module.bias.shape or bool(moved.abs().max() <= NEAR):
+        return None
+    norms = [one.bias for one in graph.module.modules() if isinstance(one, nn.LayerNorm)]
+    for shift in norms:
+        if shift.shape[0] != module.weight.shape[1]:
+            continue
+        if bool((moved - module.weight @ shift).abs().max() <= NEAR * (1 + moved.abs().max())):
+            return shift.detach().clone()
+    logger.warning("what was added to the bias of '%s' is of no layer norm", part)
+    return None
 
 
 def _gain(matrix: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -184,6 +184,47 @@ def test_a_column_that_a_gain_has_made_dead_stays_dead(graph_of, monkeypatch, ca
     assert "no part of the encoder has the weights of" in caplog.text
 
 
+def test_the_bias_of_a_norm_is_found_in_what_follows_it(graph_of, caplog):
+    need("tflite")
+    import copy
+    import dataclasses
+
+    import torch
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    from ondevice.targets import _tflite_parts, tflite
+    from ondevice.targets.base import ConvertOptions
+    from tests.targets.conftest import LABELS
+
+    plain = graph_of("bert", "qa", TARGETS["tflite"].form())
+    graph = dataclasses.replace(plain, module=copy.deepcopy(plain.module))
+    norms = {
+        name: module
+        for name, module in graph.module.named_modules()
+        if isinstance(module, torch.nn.LayerNorm)
+    }
+    generator = torch.Generator().manual_seed(0)
+    for norm in norms.values():
+        norm.bias.data = torch.randn(norm.bias.shape, generator=generator)
+    content = tflite._lower(graph, ConvertOptions("fp32", LENGTH, LABELS))
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    weights = _tflite_parts._weights(graph)
+    found = {}
+    for operator, subgraph, matrix in _tflite_parts._matrices(model):
+        part = _tflite_parts._nearest(matrix, weights)
+        bias = _tflite_parts._bias(model, subgraph, operator)
+        shift = None if bias is None else _tflite_parts._shift(graph, part, bias)
+        found[part] = next(
+            (name for name, norm in norms.items() if shift is not None and shift.equal(norm.bias)),
+            None,
+        )
+    assert found["layers.0.expand"] == "layers.0.attention_norm"
+    assert found["layers.0.attention.query"] == "embeddings.norm"
+    assert found["layers.0.attention.output"] is None
+    assert found["layers.0.contract"] is None
+    assert not caplog.records
+
+
 # --- what is in the files ---
 
 
