@@ -54,6 +54,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError("the question is empty; type one after --question")
     if not context.strip():
         raise UserError("the context is empty; give a text, or a file that holds one")
+    for what, text in (("question", arguments.question), ("context", context)):
+        if any("\ud800" <= char <= "\udfff" for char in text):
+            raise UserError(f"the {what} is not UTF-8 text; give it in that encoding")
     _check_task(bundle.read_manifest(arguments.bundle), arguments.bundle)
 
     from ondevice.inference import Model

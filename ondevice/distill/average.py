@@ -51,6 +51,8 @@ def average(options: AverageOptions) -> dict[str, Any]:
     found = [models.load(name, options.data.task) for name in options.models]
     _check_alike(found)
     teacher = None if options.teacher is None else models.load(options.teacher)
+    for one in (*found, *([] if teacher is None else [teacher])):
+        checkpoints.check_length(one, options.data.qa.max_length)
     files = dict(options.data.files)
     for number, one in enumerate(found):
         files |= checkpoints.files(one, f"averaged{number}")
@@ -73,12 +75,13 @@ def average(options: AverageOptions) -> dict[str, Any]:
             model = checkpoints.load(one.directory, head.auto_class, complete=True, **head.config)
             states.append(model.state_dict())
         model.load_state_dict(mean(states))
-        evaluation = sources.evaluation()
-        scores = evaluation.score(model.to(device))
+        scores = sources.evaluation().score(model.to(device))
         result = results(scores) | {"eval": options.data.eval_file.name}
         if teacher is not None:
-            theirs = checkpoints.load(teacher.directory, head.auto_class, complete=True)
-            whole = evaluation.score(theirs.to(device))
+            # It has tokens and classes of its own.
+            own = read_sources(options.data, teacher.directory)
+            theirs = checkpoints.load(teacher.directory, own.head.auto_class, complete=True)
+            whole = own.evaluation().score(theirs.to(device))
             kept = retention(scores.statistic, whole.statistic, len(scores.ids))
             result |= {"teacher": results(whole), "retention": asdict(kept)}
     with engine.written_to(options.out):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ondevice import models, staging
-from ondevice.errors import CheckpointError
+from ondevice.errors import CheckpointError, UserError
 from ondevice.tokenizer import read_tokenizer
 from ondevice.untrusted import parse_json
 
@@ -33,6 +33,20 @@ def files(found: models.Checkpoint, label: str) -> dict[str, Path]:
     """Return the files that decide what a checkpoint computes, as `LABEL:FILE`."""
     paths = [*found.weight_files, found.directory / CONFIG_FILE]
     return {f"{label}:{path.name}": path for path in paths}
+
+
+def check_length(found: models.Checkpoint, length: int) -> None:
+    """Refuse inputs that are longer than a checkpoint's positions.
+
+    Raises:
+        UserError: says what it takes.
+    """
+    most = found.encoder.max_length
+    if length > most:
+        raise UserError(
+            f"'{found.name}' takes {most} tokens at most, and inputs have up to {length};"
+            f" type --max-length {most} or less"
+        )
 
 
 def load(

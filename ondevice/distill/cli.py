@@ -119,7 +119,7 @@ def _add_distil(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--student", help=_BEGUN)
     _add_student(parser, TaskOptions)
     _add_data(parser)
-    text = "more data, labels unread"
+    text = "more data, of which labels are not learned"
     parser.add_argument("--unlabelled", type=Path, nargs="+", default=(), help=text)
     text = "so many unlabelled pairs of a question with another passage"
     _add(parser, TaskOptions, "pairs", text)
@@ -222,6 +222,13 @@ def _add_task(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("windows")
     for name in _WINDOW:
         _add(group, QAOptions, name, "in tokens")
+    group.add_argument(
+        "--null-threshold",
+        type=float,
+        metavar="N",
+        help="SQuAD v2: no answer is the answer where its score is more than N above the best"
+        " span's (default: a span is always the answer)",
+    )
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
@@ -251,7 +258,10 @@ def _data(arguments: argparse.Namespace, train: tuple[Path, ...]) -> DataOptions
         eval_file=arguments.eval,
         task=arguments.task,
         columns=arguments.columns,
-        qa=QAOptions(**{name: getattr(arguments, name) for name in _WINDOW}),
+        qa=QAOptions(
+            **{name: getattr(arguments, name) for name in _WINDOW},
+            null_threshold=arguments.null_threshold,
+        ),
     )
 
 

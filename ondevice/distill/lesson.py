@@ -82,8 +82,8 @@ def make_student(
     """Return the student and the (student layer, teacher layer) pairs that are compared.
 
     Raises:
-        UserError: a given student has another depth than the layer choice, another width, or
-            other classes.
+        UserError: layers are compared, and a given student has another depth than the choice or
+            another width; or it has other classes.
     """
     from ondevice.distill.student import initialise, parse_layers
 
@@ -95,7 +95,8 @@ def make_student(
         student = checkpoints.load(
             begun, head.auto_class, dropout=options.training.dropout, **head.config
         )
-    pairs = pair_layers(options, student.config.num_hidden_layers, depth)
+    matched = options.weights.hidden or options.weights.attention
+    pairs = pair_layers(options, student.config.num_hidden_layers, depth) if matched else ()
     if options.weights.hidden and student.config.hidden_size != teacher.config.hidden_size:
         raise UserError(
             f"student and teacher have different widths ({student.config.hidden_size} and "

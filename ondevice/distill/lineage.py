@@ -61,6 +61,14 @@ def own(said: dict[str, Any]) -> dict[str, str]:
     return found
 
 
+def tells_all(said: dict[str, Any]) -> bool:
+    """Tell whether a record has the hash of all that its training read; a hub's data have none."""
+    hashes, names = said.get("sha256"), said.get("files")
+    if not isinstance(hashes, dict) or not isinstance(names, dict):
+        return False
+    return all(label in hashes for label in names if label.split(":")[0] in _TRAINED)
+
+
 def trained_on(directory: Path) -> set[str] | None:
     """Return the hashes of all that a checkpoint and those before it learned from.
 
@@ -68,7 +76,7 @@ def trained_on(directory: Path) -> set[str] | None:
     """
     said = record(directory)
     before = said.get("ancestors", [])
-    if not said or before is None:
+    if not said or before is None or not tells_all(said):
         return None
     return {*own(said).values(), *map(str, before)}
 

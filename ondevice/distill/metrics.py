@@ -60,21 +60,24 @@ METRICS: dict[str, Callable[[Values, Values], float]] = {
 
 
 def entities(tags: Sequence[str]) -> set[tuple[str, int, int]]:
-    """Return (type, first, last) of each entity in IOB2 tags, by conlleval's rules.
+    """Return (type, first, last) of each entity in IOB2 or IOBES tags, by conlleval's rules.
 
-    An I- without a beginning of its type begins an entity, as in the CoNLL-2000 script and
-    seqeval's default mode.
+    An I- or E- without a beginning of its type begins an entity, as in the CoNLL-2000 script and
+    seqeval's default mode; S- is an entity of its own.
     """
     found: set[tuple[str, int, int]] = set()
     kind, first = "", -1
     for place, tag in enumerate([*tags, "O"]):
         mark, _, name = tag.partition("-")
-        continues = mark == "I" and first >= 0 and name == kind
+        continues = mark in {"I", "E"} and first >= 0 and name == kind
         if first >= 0 and not continues:
             found.add((kind, first, place - 1))
             first = -1
-        if mark in {"B", "I"} and not continues:
+        if mark in {"B", "I", "E", "S"} and not continues:
             kind, first = name, place
+        if mark in {"E", "S"}:
+            found.add((kind, first, place))
+            first = -1
     return found
 
 

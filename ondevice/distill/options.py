@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +14,9 @@ from ondevice.errors import UserError, choices
 from ondevice.tasks.features import QAOptions
 
 Precision = Literal["fp32", "bf16"]
+
+# Tokens of a training text of which some can be masked and others are left to tell them by.
+SHORTEST_TEXT = 16
 
 # What a source begins with that `datasets` fetches: datasets:NAME/CONFIG:SPLIT.
 REMOTE = "datasets:"
@@ -52,6 +56,14 @@ class TrainOptions:
 
     def __post_init__(self) -> None:
         """Refuse values that cannot train."""
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise UserError(f"{one.name} must be a number, not {value}")
+        for name in ("threads", "eval_every", "eval_questions", "weight_decay", "max_grad_norm"):
+            _check_number(name, getattr(self, name), 0)
+        if not 0 <= self.seed < 2**32:
+            raise UserError(f"seed must lie in [0, 2^32), not {self.seed}")
         for name in ("batch_size", "accumulation", "keep", "log_every", "save_every"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be at least 1, not {getattr(self, name)}")
@@ -62,8 +74,12 @@ class TrainOptions:
             )
         if self.epochs <= 0 and self.max_steps < 1:
             raise UserError(f"epochs must be above 0, not {self.epochs}")
-        if self.minutes < 0:
-            raise UserError(f"minutes must not be negative, not {self.minutes}")
+        _check_number("minutes", self.minutes, 0)
+        if self.minutes and self.schedule != "linear":
+            raise UserError(
+                f"a run that --minutes ends has a linear schedule, not {self.schedule}; leave out"
+                " --schedule or --minutes"
+            )
         if self.learning_rate <= 0:
             raise UserError(f"learning_rate must be above 0, not {self.learning_rate}")
         if not 0.0 <= self.dropout < 1.0:
@@ -114,6 +130,11 @@ def check_layers(option: str, text: str, others: str = "") -> None:
         )
 
 
+def _check_number(name: str, value: float, least: float) -> None:
+    if not least <= value < math.inf:
+        raise UserError(f"{name} must be at least {least:g}, not {value:g}")
+
+
 def is_remote(path: Path) -> bool:
     """Tell whether a source is a `datasets` name rather than a file."""
     return str(path).startswith(REMOTE)
@@ -161,8 +182,8 @@ class TaskOptions:
     own record if `layers` is left as it is); or the teacher's layers themselves, as many as the
     student has (`1,3,5`: TinyBERT's layer mapping, Jiao et al. 2020, section 3.1). `pairs` adds so
     many unlabelled pairs of a question with another passage, `crops` with a part of its own;
-    `unlabelled` adds files whose labels, if any, are not read. `cache` keeps the teacher's outputs;
-    None runs the teacher beside the student. `quantize` names a scheme: the student, a trained one,
+    `unlabelled` adds files whose labels, if any, are not learned. `cache` keeps what the teacher
+    says; None runs it beside the student. `quantize` names a scheme: the student, a trained one,
     goes on with its weights rounded as that scheme rounds them, the word embeddings too, whether
     they are frozen or not; it is also scored so until the end. The result's weights are floats.
     """
@@ -259,8 +280,13 @@ class PretrainOptions:
         unknown = set(self.ablate) - {"kl", "mlm", "cosine"}
         if unknown:
             raise UserError(choices("loss term", min(unknown), ("kl", "mlm", "cosine")))
-        if len(set(self.ablate)) == 3:
-            raise UserError("all three losses are ablated: there is nothing to train")
+        for name in ("kl_weight", "mlm_weight", "cosine_weight"):
+            _check_number(name, getattr(self, name), 0.0)
+        if not self.losses:
+            raise UserError("all three losses are off: there is nothing to train")
+        if self.max_length < SHORTEST_TEXT:
+            raise UserError(f"max_length must be at least {SHORTEST_TEXT}, not {self.max_length}")
+        _check_number("smoothing", self.smoothing, 0.0)
         if not 0.0 < self.mask_share < 1.0:
             raise UserError(f"mask_share must lie in (0, 1), not {self.mask_share}")
         if self.temperature <= 0:
@@ -268,3 +294,9 @@ class PretrainOptions:
         check_layers("--layers", self.layers)
         if not self.corpus:
             raise UserError("a corpus is needed: text files, directories, or datasets:NAME:SPLIT")
+
+    @property
+    def losses(self) -> dict[str, float]:
+        """Return the losses that are on, with their weights."""
+        weights = {"kl": self.kl_weight, "mlm": self.mlm_weight, "cosine": self.cosine_weight}
+        return {name: one for name, one in weights.items() if one and name not in self.ablate}

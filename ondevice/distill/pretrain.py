@@ -50,16 +50,7 @@ class PretrainDistiller(DistillTrainer):
         self._teacher = teacher.eval().to(self.args.device)
         self._temperature = options.temperature
         self._masked_only = options.masked_only
-        weights = {
-            "kl": options.kl_weight,
-            "mlm": options.mlm_weight,
-            "cosine": options.cosine_weight,
-        }
-        self._weights = {
-            name: weight
-            for name, weight in weights.items()
-            if weight and name not in options.ablate
-        }
+        self._weights = options.losses
 
     def loss_parts(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the weighted sum and the parts."""
@@ -98,11 +89,16 @@ def pretrain(options: PretrainOptions) -> dict[str, Any]:
     """
     found = models.load(options.teacher)
     begun = models.load(options.student) if options.student else None
-    if "kl" not in options.ablate and not has_lm_head(found):
+    if "kl" in options.losses and not has_lm_head(found):
         raise CheckpointError(
             f"{found.directory} has no masked-LM head, so it has no soft targets to give; give "
             "another --teacher, or --ablate kl"
         )
+    for one in (found, begun):
+        if one is not None:
+            checkpoints.check_length(one, options.max_length)
+    if begun is not None:
+        _check_alike(found, begun, options)
     sources = [path for source in options.corpus for path in _paths(source)]
     data = numbered("corpus", sources) | checkpoints.files(found, "teacher")
     if begun is not None:
@@ -115,8 +111,9 @@ def pretrain(options: PretrainOptions) -> dict[str, Any]:
         engine.prepare(options.training)
         teacher = checkpoints.load(found.directory, AUTO_CLASS, dropout=options.training.dropout)
         student = _student(options, teacher, begun.directory if begun is not None else None)
-        corpus = _corpus(options, found.tokenizer, teacher.config.max_position_embeddings)
-    chunks = len(corpus)
+        corpus = _corpus(options, found.tokenizer)
+        chunks = len(corpus)
+        masking = _masking(options, found.tokenizer, corpus)
     logger.info("%d chunks, %d tokens", chunks, int(corpus.counts.tokens.sum()))
     settings = engine.arguments(options.training, options.out, chunks)
     settings.eval_strategy = "no"
@@ -125,7 +122,7 @@ def pretrain(options: PretrainOptions) -> dict[str, Any]:
             student,
             settings,
             corpus,
-            _masking(options, found.tokenizer, corpus),
+            masking,
             budget=engine.budget(options.training, options.out),
             teacher=teacher,
             options=options,
@@ -172,11 +169,28 @@ def _student(
     return student
 
 
-def _corpus(options: PretrainOptions, tokenizer: TextTokenizer, positions: int) -> Corpus:
-    if options.max_length > positions:
+def _check_alike(
+    teacher: models.Checkpoint, student: models.Checkpoint, options: PretrainOptions
+) -> None:
+    """Refuse a student whose outputs cannot be held against its teacher's.
+
+    Raises:
+        UserError: names what differs.
+    """
+    ours, theirs = student.encoder, teacher.encoder
+    if "cosine" in options.losses and ours.width != theirs.width:
         raise UserError(
-            f"max_length {options.max_length} is more than the teacher's {positions} positions"
+            f"student and teacher have different widths ({ours.width} and {theirs.width}); give"
+            " --ablate cosine"
         )
+    if "kl" in options.losses and ours.vocab_size != theirs.vocab_size:
+        raise UserError(
+            f"student and teacher have {ours.vocab_size} and {theirs.vocab_size} rows of word"
+            " embeddings, so that their predictions do not compare; give --ablate kl"
+        )
+
+
+def _corpus(options: PretrainOptions, tokenizer: TextTokenizer) -> Corpus:
     training = options.training
     return Corpus(
         options.corpus,

@@ -60,6 +60,11 @@ def publish(options: PublishOptions) -> dict[str, Any]:
         CheckpointError: a weight does not fit into float16.
     """
     record, scores, curve = (_read(options.run, *file) for file in RUN_FILES.items())
+    if record.get("verb") == "pretrain":
+        raise UserError(
+            f"{options.run} was pre-trained and has no task to publish it for; train it for one:"
+            f" ondevice distill finetune --model {options.run}"
+        )
     if not (options.run / WEIGHTS_FILE).is_file():
         raise UserError(f"{options.run} is not a finished run: it has no {WEIGHTS_FILE}")
     if options.out.exists() and not (options.out / TRAINING_FILE).is_file():

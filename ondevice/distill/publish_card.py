@@ -170,12 +170,12 @@ def _rows(who: str, scores: Mapping[str, Any]) -> list[str]:
 def _apart(history: Mapping[str, Any]) -> str:
     """Say that the file to score on was not among those to train on, by their hashes.
 
-    Nothing is said where a teacher, or a student that it went on from, does not say what it learned
-    from.
+    Nothing is said where it, a teacher, or a student that it went on from, does not say all that it
+    learned from.
     """
     before = history.get("ancestors", [])
     known = history["sha256"].get("eval")
-    if before is None or known is None:
+    if before is None or known is None or not lineage.tells_all(dict(history)):
         return ""
     return "" if known in {*lineage.own(dict(history)).values(), *before} else " (never trained on)"
 

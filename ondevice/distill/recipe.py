@@ -36,6 +36,7 @@ def finetune(options: FinetuneOptions) -> dict[str, Any]:
         UserError: an option, a file or the output directory is at fault.
     """
     found = models.load(options.model)
+    checkpoints.check_length(found, options.data.qa.max_length)
     files = options.data.files | checkpoints.files(found, "model")
     description = runs.describe("finetune", options, files)
     # A pretrained encoder has learned no answers; another's fine-tuned model may have.
@@ -59,17 +60,19 @@ def finetune(options: FinetuneOptions) -> dict[str, Any]:
         )
         engine.adapt(model, options.training)
         features = sources.training()
+        evaluation = sources.evaluation()
+        watched = sources.evaluation(options.training.eval_questions)
     with engine.logging_to(options.out):
         trainer = TaskTrainer(
             model,
             engine.arguments(options.training, options.out, len(features)),
             sources.head,
             features,
-            sources.evaluation(options.training.eval_questions),
+            watched,
             budget=engine.budget(options.training, options.out),
         )
     seconds = engine.run(trainer, options.out)
-    result = results(sources.evaluation().score(model)) | {
+    result = results(evaluation.score(model)) | {
         "eval": options.data.eval_file.name,
         "steps": trainer.state.global_step,
         "seconds": round(seconds, 1),
@@ -89,6 +92,9 @@ def task(options: TaskOptions) -> dict[str, Any]:
         runs.check_cache(options.cache)
     teacher = models.load(options.teacher)
     student = models.load(options.student) if options.student else None
+    for one in (teacher, student):
+        if one is not None:
+            checkpoints.check_length(one, options.data.qa.max_length)
     if student is not None and options.layers == TaskOptions.layers:
         # Nobody named any: those that it was made of, which its own record is to name in turn.
         made_of = lineage.layers(student.directory)
@@ -141,7 +147,11 @@ def score(names: tuple[str, ...], data: DataOptions, quantize: str | None = None
     """
     if quantize is not None:
         check_trainable(quantize)
-    directories = {name: models.load(name).directory for name in names}
+    directories = {}
+    for name in names:
+        one = models.load(name)
+        checkpoints.check_length(one, data.qa.max_length)
+        directories[name] = one.directory
     runs.check_files([data.eval_file])
     from ondevice.distill import engine
     from ondevice.distill.sources import read_sources, results

@@ -195,9 +195,11 @@ def preparing(out: Path) -> Iterator[None]:
         yield
     except BaseException:
         if is_main_process() and last_checkpoint(out) is None:
-            (out / "run.json").unlink(missing_ok=True)
             with contextlib.suppress(OSError):
-                out.rmdir()  # only if there is nothing else in it
+                # An earlier start that was killed has left more, and it stays this run's.
+                if [path.name for path in out.iterdir()] == ["run.json"]:
+                    (out / "run.json").unlink()
+                    out.rmdir()
         raise
 
 

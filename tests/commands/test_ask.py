@@ -95,6 +95,8 @@ def test_what_cannot_be_a_file_is_a_text(text):
         ({"question": "  "}, "the question is empty"),
         ({"context": " \n "}, "the context is empty"),
         ({"context": "\u200b\u0007"}, "the context is empty"),
+        ({"question": "\udcff who"}, "the question is not UTF-8 text"),
+        ({"context": "the \udcff"}, "the context is not UTF-8 text"),
         ({"context": "notes.txt"}, "no file 'notes.txt'; give a file that exists"),
         ({"context": "."}, "'.' is a directory"),
     ],

@@ -75,6 +75,35 @@ def test_every_weight_is_the_mean_and_the_mean_is_scored(
     assert average(options(tuned, squad(32, 3), out, teacher=str(tuned[0]))) == result  # kept
 
 
+def test_the_teacher_is_scored_on_its_own_tokens(
+    tuned: list[Path], squad: Squad, tmp_path: Path
+) -> None:
+    """The same model with its tokens numbered in another way says the same."""
+    other = tmp_path / "other"
+    shutil.copytree(tuned[0], other, ignore=shutil.ignore_patterns("checkpoints", "logs"))
+    tokenizer = json.loads((other / "tokenizer.json").read_text())
+    vocabulary = tokenizer["model"]["vocab"]
+    size = len(vocabulary)
+    last = [token for token, number in vocabulary.items() if number >= size // 2]
+    moved = dict(zip(last, [vocabulary[token] for token in reversed(last)], strict=True))
+    order = list(range(size))
+    for token, number in moved.items():
+        order[number] = vocabulary[token]
+    tokenizer["model"]["vocab"] = dict(sorted((vocabulary | moved).items(), key=lambda one: one[1]))
+    (other / "tokenizer.json").write_text(json.dumps(tokenizer))
+    (other / "vocab.txt").write_text("\n".join(tokenizer["model"]["vocab"]) + "\n")
+    weights = load_file(other / "model.safetensors")
+    words = "bert.embeddings.word_embeddings.weight"
+    weights[words] = weights[words][torch.tensor([*order, *range(size, len(weights[words]))])]
+    save_file(weights, other / "model.safetensors", metadata={"format": "pt"})
+    results = [
+        average(options(tuned, squad(32, 3), tmp_path / f"mean-{one.name}", teacher=str(one)))
+        for one in (tuned[0], other)
+    ]
+    assert results[1]["teacher"] == results[0]["teacher"]
+    assert results[1]["retention"] == results[0]["retention"]
+
+
 def test_what_is_published_says_what_was_averaged_and_trained_on(
     tuned: list[Path], squad: Squad, tmp_path: Path
 ) -> None:

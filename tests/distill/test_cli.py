@@ -7,12 +7,14 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from ondevice import cli
-from ondevice.distill.cli import add_arguments
+from ondevice.distill.cli import _WEIGHTS, _data, _training, add_arguments
+from ondevice.distill.options import DataOptions, LossWeights, TaskOptions, TrainOptions
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -47,7 +49,16 @@ def test_errors_are_one_sentence_and_code_2(
     files = ("--train", train, "--eval", other)
     assert "no checkpoint directory" in fails("--model", "/no/where", *files)
     assert "does not exist" in fails(
-        "--model", str(teacher), "--train", "/absent.json", "--eval", other
+        "--model",
+        str(teacher),
+        "--train",
+        "/absent.json",
+        "--eval",
+        other,
+        "--max-length",
+        "48",
+        "--max-query",
+        "12",
     )
     assert "for training and for evaluation" in fails("--train", train, "--eval", train)
     assert "learning_rate must be above 0" in fails(*files, "--learning-rate", "-1")
@@ -60,8 +71,14 @@ def test_every_flag_has_its_python_word() -> None:
     arguments = parser.parse_args(
         ["task", "--teacher", "t", "--train", "a", "--eval", "b", "--out", "c"]
     )
-    assert arguments.temperature == 2.0
-    assert arguments.layers == "every-other"
+    assert _data(arguments, tuple(arguments.train)) == DataOptions((Path("a"),), Path("b"))
+    assert _training(arguments, TrainOptions()) == TrainOptions()
+    assert {name: getattr(arguments, name) for name in _WEIGHTS} == asdict(LossWeights())
+    defaults = TaskOptions("t", DataOptions((Path("a"),), Path("b")), Path("c"))
+    for name in ("student", "layers", "kind", "temperature", "compare", "unlabelled", "pairs"):
+        assert getattr(arguments, name) == getattr(defaults, name), name
+    for name in ("crops", "cache", "quantize"):
+        assert getattr(arguments, name) == getattr(defaults, name), name
 
 
 def test_results_are_one_json_document_on_stdout(

@@ -99,6 +99,19 @@ def test_fine_tune_then_distil(
     assert list(config["id2label"].values()) == expected
 
 
+def test_a_tag_that_training_lacks_is_found_before_it(
+    tiny: Callable[[str, str], Path], conll: Callable[[int, int], Path], tmp_path: Path
+) -> None:
+    """Also behind the examples that are scored while training."""
+    evaluation = tmp_path / "eval.conll"
+    evaluation.write_text(conll(301, 2).read_text() + "\n\nriver B-NEW\n")
+    data = DataOptions((conll(16, 1),), evaluation, task="tokens", qa=QAOptions.for_length(36))
+    out = tmp_path / "out"
+    with pytest.raises(DataError, match="B-NEW"):
+        recipe.finetune(FinetuneOptions(str(tiny("bert", "embed")), data, out, QUICK))
+    assert not out.exists()
+
+
 def test_metrics_agree_with_scikit_learn_and_scipy() -> None:
     draw = np.random.default_rng(0)
     gold, guess = draw.integers(0, 2, 200), draw.integers(0, 2, 200)
@@ -130,6 +143,9 @@ def test_metrics_of_constant_answers_are_finite(metric: Callable[..., float]) ->
         ("I-PER I-LOC", {("PER", 0, 0), ("LOC", 1, 1)}),
         ("B-PER I-LOC I-LOC", {("PER", 0, 0), ("LOC", 1, 2)}),
         ("O O", set()),
+        ("S-PER O B-LOC I-LOC E-LOC", {("PER", 0, 0), ("LOC", 2, 4)}),
+        ("S-PER S-PER E-LOC", {("PER", 0, 0), ("PER", 1, 1), ("LOC", 2, 2)}),
+        ("B-LOC E-LOC I-LOC", {("LOC", 0, 1), ("LOC", 2, 2)}),
     ],
 )
 def test_entities_are_conllevals(tags: str, expected: set[tuple[str, int, int]]) -> None:

@@ -60,3 +60,10 @@ def test_a_student_says_of_which_layers_it_was_made(tmp_path: Path) -> None:
     assert says({"averaged": [{"options": {"layers": "0,2"}}, {"options": None}]}) == "0,2"
     for nothing in ({}, {"options": None}, {"options": {"layers": 3}}, {"averaged": ["x"]}):
         assert says(nothing) is None
+
+
+def test_data_of_a_hub_are_unknown(tmp_path: Path) -> None:
+    files = {"train:0": "datasets:squad:validation", "eval": "dev.json"}
+    fetched = write(tmp_path / "fetched", files=files, sha256={"eval": "1"}, ancestors=[])
+    assert not lineage.tells_all(lineage.record(fetched))
+    assert lineage.trained_on(fetched) is None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -168,6 +170,12 @@ def test_the_triple_loss_is_its_weighted_parts(
         assert line["loss"] == pytest.approx(expected, rel=1e-4)
     assert result["loss"] < curve[0]["loss"]
     student = transformers.AutoModelForMaskedLM.from_pretrained(tmp_path / "out")
+    theirs = transformers.AutoModelForMaskedLM.from_pretrained(lm_teacher)
+    ours, before = (one.base_model.embeddings for one in (student, theirs))
+    # Frozen, with the teacher's type 0 added, which a DistilBERT has no place for.
+    folded = before.position_embeddings.weight + before.token_type_embeddings.weight[0]
+    assert ours.position_embeddings.weight.equal(folded)
+    assert not ours.word_embeddings.weight.equal(before.word_embeddings.weight)
     assert student.config.model_type == "distilbert"
     assert student.config.n_layers == 1
 
@@ -233,7 +241,7 @@ def test_accumulation_over_more_than_a_pass_ends(
 
 
 def test_a_run_cut_off_in_its_second_pass_ends_where_the_undisturbed_run_ends(
-    text: Path, lm_teacher: Path, tmp_path: Path
+    text: Path, lm_teacher: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = {"epochs": 3, "accumulation": 3, "save_every": 2, "dropout": 0.1}
     straight, killed = tmp_path / "straight", tmp_path / "killed"
@@ -251,7 +259,9 @@ def test_a_run_cut_off_in_its_second_pass_ends_where_the_undisturbed_run_ends(
         with pytest.raises(KeyboardInterrupt):
             pretrain(options(text, lm_teacher, killed, **settings))
     assert not (killed / "scores.json").exists()
-    assert pretrain(options(text, lm_teacher, killed, **settings))["steps"] == whole["steps"]
+    with caplog.at_level(logging.INFO):
+        assert pretrain(options(text, lm_teacher, killed, **settings))["steps"] == whole["steps"]
+    assert "resuming from" in caplog.text
     first, second = (load_file(out / "model.safetensors") for out in (straight, killed))
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert [line["loss"] for line in curve(straight)][cut:] == pytest.approx(
@@ -289,3 +299,41 @@ def test_damaged_weights_are_named(lm_teacher: Path, text: Path, tmp_path: Path)
     (cut / "model.safetensors").write_bytes(weights[:-100])
     with pytest.raises(CheckpointError, match="cannot load"):
         checkpoints.load(cut, "AutoModelForMaskedLM")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"kl_weight": 0.0, "mlm_weight": 0.0, "cosine_weight": 0.0}, "all three losses are off"),
+        ({"ablate": ("kl", "mlm"), "cosine_weight": 0.0}, "all three losses are off"),
+        ({"mlm_weight": -1.0}, "mlm_weight must be at least 0, not -1"),
+        ({"kl_weight": float("nan")}, "kl_weight must be at least 0, not nan"),
+        ({"max_length": 2}, "max_length must be at least 16, not 2"),
+    ],
+)
+def test_what_trains_nothing_is_refused(
+    change: dict[str, object], words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=words):
+        PretrainOptions("t", ("c",), tmp_path, **change)
+
+
+def test_bad_text_and_a_student_that_does_not_compare_leave_nothing(
+    text: Path, lm_teacher: Path, tmp_path: Path
+) -> None:
+    bad, out = tmp_path / "bad.txt", tmp_path / "out"
+    bad.write_bytes(b"a line\n\xff\n")
+    with pytest.raises(DataError, match="UTF-8"):
+        pretrain(options(bad, lm_teacher, out))
+    assert not out.exists()
+    with pytest.raises(UserError, match="takes 64 tokens at most"):
+        pretrain(replace(options(text, lm_teacher, out), max_length=65))
+    model = transformers.AutoModelForMaskedLM.from_pretrained(lm_teacher)
+    narrow = tmp_path / "narrow"
+    shutil.copytree(lm_teacher, narrow)
+    model.config.hidden_size, model.config.num_attention_heads = 16, 2
+    transformers.AutoModelForMaskedLM.from_config(model.config).save_pretrained(narrow)
+    given = replace(options(text, lm_teacher, out), student=str(narrow))
+    with pytest.raises(UserError, match=r"widths \(16 and \d+\); give --ablate cosine"):
+        pretrain(given)
+    assert not out.exists()

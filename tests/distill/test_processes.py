@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -32,7 +34,7 @@ def command(teacher: Path, squad: Squad, out: Path, *more: str) -> list[str]:
 
 
 def test_killed_and_started_again_ends_where_the_undisturbed_run_ends(
-    teacher: Path, squad: Squad, tmp_path: Path
+    teacher: Path, squad: Squad, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     more = ["--batch-size", "4", "--epochs", "4", "--save-every", "5", "--log-every", "1"]
     python = [sys.executable, "-m", "ondevice.distill"]
@@ -56,7 +58,11 @@ def test_killed_and_started_again_ends_where_the_undisturbed_run_ends(
     half = killed / "checkpoints" / "checkpoint-9999"
     half.mkdir()
     (half / "model.safetensors").write_bytes(b"half")
-    assert cli.main(["distill", *command(teacher, squad, killed, *more)]) == 0
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        assert cli.main(["distill", *command(teacher, squad, killed, *more)]) == 0
+    # One that began anew would end there too.
+    assert re.search(r"resuming from .*checkpoint-2\d$", caplog.text, re.MULTILINE)
     first, second = (load_file(out / "model.safetensors") for out in (straight, killed))
     assert all(torch.equal(first[name], second[name]) for name in first)
 

@@ -136,6 +136,16 @@ def test_another_directory_is_not_replaced(run: Path, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [tmp_path / "mine"]
 
 
+def test_a_pretrained_run_has_no_task_to_be_published_for(run: Path, tmp_path: Path) -> None:
+    pretrained = tmp_path / "pretrained"
+    shutil.copytree(run, pretrained)
+    record = json.loads((run / "run.json").read_text()) | {"verb": "pretrain"}
+    (pretrained / "run.json").write_text(json.dumps(record))
+    with pytest.raises(UserError, match="ondevice distill finetune --model"):
+        publish(options(pretrained, tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_unfinished_run_is_refused(run: Path, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "run.json").write_bytes((run / "run.json").read_bytes())

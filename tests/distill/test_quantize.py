@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -204,7 +205,7 @@ def test_blocks_have_their_own_steps(scheme: str) -> None:
 
 @pytest.mark.slow
 def test_killed_and_started_again_ends_where_the_undisturbed_run_ends(
-    teacher: Path, squad: Squad, tmp_path: Path
+    teacher: Path, squad: Squad, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     def command(out: Path) -> list[str]:
         return [
@@ -229,7 +230,10 @@ def test_killed_and_started_again_ends_where_the_undisturbed_run_ends(
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert not (killed / "scores.json").exists()
-    assert cli.main(command(killed)) == 0
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        assert cli.main(command(killed)) == 0
+    assert "resuming from" in caplog.text
     first, second = (load_file(out / "model.safetensors") for out in (straight, killed))
     assert all(torch.equal(first[name], second[name]) for name in first)
 

@@ -291,6 +291,44 @@ def test_another_configuration_is_another_teacher(tmp_path: Path) -> None:
     assert recipe._teacher_key(hashes | {"train:0": "d"}) == key
 
 
+def test_windows_longer_than_the_positions_are_refused(
+    teacher: Path, squad: Squad, tmp_path: Path
+) -> None:
+    """Every way in: the default window is longer than the tiny teacher's positions."""
+    long, out = replace(data(squad), qa=QAOptions()), tmp_path / "out"
+    positions = models.load(str(teacher)).encoder.max_length
+    words = f"takes {positions} tokens at most, and inputs have up to 384; type --max-length"
+    with pytest.raises(UserError, match=words):
+        recipe.finetune(FinetuneOptions(str(teacher), long, out, QUICK))
+    with pytest.raises(UserError, match=words):
+        recipe.task(TaskOptions(str(teacher), long, out, training=QUICK))
+    with pytest.raises(UserError, match=words):
+        recipe.score((str(teacher),), long)
+    assert not out.exists()
+
+
+def test_a_student_of_another_depth_is_no_matter_where_no_layers_are_compared(
+    tuned: tuple[Path, dict[str, object]], teacher: Path, squad: Squad, tmp_path: Path
+) -> None:
+    """One without a record cannot say which layers it was made of."""
+    model = transformers.AutoModelForQuestionAnswering.from_pretrained(teacher)
+    model.bert.encoder.layer = model.bert.encoder.layer[:1]
+    model.config.num_hidden_layers = 1
+    begun = tmp_path / "begun"
+    shutil.copytree(teacher, begun)
+    model.save_pretrained(begun)
+
+    def options(out: Path, hidden: float) -> TaskOptions:
+        return TaskOptions(
+            str(tuned[0]), data(squad), out, student=str(begun), layers="0,1",
+            weights=LossWeights(hard=0.0, hidden=hidden), training=change(QUICK, max_steps=1),
+        )  # fmt: skip
+
+    with pytest.raises(UserError, match="the student has 1 layers"):
+        recipe.task(options(tmp_path / "matched", 1.0))
+    assert recipe.task(options(tmp_path / "soft", 0.0))["steps"] == 1
+
+
 def test_truncated_weights_are_named(teacher: Path, squad: Squad, tmp_path: Path) -> None:
     cut = tmp_path / "cut"
     shutil.copytree(teacher, cut)
@@ -484,3 +522,52 @@ def test_questions_come_from_datasets_too(
         weights.append((tmp_path / name / "model.safetensors").read_bytes())
     assert asked == [("squad", "plain", "train")]
     assert weights[0] == weights[1]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"seed": -1}, "seed must lie in"),
+        ({"threads": -1}, "threads must be at least 0, not -1"),
+        ({"eval_every": -3}, "eval_every must be at least 0, not -3"),
+        ({"weight_decay": -1.0}, "weight_decay must be at least 0, not -1"),
+        ({"learning_rate": float("nan")}, "learning_rate must be a number, not nan"),
+        ({"epochs": float("inf")}, "epochs must be a number, not inf"),
+        ({"minutes": 5.0, "schedule": "cosine"}, "has a linear schedule, not cosine"),
+    ],
+)
+def test_numbers_that_cannot_train_are_refused(values: dict[str, object], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        TrainOptions(**values)
+
+
+def test_unanswerable_questions_may_be_left_unanswered(
+    tuned: tuple[Path, dict[str, object]], squad: Squad, tmp_path: Path
+) -> None:
+    """SQuAD v2: with a threshold below every margin, nothing is answered."""
+    document = json.loads(squad(32, 2).read_text())
+    for paragraph in document["data"][0]["paragraphs"]:
+        paragraph["qas"][0] |= {"answers": [], "is_impossible": True}
+    path = tmp_path / "impossible.json"
+    path.write_text(json.dumps(document))
+    name = str(tuned[0])
+
+    def f1(threshold: float | None) -> float:
+        window = replace(WINDOW, null_threshold=threshold)
+        scored = recipe.score((name,), DataOptions(train=(), eval_file=path, qa=window))
+        return float(scored[name]["f1"])
+
+    assert (f1(None), f1(-1e9)) == (0.0, 100.0)
+
+
+def test_a_context_without_a_token_is_named_by_its_question(
+    teacher: Path, squad: Squad, tmp_path: Path
+) -> None:
+    document = json.loads(squad(32, 2).read_text())
+    paragraph = document["data"][0]["paragraphs"][7]
+    paragraph["context"] = "\u200b"
+    paragraph["qas"][0] |= {"answers": [], "is_impossible": True}
+    path = tmp_path / "blank.json"
+    path.write_text(json.dumps(document))
+    with pytest.raises(DataError, match="question 'q2-7': the context is empty"):
+        recipe.score((str(teacher),), DataOptions(train=(), eval_file=path, qa=WINDOW))

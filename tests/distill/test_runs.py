@@ -221,3 +221,25 @@ def test_without_the_extra_one_sentence_says_what_to_type(
     said = capsys.readouterr().err
     assert said.startswith("ondevice: the package 'accelerate' is not installed; type: pip install")
     assert "[distill]" in said
+
+
+def test_what_a_killed_start_has_left_stays_the_runs(
+    folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Its directory is not taken for one of somebody else when a second start breaks off early."""
+    out = tmp_path / "out"
+    description = describe(out, "m", folders[0] / "train.tsv")
+
+    def claim() -> None:
+        assert runs.claim(out, description) is None
+        runs._HELD.pop(out.resolve()).close()
+
+    claim()
+    (out / "logs").mkdir()
+    with pytest.raises(DataError), runs.preparing(out):
+        raise DataError("bad")
+    claim()
+    (out / "logs").rmdir()
+    with pytest.raises(DataError), runs.preparing(out):
+        raise DataError("bad")
+    assert not out.exists()

@@ -75,7 +75,11 @@ class QAHead(TaskHead):
         """Cut examples into windows and label each with all of its annotators' spans."""
         result: list[Feature] = []
         for example in examples:
-            for window in windows(tokenizer, example.question, example.context, self.options):
+            try:
+                cut = windows(tokenizer, example.question, example.context, self.options)
+            except DataError as error:
+                raise DataError(f"question '{example.id}': {error}") from error
+            for window in cut:
                 spans = votes(window, example) if labelled else ()
                 ids, types = window.input_ids, window.token_type_ids
                 result.append(QAFeature(len(result), example.id, ids, types, window, spans))
