@@ -11,6 +11,10 @@ from ondevice.models import Checkpoint
 
 # What a reader wants to know of the training's settings; the rest is in training.json.
 _SETTINGS = ("learning_rate", "warmup", "schedule", "dropout", "seed")
+# Points of the curve that a card shows; training.json has all.
+MOST_POINTS = 12
+# How the engine calls what it scores while training.
+_SCORED = "eval_"
 _LIMITS = {
     "qa": "It answers from the passage that it is given, and only in the language and style of its"
     " training data; it proposes an answer even where the passage holds none. What it says is a"
@@ -65,6 +69,7 @@ def render(checkpoint: Checkpoint, history: Mapping[str, Any], licence: str) -> 
     commands = [one["command"] for one in history.get("averaged", ())] + [history.get("command")]
     for command in filter(None, commands):
         lines += ["", "    " + " ".join(_portable(command))]
+    lines += _curve(history)
     lines += [
         "",
         "`training.json` holds the rest: every option, the hashes of the data, the versions, the"
@@ -88,6 +93,34 @@ def _training(history: Mapping[str, Any]) -> list[str]:
         f"| steps | {scores['steps']} ({_epochs(history)}) in {scores['seconds'] / 60:.0f}"
         " minutes |",
         *_distillation(options),
+    ]
+
+
+def _curve(history: Mapping[str, Any]) -> list[str]:
+    """Return the scores that were taken while training, a dozen at most, the last among them."""
+    scored = [
+        {name.removeprefix(_SCORED): value for name, value in entry.items()}
+        for entry in history["curve"]
+        if any(name.startswith(_SCORED) for name in entry)
+    ]
+    if not scored:
+        return []
+    apart = -(-len(scored) // MOST_POINTS)
+    points = scored[::-1][::apart][::-1]
+    metrics = [name for name in points[-1] if name not in {"step", "epoch"}]
+    asked = history["options"]["training"].get("eval_questions")
+    share = f", on {asked} of the examples" if asked else ""
+    return [
+        "",
+        f"Scores while it trained{share}:",
+        "",
+        f"| step | epoch | {' | '.join(metrics)} |",
+        f"|---|---|{'---|' * len(metrics)}",
+        *(
+            f"| {one['step']} | {one['epoch']:.2f} |"
+            f" {' | '.join(f'{one[name]:.1f}' for name in metrics)} |"
+            for one in points
+        ),
     ]
 
 

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ondevice import cli, models
-from ondevice.distill import recipe
+from ondevice.distill import publish_card, recipe
 from ondevice.distill.options import DataOptions, LossWeights, TaskOptions, TrainOptions
 from ondevice.distill.publish import PublishOptions, publish
 from ondevice.errors import CheckpointError, UserError
@@ -75,6 +75,22 @@ def test_the_card_shows_the_scores_that_were_taken(run: Path, squad: Squad, tmp_
     assert str(tmp_path) not in card
     # float16 keeps 11 bits of a weight: at most a question or two of 32 change.
     assert abs(stored - ended) < 10
+
+
+def test_a_card_shows_the_curve_thinned_out_to_its_end() -> None:
+    curve = [{"loss": 1.0, "step": 1, "epoch": 0.1}]
+    curve += [
+        {"eval_f1": float(n), "eval_em": 0.5, "step": n, "epoch": n / 8} for n in range(1, 26)
+    ]
+    history = {"curve": curve, "options": {"training": {"eval_questions": 300}}}
+    lines = publish_card._curve(history)
+    assert lines[1] == "Scores while it trained, on 300 of the examples:"
+    assert lines[3] == "| step | epoch | f1 | em |"
+    rows = [line.split("|")[1:4] for line in lines[5:]]
+    assert len(rows) == 9
+    assert rows[-1] == [" 25 ", " 3.12 ", " 25.0 "]
+    assert rows[0] == [" 1 ", " 0.12 ", " 1.0 "]
+    assert publish_card._curve({"curve": curve[:1]}) == []
 
 
 def test_the_card_names_the_student_that_the_training_went_on_from(
