@@ -288,7 +288,8 @@ def small_enough(document: Mapping[str, Any]) -> Seen | None:
 def search_minutes(document: Mapping[str, Any]) -> Seen | None:
     """Find how long a search of the student took, of so many candidates at least."""
     models = [one["name"] for one in document["search"]["models"]]
-    if document["candidates"] < CANDIDATES or models != [STUDENT]:
+    whole = document["search"]["data"]["name"] == DATA and "--questions" not in document["command"]
+    if document["candidates"] < CANDIDATES or models != [STUDENT] or not whole:
         return None
     minutes = document["seconds"] / 60
     many = f"{document['candidates']} candidates, {document['built']} built"

@@ -70,6 +70,7 @@ def run(options: BuildOptions, progress: console.Progress) -> list[Built]:
     plan.check_words(options)
     checkpoint = models.load(options.model, options.task)
     if options.trim_vocab is not None:
+        plan.check_jobs(checkpoint, options)
         checkpoint = trim(checkpoint, options, progress)
     jobs = plan.make_jobs(checkpoint, options, progress)
     source = Source(checkpoint, jobs[0].lengths)
@@ -86,11 +87,9 @@ def trim(checkpoint: Checkpoint, options: BuildOptions, progress: console.Progre
     """Return the checkpoint without the word pieces that the corpus never uses.
 
     Raises:
-        UserError: the corpus or the tokenizer does not allow it, or the lengths are impossible.
+        UserError: the corpus or the tokenizer does not allow it.
     """
     assert options.trim_vocab is not None
-    # Refused before anything is written.
-    plan.check_lengths(options.lengths, checkpoint)
     with progress.step("trimming the vocabulary"):
         trimmed = vocabulary.publish(checkpoint, options.trim_vocab, options.out)
     progress.say(f"  {trimmed.sentence()}")

@@ -32,6 +32,10 @@ MOST_TEXTS = 64
 # Text in the vocabulary's own language has next to none. bert-base-uncased knows some Chinese
 # characters, so a script that it was not made for does not reach 100 %.
 MOST_UNKNOWN = 0.2
+# Of unknown tokens and of single letters inside words. An English vocabulary has the letters of
+# most scripts and none of their words: 64 to 80 % of such a text are letters (Russian, Greek,
+# Hebrew, Arabic, Hindi, Korean), of one in Latin letters 4 to 27 % (Finnish to Turkish).
+MOST_SPELT = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +125,8 @@ def check_known(counts: Counter[int], tokenizer: TextTokenizer, source: str, ins
         instead: what to do, as the beginning of "… in the language that …".
 
     Raises:
-        DataError: more than :data:`MOST_UNKNOWN` of them are unknown.
+        DataError: more than :data:`MOST_UNKNOWN` of them are unknown, or more than
+            :data:`MOST_SPELT` are that or single letters inside words.
     """
     unknown = tokenizer.tokenizer.token_to_id("[UNK]")
     share = 0.0 if unknown is None else counts[unknown] / max(counts.total(), 1)
@@ -131,3 +136,23 @@ def check_known(counts: Counter[int], tokenizer: TextTokenizer, source: str, ins
             f" ([UNK]), at most {100 * MOST_UNKNOWN:.0f} % may be: {instead} in the"
             " language that the model was trained on"
         )
+    spelt = share + _letters(counts, tokenizer) / max(counts.total(), 1)
+    if spelt > MOST_SPELT:
+        raise DataError(
+            f"{100 * spelt:.0f} % of the tokens of {source} are single letters: the checkpoint's"
+            f" vocabulary has no words of that script; {instead} in the language that the model was"
+            " trained on"
+        )
+
+
+def _letters(counts: Counter[int], tokenizer: TextTokenizer) -> int:
+    """Return how many tokens are single letters that go on with a word, in WordPiece."""
+    prefix = getattr(tokenizer.tokenizer.model, "continuing_subword_prefix", None)
+    if not prefix:
+        return 0
+    pieces = {number: tokenizer.tokenizer.id_to_token(number) or "" for number in counts}
+    return sum(
+        counts[number]
+        for number, piece in pieces.items()
+        if piece.startswith(prefix) and len(piece) == len(prefix) + 1
+    )

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ondevice.rounding import clipped, find_tables, looked_up, one_thread, rounded
+from ondevice.rounding import clipped, find_tables, looked_up, nonzero, one_thread, rounded
 from ondevice.schemes import FINE_BITS
 
 if TYPE_CHECKING:
@@ -291,13 +291,13 @@ def _grid(block: Tensor, storage: Storage, importance: Tensor) -> _Grid | _Table
     least, greatest = block.argmin(1), block.argmax(1)
     low, high = cut.amin(1).clamp(max=0), cut.amax(1).clamp(min=0)
     if storage.rounding == "affine":
-        step = _nonzero((high - low) / (2 * last - 1))
+        step = nonzero((high - low) / (2 * last - 1))
         zero = (-low / step).round()
         top = 2 * last - 1 - zero
         return _Grid(step, -zero, top, ((least, -zero, low < 0), (greatest, top, high > 0)))
     if storage.rounding == "split":
         below, above = low / -last, high / (last - 1)
-        step = _nonzero(torch.maximum(below, above))
+        step = nonzero(torch.maximum(below, above))
         lowest, highest = -last * ones, (last - 1) * ones
         # Of a block of zeros none.
         upper = (above >= below) & (above > 0)
@@ -305,15 +305,11 @@ def _grid(block: Tensor, storage: Storage, importance: Tensor) -> _Grid | _Table
         return _Grid(step, lowest, highest, pins)
     if storage.rounding != "absmax":
         raise ValueError(f"there is no compensation for the rounding '{storage.rounding}'")
-    step = _nonzero(torch.maximum(-low, high) / (last - 1))
+    step = nonzero(torch.maximum(-low, high) / (last - 1))
     largest = block.abs().argmax(1)
     sign = block.gather(1, largest[:, None])[:, 0].sign()
     pin = (largest, sign * (last - 1), sign != 0)
     return _Grid(step, (1 - last) * ones, (last - 1) * ones, (pin,))
-
-
-def _nonzero(step: Tensor) -> Tensor:
-    return torch.where(step == 0, torch.ones_like(step), step)
 
 
 def _grams(

@@ -70,6 +70,10 @@ class GateError(OnDeviceError):
         self.parity = parity
 
 
+class BudgetError(UserError):
+    """A size is too little for what is asked to fit into it."""
+
+
 class SystemTooOldError(UserError):
     """What was asked for does not run on so old a system."""
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from ondevice import calibration, parts, sensitivity
 from ondevice.caching import cache_directory
 from ondevice.console import Progress
-from ondevice.errors import GateError, UserError
-from ondevice.schemes import SCHEMES, Scheme, get_scheme
+from ondevice.errors import BudgetError, GateError, UserError
+from ondevice.schemes import FINE_BITS, SCHEMES, Scheme, get_scheme
 
 if TYPE_CHECKING:
     from ondevice.architectures import Encoder, Head
@@ -30,13 +30,10 @@ AUTO = "auto"
 # What "auto" alone may add to an artifact.
 AUTO_SHARE = 0.05
 # Above it a scheme stores floats, and there is nothing to keep.
-MOST_BITS = 8
+MOST_BITS = FINE_BITS
 # What an artifact holds beside numbers, for each length: a graph, names, alignment. A student of
 # four layers has 15 kB (Core ML pal6) to 55 kB (ExecuTorch int4) of it.
 OVERHEAD, OVERHEAD_OF_LAYER = 16_000, 12_000
-# An artifact may be smaller by this share than what is estimated of its numbers: Core ML's vectors
-# are halves, 0.4 % of the student's int4.
-SMALLER = 0.01
 MB = 1_000_000
 
 
@@ -201,9 +198,10 @@ def estimate(
     """Estimate an artifact from its numbers, whose storage is known, and what a graph weighs."""
     encoder = replace(checkpoint.encoder, max_length=lengths[-1])
     described = _describe(encoder, checkpoint.head, target, scheme.name)
-    numbers = _size(encoder, target, scheme, described)
+    matrices, vectors = _sizes(encoder, target, scheme, described)
     graph = OVERHEAD + OVERHEAD_OF_LAYER * encoder.layers
-    return Estimate(math.floor((1 - SMALLER) * numbers), numbers + len(lengths) * graph)
+    # Vectors may be halves, or lie in others: of the student's int4 they are 0.4 %.
+    return Estimate(matrices, matrices + vectors + len(lengths) * graph)
 
 
 def check_budget(budget: int, found: Estimate, option: str) -> None:
@@ -215,11 +213,11 @@ def check_budget(budget: int, found: Estimate, option: str) -> None:
         option: as it is typed before the MB.
 
     Raises:
-        UserError: it is larger, and the sentence says what to type.
+        BudgetError: it is larger, and the sentence says what to type.
     """
     if budget < found.least:
         enough = math.ceil(found.size / MB * 100) / 100
-        raise UserError(
+        raise BudgetError(
             f"{option}{budget / MB:g} is too little: with nothing kept the artifact has about"
             f" {found.size / MB:.2f} MB; type {option}{enough:g} or more"
         )
@@ -259,15 +257,17 @@ def _describe(encoder: Encoder, head: Head, target: Target, scheme: str) -> list
     ]
 
 
-def _size(encoder: Encoder, target: Target, scheme: Scheme, described: Sequence[Part]) -> int:
-    """Return the bytes of an artifact's numbers: parts, positions, the rest in float32."""
+def _sizes(
+    encoder: Encoder, target: Target, scheme: Scheme, described: Sequence[Part]
+) -> tuple[int, int]:
+    """Return the bytes of an artifact's parts and positions, and of its vectors in float32."""
     positions = target.storage(encoder, scheme.name, parts.POSITIONS, kept=False)
     rows = positions.size(encoder.max_length, encoder.embedding_width)
     biases = encoder.layers * (5 * encoder.width + encoder.intermediate)
     # The two vectors of each layer norm, in float32.
     norms = 4 * encoder.width * (encoder.layers + 1)
     vectors = target.bias_bytes.get(scheme.name, 4) * biases + 4 * norms
-    return sum(part.bytes for part in described) + rows + vectors
+    return sum(part.bytes for part in described) + rows, vectors
 
 
 def _without_padding(inputs: Inputs) -> Inputs:

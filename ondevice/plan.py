@@ -6,7 +6,7 @@ import hashlib
 import importlib.metadata
 import json
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -151,6 +151,20 @@ def make_jobs(
     for job in jobs:
         job.target.check(job.convert_options)
     return jobs
+
+
+def check_jobs(checkpoint: Checkpoint, options: BuildOptions) -> None:
+    """Check what :func:`make_jobs` does, without measuring which parts ``auto`` keeps.
+
+    Raises:
+        UserError: as there.
+        DataError: as there.
+    """
+    if _takes_texts(options):
+        _calibration(checkpoint, options)
+    measured = keeping.read_budget(options.keep) is not None
+    plain = replace(options, keep=() if measured else options.keep)
+    make_jobs(checkpoint, plain if _takes_texts(plain) else replace(plain, calibration=None))
 
 
 def in_order(jobs: list[Job]) -> list[Job]:

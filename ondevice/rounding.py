@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ondevice.schemes import FINE_BITS
 from ondevice.storage import Storage
 
 # k-means settles within so many rounds; of a large matrix every n-th weight is enough to find the
@@ -45,7 +46,7 @@ def clipped(weight: Tensor, storage: Storage) -> Tensor:
     share of its range, of :data:`SHARES`, which leaves the least squared error. Below 8 bits only:
     above, steps are small beside what is lost.
     """
-    if storage.rounding in ("none", "table") or storage.bits >= 8:
+    if storage.rounding in ("none", "table") or storage.bits >= FINE_BITS:
         return weight
     # A few rows at a time, which stay in the processor's cache.
     with one_thread():
@@ -97,14 +98,14 @@ def _whole(blocks: Tensor, weight: Tensor) -> Tensor:
 
 def _absmax(blocks: Tensor, bits: int) -> Tensor:
     last = 2 ** (bits - 1) - 1
-    step = _nonzero(blocks.abs().amax(-1, keepdim=True) / last)
+    step = nonzero(blocks.abs().amax(-1, keepdim=True) / last)
     return (blocks / step).round().clamp(-last, last) * step
 
 
 def _signed(blocks: Tensor, bits: int) -> Tensor:
     last = 2 ** (bits - 1)
     largest = blocks.gather(-1, blocks.abs().argmax(-1, keepdim=True))
-    step = _nonzero(largest / -last)
+    step = nonzero(largest / -last)
     return (blocks / step).round().clamp(-last, last - 1) * step
 
 
@@ -112,7 +113,7 @@ def _split(blocks: Tensor, bits: int) -> Tensor:
     last = 2 ** (bits - 1)
     below = blocks.amin(-1, keepdim=True).clamp(max=0) / -last
     above = blocks.amax(-1, keepdim=True).clamp(min=0) / (last - 1)
-    step = _nonzero(torch.maximum(below, above))
+    step = nonzero(torch.maximum(below, above))
     return (blocks / step).round().clamp(-last, last - 1) * step
 
 
@@ -120,7 +121,7 @@ def _affine(blocks: Tensor, bits: int) -> Tensor:
     last = 2**bits - 1
     low = blocks.amin(-1, keepdim=True).clamp(max=0)
     high = blocks.amax(-1, keepdim=True).clamp(min=0)
-    step = _nonzero((high - low) / last)
+    step = nonzero((high - low) / last)
     zero = (-low / step).round()
     return ((blocks / step + zero).round().clamp(0, last) - zero) * step
 
@@ -128,7 +129,8 @@ def _affine(blocks: Tensor, bits: int) -> Tensor:
 _STEPS = {"absmax": _absmax, "signed": _signed, "split": _split, "affine": _affine}
 
 
-def _nonzero(step: Tensor) -> Tensor:
+def nonzero(step: Tensor) -> Tensor:
+    """Return steps with 1 for those of blocks of zeros, which any step leaves as they are."""
     return torch.where(step == 0, torch.ones_like(step), step)
 
 

@@ -162,9 +162,10 @@ class _Meter:
 
     @property
     def identity(self) -> str:
-        """A hash of the weights and the texts."""
+        """A hash of the weights, of what is computed with them, and of the texts."""
         if self._identity is None:
-            digest = hashlib.sha256(f"{MEASURE} {self.graph.task}".encode())
+            what = f"{MEASURE} {self.graph.task} {self.graph.encoder}"
+            digest = hashlib.sha256(what.encode())
             for name, value in sorted(self.graph.module.state_dict().items()):
                 digest.update(name.encode() + value.numpy().tobytes())
             for inputs in self.texts:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 # Documents tokenized together; memory grows with this, not with the corpus.
 BATCH = 1000
+# Of a trimmed table a multiple: Core ML's tables of 16 values have up to 16 rows each.
+ROWS = 16
 WORDS = "embeddings.words.weight"
 RECORD_FILE = "trim.json"
 # Copied from a checkpoint as they are; what a trimmed one reads of them has no ids in it.
@@ -103,8 +105,18 @@ def choose(tokenizer: TextTokenizer, documents: Iterable[str]) -> Trim:
     if not used:
         raise DataError("the corpus holds no text: every word piece would be dropped")
     calibration.check_known(used, tokenizer, "the corpus", "trim with texts")
-    kept = sorted(used.keys() | _always_kept(tokenizer))
+    kept = _filled(used.keys() | _always_kept(tokenizer), tokenizer.size)
     return Trim(tuple(kept), tokenizer.size, digest.hexdigest(), count)
+
+
+def _filled(kept: set[int], size: int) -> list[int]:
+    """Return the kept ids, ascending, with the first of the others up to a whole number of rows.
+
+    Rows of the embedding table share scales or tables of values in groups that divide it evenly: a
+    prime number of rows would have one for each.
+    """
+    others = (number for number in range(size) if number not in kept)
+    return sorted(kept | set(itertools.islice(others, -len(kept) % ROWS)))
 
 
 def _always_kept(tokenizer: TextTokenizer) -> set[int]:

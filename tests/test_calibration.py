@@ -103,6 +103,30 @@ def test_another_script_is_refused_with_its_share(checkpoint, tmp_path):
     assert calibration.from_file(known, path).examples
 
 
+@pytest.mark.parametrize(
+    ("text", "spelt"),
+    [
+        ("Правительство вчера объявило о новых правилах охраны окружающей среды.", True),
+        ("Η κυβέρνηση ανακοίνωσε χθες νέους κανόνες για το περιβάλλον.", True),
+        ("정부는 어제 환경 보호를 위한 새로운 규정을 발표했다.", True),
+        ("सरकार ने कल पर्यावरण संरक्षण के लिए नए नियमों की घोषणा की।", True),
+        ("Rząd ogłosił wczoraj nowe przepisy dotyczące ochrony środowiska.", False),
+        ("Hükümet dün çevrenin korunmasına ilişkin yeni düzenlemeleri duyurdu.", False),
+        ("The river Волга is 3,530 km long and flows to the Caspian Sea.", False),
+    ],
+)
+def test_a_script_of_which_the_vocabulary_has_the_letters_alone_is_refused(text, spelt):
+    """bert-base-uncased's, which the embedded models have, knows the letters of most scripts."""
+    tokenizer = models.load("student").tokenizer
+    counts = calibration.token_counts([text], tokenizer)
+    assert counts[tokenizer.tokenizer.token_to_id("[UNK]")] < 0.2 * counts.total()
+    if not spelt:
+        calibration.check_known(counts, tokenizer, "it", "calibrate")
+        return
+    with pytest.raises(DataError, match=r"^\d\d % of the tokens of it are single letters"):
+        calibration.check_known(counts, tokenizer, "it", "calibrate")
+
+
 def test_a_byte_vocabulary_knows_every_script(tiny, tmp_path):
     path = tmp_path / "chinese.txt"
     path.write_text(CHINESE, encoding="utf-8")

@@ -115,6 +115,18 @@ def test_what_was_measured_is_found_again(graph_of, tiny, tmp_path, monkeypatch)
     assert len(measured) == 1 + 2 * len(notes), "so is another storage"
 
 
+def test_another_computation_with_the_same_weights_is_another_measurement(graph_of, tiny, tmp_path):
+    from dataclasses import replace
+
+    graph, parts = graph_of("qa"), parts_of(tiny)
+    texts = texts_for(graph)
+    measure(graph, parts, texts, notes=tmp_path)
+    before = len(list(tmp_path.iterdir()))
+    other = replace(graph, encoder=replace(graph.encoder, layer_norm_eps=1e-3))
+    measure(other, parts, texts, notes=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2 * before
+
+
 def test_notes_that_cannot_be_written_do_no_harm(graph_of, tiny, tmp_path):
     graph = graph_of("qa")
     (tmp_path / "file").write_text("")

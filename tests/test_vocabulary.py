@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ondevice import build, cli, console, models, plan, vocabulary, vocabulary_effect
+from ondevice import build, calibration, cli, console, models, plan, vocabulary, vocabulary_effect
 from ondevice.errors import DataError, UserError
 from ondevice.statistics import Interval
 from ondevice.tokenizer import read_tokenizer
@@ -99,14 +99,16 @@ def test_pieces_of_the_corpus_specials_and_single_characters_stay(trimmed):
         assert word in pieces
     for single in ("a", "9", "##a", "##9", "€"):
         assert single in pieces
-    for unused in ("mountain", "##ing", "##tion"):
-        assert unused not in pieces
+    # But for a few, to a whole number of rows.
+    others = set(trimmed.before.tokenizer.vocabulary()) - set(pieces)
+    assert {"mountain", "##tion"} < others
     assert trimmed.trim.before == trimmed.before.tokenizer.size
     assert len(pieces) == len(trimmed.trim.kept) < trimmed.trim.before
     assert trimmed.trim.documents == len(CORPUS)
 
 
-def test_a_piece_that_cannot_be_spelled_stays(trimmed, tmp_path):
+def test_a_piece_that_cannot_be_spelled_stays(trimmed, tmp_path, monkeypatch):
+    monkeypatch.setattr(vocabulary, "ROWS", 1)
     (tmp_path / "vocab.txt").write_text(
         "\n".join(["[PAD]", "[unused1]", "[UNK]", "[CLS]", "[SEP]", "a", "##a", "b", "aa", "ab"])
     )
@@ -167,13 +169,25 @@ def test_the_effect_on_other_text(trimmed):
     assert f"{before:.3f} → {after:.3f}" in effect.sentence()
 
 
-def test_nothing_changes_where_every_piece_is_used(trimmed):
+def test_nothing_changes_where_every_piece_is_used(trimmed, monkeypatch):
+    # Every letter alone is no text.
+    monkeypatch.setattr(calibration, "MOST_SPELT", 1.0)
     tokenizer = trimmed.before.tokenizer
     everything = [tokenizer.tokenizer.decode([number]) for number in range(tokenizer.size)]
     everything += [f"zz{piece.removeprefix('##')}" for piece in tokenizer.vocabulary()]
     trim = vocabulary.choose(tokenizer, everything)
     assert trim.kept == tuple(range(tokenizer.size))
     assert len(trimmed.trim.kept) < tokenizer.size
+
+
+def test_the_rows_that_are_left_divide_evenly(trimmed):
+    """A table of values for each 16 rows: a prime number of rows would have one for each row."""
+    kept = trimmed.trim.kept
+    assert len(kept) % 16 == 0
+    assert set(kept) >= vocabulary._always_kept(trimmed.before.tokenizer)
+    assert vocabulary._filled({1, 5}, 40) == [0, 1, 2, 3, *range(4, 16)]
+    assert vocabulary._filled({1, 5}, 8) == [*range(8)]
+    assert vocabulary._filled(set(range(16)), 40) == [*range(16)]
 
 
 def test_a_corpus_in_another_script_is_refused_with_its_share(trimmed):
@@ -357,5 +371,27 @@ class TestBuild:
         model = str(tiny(architecture, "qa"))
         words = ["build", "--target", "onnx", "--lengths", "16", "--model", model, "--out", "out"]
         assert cli.main([*words, "--trim-vocab", corpus]) == 2
+        assert sentence in capsys.readouterr().err
+        assert not (tmp_path / "out").exists()
+
+    @pytest.mark.parametrize(
+        ("more", "sentence"),
+        [
+            (("--keep", "layers.9"), "layers.9"),
+            (("--keep", "auto", "--calibration", "none.json"), "none.json"),
+            (("--scheme", "int4", "--calibration", "none.json"), "none.json"),
+            (("--scheme", "int4", "--calibration", "empty.json"), "empty.json"),
+        ],
+    )
+    def test_what_cannot_be_served_is_refused_before_a_checkpoint_is_written(
+        self, tiny, tmp_path, monkeypatch, capsys, more, sentence
+    ):
+        need("onnx")
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "corpus.txt").write_text("\n".join(CORPUS))
+        (tmp_path / "empty.json").write_text('{"data": []}')
+        words = ["build", "--target", "onnx", "--lengths", "16", "--model", str(tiny("bert", "qa"))]
+        words += ["--out", "out", "--trim-vocab", "corpus.txt", "--scheme", "int8", *more]
+        assert cli.main(words) == 2
         assert sentence in capsys.readouterr().err
         assert not (tmp_path / "out").exists()

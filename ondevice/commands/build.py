@@ -102,7 +102,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--ios",
         type=int,
         metavar="N",
-        help="oldest iOS for Core ML, 15 to 18 (default: 16; 18 for several lengths)",
+        help="oldest iOS for Core ML, 15 to 18 (default: 16; 18 for int4, pal4 and several"
+        " lengths)",
     )
     parser.add_argument(
         "--layout",

@@ -152,14 +152,20 @@ def run(arguments: argparse.Namespace) -> int:
     from ondevice.search.files import write_text
 
     progress = console.Progress()
+    plots: list[str] = []
+    text = ""
+
+    def write(found: Found) -> None:
+        nonlocal text
+        plots.extend(_draw(found, options.out, progress))
+        text = json.dumps(document.document(found, plots), indent=1, ensure_ascii=False) + "\n"
+        write_text(options.out / RESULT_FILE, text)
+
     try:
-        found = pipeline.run(options, progress)
+        found = pipeline.run(options, progress, write=write)
     except KeyboardInterrupt:
         progress.say(f"what was found so far is kept in '{options.out}'; the same command goes on")
         raise
-    plots = _draw(found, options.out, progress)
-    text = json.dumps(document.document(found, plots), indent=1, ensure_ascii=False) + "\n"
-    write_text(options.out / RESULT_FILE, text)
     if arguments.json:
         sys.stdout.write(text)
     else:
@@ -181,6 +187,8 @@ def _draw(found: Found, out: Path, progress: console.Progress) -> list[str]:
         progress.say(f"  no picture was drawn: {error}")
         return []
     try:
+        for earlier in out.glob(f"{pictures.PREFIX}*"):
+            earlier.unlink()
         return [name for plot in plots for name in plot.write(out)]
     except OSError as error:
         reason = error.strerror or str(error)

@@ -20,14 +20,17 @@ from ondevice import build, console, models, plan
 from ondevice.bench import _worker as bench_worker
 from ondevice.bench._worker import BundleWorker, Server
 from ondevice.build import Source
-from ondevice.errors import MissingPackageError, RuntimeUnavailableError, UserError
+from ondevice.errors import BudgetError, RuntimeUnavailableError, UserError
 from ondevice.manifest import Evidence
 from ondevice.plan import BuildOptions
 from ondevice.search.candidates import identity
 from ondevice.verify.opening import NOT_HERE
 
 # How allocators of Python, C++ and PyTorch say it: of the machine, not of the candidate.
-OUT_OF_MEMORY = re.compile(r"MemoryError|bad_alloc|alloc_cpu|allocat|out of memory", re.IGNORECASE)
+OUT_OF_MEMORY = re.compile(
+    r"MemoryError|bad_alloc|alloc_cpu|out of memory|(?:can't|cannot|unable to|failed to) allocate ",
+    re.IGNORECASE,
+)
 _PATHS = {"out", "calibration"}
 
 
@@ -82,13 +85,13 @@ class SearchServer(Server):
             except UserError as error:
                 return {_whose(error, options): str(error)}
         if operation == "keep":
+            options = parse(request["options"])
             try:
-                return self._keep(parse(request["options"]))
-            except MissingPackageError:
-                raise
-            except UserError as error:
-                # The budget's refusal.
+                return self._keep(options)
+            except BudgetError as error:
                 return {"kept": [], "why": str(error)}
+            except UserError as error:
+                return {_whose(error, options): str(error)}
         if operation == "open" and request["kind"] == "bundle":
             self.worker = OpenedBundle(request)
             return {}

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from ondevice.tasks.qa import QAExample
     from ondevice.tasks.qa_scores import Answered
 
-# open: still in the race. dropped: left early, on fewer questions. missed: judged on all that was
-# needed, and does not fit. failed: there is no artifact, or it cannot be run. not run: something
+# open: still in the race. dropped: left after a share of the questions (which may be all of them),
+# as it clearly misses the budget or another takes its place. missed: does not fit, by its size or
+# as it was judged in the end. failed: there is no artifact, or it cannot be run. not run: something
 # is lacking here, which says nothing about it.
 Outcome = Literal["open", "chosen", "fits", "missed", "dropped", "failed", "not run"]
 

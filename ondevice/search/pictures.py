@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ondevice.search.pipeline import Found
 
 HEIGHT = 3.6  # inches
+# How the pictures' files begin.
+PREFIX = "pareto-"
 RING: dict[str, Any] = {
     "markerfacecolor": "none",
     "markeredgecolor": INK,
@@ -80,8 +82,8 @@ def draw(found: Found) -> list[Plot]:
     for scene in scenes:
         ending = "" if len(scenes) == 1 else f"-{'-'.join(scene.targets)}"
         plots += [
-            _draw(scene, f"pareto-size{ending}", "F1 against size", "MB", _megabytes),
-            _draw(scene, f"pareto-latency{ending}", "F1 against latency", "ms here", _median),
+            _draw(scene, f"{PREFIX}size{ending}", "F1 against size", "MB", _megabytes),
+            _draw(scene, f"{PREFIX}latency{ending}", "F1 against latency", "ms here", _median),
         ]
     return [plot for plot in plots if plot is not None]
 

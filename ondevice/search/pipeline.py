@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ondevice import bundle, console, keeping, plan, samples
+from ondevice import bundle, calibration, console, keeping, plan, samples
 from ondevice.bench.entries import read_questions
 from ondevice.errors import DataError, SystemTooOldError, UserError
 from ondevice.plan import Job
@@ -66,9 +66,18 @@ class Found:
 
 
 def run(
-    options: SearchOptions, progress: console.Progress, command: tuple[str, ...] = WORKER
+    options: SearchOptions,
+    progress: console.Progress,
+    command: tuple[str, ...] = WORKER,
+    write: Callable[[Found], object] = lambda _: None,
 ) -> Found:
-    """Search; `command` runs :mod:`ondevice.search._worker`.
+    """Search.
+
+    Args:
+        options: what to search over.
+        progress: says what is done.
+        command: runs :mod:`ondevice.search._worker`.
+        write: puts what was found into `options.out`, while no other search works there.
 
     Raises:
         UserError: the options ask for what is not there, or cannot be judged.
@@ -107,17 +116,22 @@ def run(
             )
             for target in targets
         }
-    said = _notes(options, contenders, examples)
-    return Found(
-        options,
-        data,
-        bundle.hash_file(data),
-        tuple(found),
-        teacher,
-        tuple(contenders),
-        chosen,
-        tuple(said),
-    )
+        said = [
+            *_notes(options, contenders, examples),
+            *_seen(options, contenders, found, examples),
+        ]
+        result = Found(
+            options,
+            data,
+            bundle.hash_file(data),
+            tuple(found),
+            teacher,
+            tuple(contenders),
+            chosen,
+            tuple(said),
+        )
+        write(result)
+    return result
 
 
 def _check_jobs(
@@ -300,6 +314,38 @@ def _notes(
             f"times are of {what} on this machine, one bundle after another; a phone has its own"
         )
     return notes
+
+
+def _seen(
+    options: SearchOptions,
+    contenders: Sequence[Contender],
+    found: Sequence[Model],
+    examples: Sequence[QAExample],
+) -> list[str]:
+    """Say how many of the questions are among the texts that weights were chosen for."""
+    choosing = [
+        one.candidate.scheme
+        for one in contenders
+        if one.figures is not None
+        and (get_scheme(one.candidate.scheme).takes_texts or one.candidate.variant)
+    ]
+    if not choosing:
+        return []
+    checkpoint, path = found[0].checkpoint, options.calibration
+    texts = (
+        calibration.from_samples(checkpoint)
+        if path is None
+        else calibration.from_file(checkpoint, path)
+    )
+    known = set(texts.examples)
+    both = sum((one.question, one.context) in known for one in examples)
+    if not both:
+        return []
+    names = ", ".join(dict.fromkeys(choosing))
+    return [
+        f"{both} of the {len(examples)} questions are among the texts that weights were chosen for"
+        f" ({names}), which may lose more on others; give others with --data or --calibration"
+    ]
 
 
 def _may_lose_more(budget: Budget, contenders: Sequence[Contender]) -> list[str]:

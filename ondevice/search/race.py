@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ondevice import console
+from ondevice.keeping import MB
 from ondevice.search.budget import Budget, misses, option, unproven
 from ondevice.search.choice import NEAREST, choose, fitting
 from ondevice.search.contender import Contender
@@ -138,7 +139,7 @@ def _tell(
         assert best.figures is not None
         assert best.bytes is not None
         so_far = (
-            f"best so far {best.candidate.label}: {best.bytes / 1e6:.1f} MB, F1 {best.score:.1f}"
+            f"best so far {best.candidate.label}: {best.bytes / MB:.1f} MB, F1 {best.score:.1f}"
         )
     progress.say(
         f"  {target}: {asked} of {of} questions, {len(alive)} of {len(contenders)} left; {so_far}"

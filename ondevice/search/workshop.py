@@ -53,19 +53,14 @@ class Workshop:
                 memory.
         """
         reply = self._request("build", options)
-        if "refused" in reply:
-            raise UserError(str(reply["refused"]))
-        if "broken" in reply:
-            # What it holds goes with it.
-            self.dismiss()
-            raise BrokenError(str(reply["broken"]))
         return str(reply["failure"] or "")
 
     def keep(self, options: BuildOptions) -> tuple[tuple[str, ...], str]:
         """Measure which parts ``keep="auto"`` keeps; return them, or why there are none.
 
         Raises:
-            BrokenError: the measuring took its process down.
+            UserError: nothing can be built here now.
+            BrokenError: the measuring took its process down, or the candidate is at fault.
         """
         reply = self._request("keep", options)
         return tuple(map(str, reply["kept"])), str(reply["why"])
@@ -74,11 +69,18 @@ class Workshop:
         if self._builder is None:
             self._builder = Process(BUILD_SECONDS, self._command)
         try:
-            return self._builder.request(operation, options=record(options))
+            reply = self._builder.request(operation, options=record(options))
         except PassError as error:
             self.dismiss()
             who = {"build": "the converter", "keep": "measuring the parts"}[operation]
             raise BrokenError(f"{who}: {error}") from error
+        if "refused" in reply:
+            raise UserError(str(reply["refused"]))
+        if "broken" in reply:
+            # What it holds goes with it.
+            self.dismiss()
+            raise BrokenError(str(reply["broken"]))
+        return reply
 
     def ask(
         self,

@@ -30,6 +30,7 @@ from ondevice.architectures import Encoder
 from ondevice.errors import require
 from ondevice.parts import POSITIONS
 from ondevice.parts import TABLE as WORDS
+from ondevice.schemes import FINE_BITS
 from ondevice.storage import FLOAT16, FLOAT32, Storage
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class TfliteScheme:
     @property
     def kept_versions(self) -> dict[str, int]:
         """The versions that kept parts need beside the scheme's own."""
-        return {"DEQUANTIZE": 3} if self.bits == EIGHT else {}
+        return {"DEQUANTIZE": 3} if self.bits == FINE_BITS else {}
 
 
 def quantize(
@@ -110,7 +111,7 @@ def quantize(
         recipe(quantized, qtyping.TFLOperationName(operator), encoder)
         # The last config that fits a name is the one that counts.
         if kept is not None:
-            higher = _cast_to_half if scheme.bits == EIGHT else _rows_8
+            higher = _cast_to_half if scheme.bits == FINE_BITS else _rows_8
             higher(quantized, qtyping.TFLOperationName(operator), encoder, kept)
     ranges = None
     if quantized.need_calibration:
@@ -171,11 +172,11 @@ def block_size(operator: str, encoder: Encoder) -> int:
 def storage(encoder: Encoder, scheme: str, part: str, *, kept: bool) -> Storage:
     """Return how a part is stored under a scheme."""
     how = SCHEMES[scheme]
-    if how.bits > EIGHT:
+    if how.bits > FINE_BITS:
         return FLOAT16 if how.bits == FLOAT16.bits else FLOAT32
     if part == POSITIONS:
         return _ROWS if how.tables_8 else FLOAT32
-    if how.bits == EIGHT:
+    if how.bits == FINE_BITS:
         return FLOAT16 if kept else _ROWS
     if kept or part.startswith("head."):
         return _ROWS
@@ -191,9 +192,8 @@ def _both(recipe: Recipe) -> dict[str, Recipe]:
     return {LINEAR: recipe, TABLE: recipe}
 
 
-EIGHT = 8
 # A float32 scale and a zero point of 64 bits for each row.
-_ROWS = Storage(EIGHT, scale_bits=96)
+_ROWS = Storage(FINE_BITS, scale_bits=96)
 
 # Run on Linux x86-64 with a small BERT, 16 and 32 tokens. ai-edge-litert 1.0.1 beside NumPy 1.26
 # (its wheel does not load models beside NumPy 2): fp32, fp16 and int8-weight within 1.2e-6 of

@@ -23,6 +23,7 @@ from ondevice.errors import (
     install_command,
     require,
 )
+from ondevice.schemes import FINE_BITS
 from ondevice.targets import _tflite_schemes
 from ondevice.targets.base import (
     INPUTS,
@@ -61,7 +62,7 @@ def _finish(graph: MobileGraph, lowered: bytes, options: ConvertOptions, path: P
 
     scheme = _tflite_schemes.SCHEMES[options.scheme]
     batches = _batches(graph, options)
-    if scheme.bits < _tflite_schemes.EIGHT:
+    if scheme.bits < FINE_BITS:
         lowered = _tflite_parts.prepare(lowered, graph, options, _tflite_schemes.storage)
     scope = _tflite_parts.scope_of(lowered, graph, options.kept) if options.kept else None
     quantized = _tflite_schemes.quantize(lowered, scheme, graph.encoder, batches, scope)

@@ -159,15 +159,19 @@ def test_schemes_are_judged_where_every_target_has_figures(rows, tmp_path):
 
 
 def test_a_search_of_few_candidates_or_another_model_says_nothing(rows, tmp_path):
-    models = [{"name": "student"}]
-    document = {"candidates": 31, "built": 22, "seconds": 1230.0, "search": {"models": models}}
+    found = {"models": [{"name": "student"}], "data": {"name": "squadshifts-dev.json"}}
+    document = {"candidates": 31, "built": 22, "seconds": 1230.0, "command": [], "search": found}
     what = "search of 30 candidates, cold"
     write(tmp_path, "search", document)
     assert rows()[what][1:3] == ["20.5 min (31 candidates, 22 built)", "no"]
-    write(tmp_path, "search", document | {"candidates": 29})
-    assert rows()[what][1] == "not run"
-    write(tmp_path, "search", document | {"search": {"models": [{"name": "teacher"}]}})
-    assert rows()[what][1] == "not run"
+    for other in (
+        {"candidates": 29},
+        {"command": ["--questions", "9"]},
+        {"search": found | {"models": [{"name": "teacher"}]}},
+        {"search": found | {"data": {"name": "qa.json"}}},
+    ):
+        write(tmp_path, "search", document | other)
+        assert rows()[what][1] == "not run"
 
 
 def test_results_say_from_when_to_when_they_are(load):

@@ -12,17 +12,21 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
 import pytest
 
-from ondevice import bundle, cli, console, models
+from ondevice import bundle, calibration, cli, console, models
 from ondevice.bench import protocol
 from ondevice.errors import DataError, MissingPackageError, UserError
 from ondevice.search import Budget, pictures, pipeline, timing
 from ondevice.search.document import document
+from ondevice.search.files import held
 from ondevice.search.table import render
+from ondevice.tasks.qa import QAExample
 from ondevice.verify import reference
 from tests.requirements import need
 from tests.search.conftest import FORBIDDEN
@@ -372,6 +376,49 @@ def test_what_was_chosen_is_printed_and_written(command, searched, capsys):
     assert document["chosen"] == {"onnx": str(place)}
     assert all((out / name).is_file() for name in document["plots"])
     assert bool(document["plots"]) == (importlib.util.find_spec("matplotlib") is not None)
+
+
+def test_pictures_of_an_earlier_search_do_not_stay(command, searched):
+    out = searched.options().out
+    stale = out / "pareto-latency-of-others.svg"
+    stale.write_text("old")
+    (out / "notes.txt").write_text("mine")
+    assert command() == 0
+    assert not stale.exists()
+    assert (out / "notes.txt").is_file()
+    (out / "notes.txt").unlink()
+
+
+def test_results_are_written_while_the_directory_is_held(command, searched, monkeypatch):
+    from ondevice.commands import search
+
+    out, seen = searched.options().out, []
+
+    def drawn(*_):
+        with pytest.raises(UserError, match="another process is writing"), held(out):
+            pass
+        seen.append(out)
+        return []
+
+    monkeypatch.setattr(search, "_draw", drawn)
+    assert command() == 0
+    assert seen == [out]
+
+
+def test_questions_that_weights_were_chosen_for_are_told(searched):
+    """The samples are both, where nothing else is given."""
+    found = searched.found
+    (one, *_) = found.contenders
+    texts = calibration.from_samples(found.models[0].checkpoint).examples
+    asked = [QAExample(str(n), *pair) for n, pair in enumerate([*texts[:3], ("who?", "the river")])]
+    tried = replace(one.candidate, scheme="int4")
+    fine = SimpleNamespace(candidate=one.candidate, figures=object())
+    rounded = SimpleNamespace(candidate=tried, figures=object())
+    assert pipeline._seen(found.options, [fine], found.models, asked) == []
+    (note,) = pipeline._seen(found.options, [fine, rounded], found.models, asked)
+    assert note.startswith("3 of the 4 questions are among the texts that weights were chosen for")
+    assert "(int4)" in note
+    assert pipeline._seen(found.options, [rounded], found.models, asked[3:]) == []
 
 
 def test_json_is_one_document_and_nothing_else(command, searched, capsys):

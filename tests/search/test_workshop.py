@@ -6,7 +6,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from ondevice.errors import ConversionError, MissingPackageError, UserError
+from ondevice.errors import (
+    BudgetError,
+    CheckpointError,
+    ConversionError,
+    MissingPackageError,
+    UserError,
+)
 from ondevice.plan import BuildOptions
 from ondevice.search import _worker
 from ondevice.search._worker import parse, record
@@ -125,6 +131,13 @@ def test_which_parts_are_kept_is_measured_in_the_process():
         pytest.raises(BrokenError, match="its process was ended by SIGABRT"),
     ):
         shop.keep(BuildOptions(keep=("auto",)))
+    with workshop("reply = {'refused': 'the disk is full'}") as shop, pytest.raises(UserError):
+        shop.keep(BuildOptions(keep=("auto",)))
+    with (
+        workshop("reply = {'broken': 'no weights'}") as shop,
+        pytest.raises(BrokenError, match="no weights"),
+    ):
+        shop.keep(BuildOptions(keep=("auto",)))
 
 
 class TestServer:
@@ -158,11 +171,25 @@ class TestServer:
             ("RuntimeError: [enforce fail at alloc_cpu.cpp:117] can't allocate memory", "broken"),
             ("RuntimeError: std::bad_alloc", "broken"),
             ("ValueError: no lowering for aten.foo", "failure"),
+            ("RuntimeError: AllocateTensors() failed", "failure"),
         ],
     )
     def test_memory_that_ran_out_is_not_the_candidate_s(self, monkeypatch, tmp_path, said, kind):
         found = self.answered(monkeypatch, ConversionError(said), tmp_path)
         assert found == {kind: said}
+
+    def test_only_a_budget_that_is_too_little_keeps_nothing(self, monkeypatch, tmp_path):
+        def answered(error):
+            def fails(*_):
+                raise error
+
+            monkeypatch.setattr(_worker.models, "load", fails)
+            options = record(BuildOptions(keep=("auto:1",), out=tmp_path))
+            return _worker.SearchServer().answer({"op": "keep", "options": options})
+
+        little = BudgetError("--keep auto:1 is too little")
+        assert answered(little) == {"kept": [], "why": str(little)}
+        assert answered(CheckpointError("no weights")) == {"broken": "no weights"}
 
 
 def test_options_survive_the_way_to_the_process(tmp_path):
