@@ -17,10 +17,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,28 +135,33 @@ def main() -> int:
     parser.add_argument("--results", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     parts = commands.words(arguments.parts, "part", PARTS)
-    rows = list(run(arguments, parts))
-    rows += [row for row in kept(arguments) if row["part"] not in parts]
-    rows.sort(key=lambda row: PARTS.index(row["part"]))
-    document = {
-        "machine": machine.describe(),
+    same = {
         "model": arguments.model,
+        # Of the checkpoint's weights: figures of another one are not these.
+        "model_sha256": models.load(arguments.model, "qa").sha256,
         "length": arguments.length,
-        "rows": rows,
     }
-    commands.write(arguments.results, document)
+    earlier = kept(arguments.results, same)
+    rows = list(run(arguments, parts))
+    rows += [row for row in earlier if row["part"] not in parts]
+    rows.sort(key=lambda row: PARTS.index(row["part"]))
+    commands.write(arguments.results, {"machine": machine.describe(), **same, "rows": rows})
     headers = ("target", "scheme", "guard", *sample_questions.HEADERS, "asked")
     print(console.table(headers, [cells(row) for row in rows]))
     return 0
 
 
-def kept(arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """Return the rows of an earlier run with the same model and length, if there was one."""
-    if not arguments.results.is_file():
+def kept(path: Path, same: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the rows of an earlier run of the same model and length, if there was one.
+
+    Raises:
+        UserError: the file is no result.
+    """
+    if not path.is_file():
         return []
-    found = json.loads(arguments.results.read_text(encoding="utf-8"))
-    same = all(found[name] == getattr(arguments, name) for name in ("model", "length"))
-    return found["rows"] if same else []
+    found = commands.read(path)
+    rows: list[dict[str, Any]] = found.get("rows", [])
+    return rows if all(found.get(name) == value for name, value in same.items()) else []
 
 
 def cells(row: dict[str, Any]) -> tuple[str, ...]:

@@ -50,6 +50,7 @@ def main() -> int:
     document = {
         "machine": machine.describe(),
         "model": checkpoint.name,
+        "model_sha256": checkpoint.sha256,
         "length": arguments.length,
         "texts": {"source": texts.source, "count": len(batches)},
         "ranges": [dataclasses.asdict(one) for one in found],

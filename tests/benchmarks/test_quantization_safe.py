@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from ondevice import models
 from tests.requirements import need
 
 
@@ -55,7 +56,8 @@ def test_half_precision_without_a_finite_mask_is_no_number(
     monkeypatch.setattr(bench, "VARIANTS", [v for v in bench.VARIANTS if v.target == "onnx"])
     out = tmp_path / "results.json"
     other = {"part": "clip", "target": "tflite", "scheme": "int8-static", "guard": "-"}
-    kept = {"model": str(tiny("bert", "qa")), "length": 64}
+    model = str(tiny("bert", "qa"))
+    kept = {"model": model, "length": 64, "model_sha256": models.load(model).sha256}
     out.write_text(json.dumps(kept | {"rows": [other | {"failure": "x", "questions": 1}]}))
     words = ["--model", kept["model"], "--length", "64", "--questions", "3", "--results", out]
     assert run("quantization_safe", "--parts", "mask", *words) == 0
