@@ -19,7 +19,7 @@ def options(layers: str, compare: str) -> TaskOptions:
 @pytest.mark.parametrize(
     ("layers", "compare", "pairs"),
     [
-        ("every-other", "all", ((0, 1), (1, 3), (2, 5))),
+        ("every-other", "all", ((0, 0), (1, 2), (2, 4))),
         ("first-3", "all", ((0, 0), (1, 1), (2, 2))),
         ("first-3", "last", ((2, 5),)),
         ("first-3", "1,3,5", ((0, 1), (1, 3), (2, 5))),

@@ -16,8 +16,8 @@ from ondevice.errors import CheckpointError, UserError
 @pytest.mark.parametrize(
     ("text", "depth", "layers"),
     [
-        ("every-other", 6, (1, 3, 5)),
-        ("every-other", 12, (1, 3, 5, 7, 9, 11)),
+        ("every-other", 6, (0, 2, 4)),
+        ("every-other", 12, (0, 2, 4, 6, 8, 10)),
         ("every-other", 5, (0, 2, 4)),
         ("first-2", 6, (0, 1)),
         ("last-2", 6, (4, 5)),
