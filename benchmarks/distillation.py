@@ -5,9 +5,10 @@
 
 Trains a student for each lever, all from the same teacher, seed and number of steps, scores all
 of them on the same questions, and prints for each its F1 and the paired difference from the
-student `distilled`, which has layers 1, 3 and 5 and else the defaults. `plain` is the same student fine-tuned without a
-teacher; `hidden states alone` learn from unlabelled pairs too; `4 layers, plain` is held against `4 layers`, and so on (`AGAINST`). What goes on from
-another lever's student has had as many steps before; `twice the steps` is what to hold it against.
+student `distilled`, which has layers 1, 3 and 5 and else the defaults. `plain` is the same student
+fine-tuned without a teacher; `hidden states alone` learn from unlabelled pairs too; `4 layers,
+plain` is held against `4 layers`, and so on (`AGAINST`). What goes on from another lever's student
+has had as many steps before; `twice the steps` is what to hold it against.
 Runs resume, and finished ones are not repeated.
 """
 
