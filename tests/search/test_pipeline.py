@@ -449,7 +449,7 @@ def test_without_matplotlib_one_line_says_what_to_install(command, monkeypatch, 
 
 
 def test_an_interrupted_search_says_how_to_go_on(command, searched, monkeypatch, capsys):
-    def interrupted(*_):
+    def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(pipeline, "run", interrupted)
