@@ -190,6 +190,6 @@ def arguments(options: TrainOptions, out: Path, features: int) -> TrainingArgume
 def _unwritable(out: Path, error: Exception) -> UserError:
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return UserError(
-        f"writing to {out} failed: {reason}; the checkpoint before it is kept: make room and "
-        "start the same command again"
+        f"writing to {out} failed: {reason}; what was whole before is kept: make room and start the"
+        " same command again"
     )

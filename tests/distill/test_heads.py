@@ -338,3 +338,24 @@ def test_pairs_are_with_another_passage() -> None:
     for pair in pairs:
         assert pair.context in {example.context for example in examples}
         assert pair.context != f"passage {pair.question[1:]}"
+
+
+def test_rows_of_a_hub_are_those_of_a_file(
+    tsv: Callable[[int, int], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datasets
+
+    path = tsv(16, 1)
+    header, *lines = path.read_text().splitlines()
+    rows = [dict(zip(header.split("\t"), line.split("\t"), strict=True)) for line in lines]
+    for row in rows:
+        row["label"] = int(row["label"]) if row["label"].isdigit() else row["label"]
+    monkeypatch.setattr(
+        datasets,
+        "load_dataset",
+        lambda *_, **__: datasets.Dataset.from_list(rows).to_iterable_dataset(),
+    )
+    task = TEXT_TASKS["sst2"]
+    ours, theirs = (read_text(source, task) for source in (path, Path("datasets:glue/sst2:train")))
+    assert [(one.text, one.label) for one in ours] == [(one.text, one.label) for one in theirs]
+    assert len(theirs) == 16

@@ -337,3 +337,36 @@ def test_bad_text_and_a_student_that_does_not_compare_leave_nothing(
     with pytest.raises(UserError, match=r"widths \(16 and \d+\); give --ablate cosine"):
         pretrain(given)
     assert not out.exists()
+
+
+def test_texts_of_a_hub_are_those_of_a_file(
+    lm_teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Streamed, and read again for each pass: what a pass holds does not grow with the corpus."""
+    import datasets
+
+    lines = [f"the river is old and the sea is {number} miles away" for number in range(40)]
+    asked = []
+
+    def load_dataset(*names: object, **options: object) -> object:
+        asked.append((*names, options["split"], options["streaming"]))
+        return datasets.Dataset.from_dict({"text": ["", *lines]}).to_iterable_dataset()
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    (tmp_path / "text.txt").write_text("\n".join(lines))
+    tokenizer = read_tokenizer(lm_teacher)
+    found = [
+        [chunk.input_ids.tolist() for chunk in stream]
+        for stream in (
+            Corpus((source,), tokenizer, max_length=24, batch_size=4, seed=0)
+            for source in (str(tmp_path / "text.txt"), "datasets:wiki/en:train")
+        )
+    ]
+    assert found[0] == found[1]
+    assert len(found[0]) == len(lines)
+    assert set(asked) == {("wiki", "en", "train", True)}
+    monkeypatch.setattr(
+        datasets, "load_dataset", lambda *_, **__: datasets.Dataset.from_dict({"body": ["a"]})
+    )
+    with pytest.raises(DataError, match="has no column 'text'; columns: body"):
+        len(Corpus(("datasets:wiki:train",), tokenizer, max_length=24, batch_size=4, seed=0))
