@@ -264,7 +264,7 @@ def worst_drop(*schemes: str) -> Callable[[Mapping[str, Any]], Seen | None]:
         worst = max(rows, key=lambda one: one["figures"]["drop"]["value"])
         drop, name = worst["figures"]["drop"], f"{worst['target']} {worst['scheme']}"
         text = f"{drop['value']:+.2f} [{drop['low']:+.2f}, {drop['high']:+.2f}] ({name})"
-        return Seen(drop["value"], f"{text}, n={worst['figures']['questions']}")
+        return Seen(drop["value"], f"{text}, {worst['figures']['flips']['value']:.1f} % flips")
 
     return find
 
@@ -274,15 +274,19 @@ def small_enough(document: Mapping[str, Any]) -> Seen | None:
     rows = student_rows(document, *(name for one in TARGETS.values() for name in one.schemes))
     if rows is None:
         return None
-    fine = [
-        one
-        for one in rows
-        if one["figures"]
-        and one["bytes"] <= MOST_BYTES
-        and one["figures"]["kept"]["value"] >= LEAST_KEPT
-    ]
-    targets = list(dict.fromkeys(one["target"] for one in fine))
-    return Seen(len(targets), f"{len(targets)} of {len(TARGETS)}: {', '.join(targets)}")
+    best: dict[str, Mapping[str, Any]] = {}
+    for one in rows:
+        share = one["figures"] and one["figures"]["kept"]
+        if share and one["bytes"] <= MOST_BYTES and share["value"] >= LEAST_KEPT:
+            best[one["target"]] = max(
+                best.get(one["target"], share), share, key=lambda each: each["value"]
+            )
+    text = f"{len(best)} of {len(TARGETS)}"
+    if best:
+        least = min(best, key=lambda name: best[name]["value"])
+        value, low, high = (f"{best[least][name]:.1f}" for name in ("value", "low", "high"))
+        text += f", {value} [{low}, {high}] % or more ({least})"
+    return Seen(len(best), text)
 
 
 def search_minutes(document: Mapping[str, Any]) -> Seen | None:

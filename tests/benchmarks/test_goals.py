@@ -126,8 +126,7 @@ def test_questions_take_the_ratio_of_what_was_asked(rows, tmp_path):
 
 def test_schemes_are_judged_where_every_target_has_figures(rows, tmp_path):
     def row(target, scheme, drop=0.0, kept=100.0, size=20_000_000):
-        asked = 120 if target == "coreml" else 1586
-        figures = {"drop": interval(drop), "kept": interval(kept), "questions": asked}
+        figures = {"drop": interval(drop), "kept": interval(kept), "flips": interval(7.0)}
         return {"target": target, "scheme": scheme, "bytes": size, "figures": figures}
 
     measured = {
@@ -145,9 +144,9 @@ def test_schemes_are_judged_where_every_target_has_figures(rows, tmp_path):
     few = "targets with ≤ 10 MB at ≥ 98 % of fp32's F1"
     write(tmp_path, "schemes", document)
     seen = rows()
-    assert seen[eight][1:3] == ["+0.30 [+0.29, +0.31] (onnx int8), n=1586", "yes"]
-    assert seen[four][1:3] == ["+1.60 [+1.59, +1.61] (tflite int4), n=1586", "no"]
-    assert seen[few][1:3] == ["2 of 4: coreml, onnx", "no"]
+    assert seen[eight][1:3] == ["+0.30 [+0.29, +0.31] (onnx int8), 7.0 % flips", "yes"]
+    assert seen[four][1:3] == ["+1.60 [+1.59, +1.61] (tflite int4), 7.0 % flips", "no"]
+    assert seen[few][1:3] == ["2 of 4, 98.4 [98.4, 98.4] % or more (coreml)", "no"]
     # What failed is no reason to be content, and what was not measured none to judge.
     broken = [one | {"figures": None} if one["scheme"] == "int8" else one for one in found]
     write(tmp_path, "schemes", document | {"rows": broken})
