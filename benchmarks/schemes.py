@@ -109,9 +109,7 @@ def run(options: SearchOptions, results: Path, *, add: bool) -> int:
             if one.outcome == "open":
                 pipeline.time_one(one, options=options, progress=progress)
             rows.append((one, verify(one, options, len(asked), progress)))
-    found = [
-        {"measured": machine.now(), **document.facts(one), "verify": checks} for one, checks in rows
-    ]
+    found = [{"measured": machine.now(), **facts(one), "verify": checks} for one, checks in rows]
     merged = commands.kept(earlier, "rows", found, itemgetter("target", "scheme"))
     order = {name: place for place, name in enumerate(TARGETS)}
     merged.sort(key=lambda row: order[row["target"]])
@@ -125,6 +123,13 @@ def run(options: SearchOptions, results: Path, *, add: bool) -> int:
         for one, checks in rows
     )
     return GateError.exit_code if failed else 0
+
+
+def facts(one: Contender) -> dict[str, Any]:
+    """Return what is known of an artifact, without where it lies here."""
+    known = document.facts(one)
+    del known["path"]
+    return known | {"reason": said(one)}
 
 
 def verify(
