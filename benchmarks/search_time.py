@@ -1,6 +1,6 @@
 """How long a search takes from nothing: every scheme of every target, as it is and with parts kept.
 
-    python benchmarks/search_time.py --data FILE [-- --target all --max-mb 20 --max-f1-drop 1]
+    python benchmarks/search_time.py --data FILE [-- --target all --max-mb 12 --max-f1-drop 1]
 
 Runs ``ondevice search`` with the options behind ``--`` (without any: those above) in a fresh
 process, into an empty directory and with an empty cache, prints its table and how long it took, and
@@ -30,7 +30,7 @@ from ondevice.caching import CACHE_VARIABLE
 from ondevice.commands.search import RESULT_FILE
 from ondevice.errors import UserError
 
-OPTIONS = ["--target", "all", "--max-mb", "20", "--max-f1-drop", "1"]
+OPTIONS = ["--target", "all", "--max-mb", "12", "--max-f1-drop", "1"]
 RESULTS = Path(__file__).parent / "results" / "search.json"
 
 

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ondevice.errors import DataError
 from ondevice.tasks import TASKS, features, texts
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from ondevice.models import Checkpoint
     from ondevice.tasks.base import Example
     from ondevice.tokenizer import TextTokenizer
+
+Item = TypeVar("Item")
 
 # Of a longer file, so many at even distances: each is a run of the float model for each length.
 MOST_TEXTS = 64
@@ -73,7 +75,7 @@ class Calibration:
 def from_samples(checkpoint: Checkpoint) -> Calibration:
     """Return the project's sample texts for the checkpoint's task."""
     examples = TASKS[checkpoint.task].examples()
-    return Calibration("samples", tuple(_spread(examples)), checkpoint.tokenizer)
+    return Calibration("samples", tuple(spread(examples)), checkpoint.tokenizer)
 
 
 def from_file(checkpoint: Checkpoint, path: Path) -> Calibration:
@@ -88,7 +90,7 @@ def from_file(checkpoint: Checkpoint, path: Path) -> Calibration:
         examples = [(example.question, example.context) for example in asked]
     else:
         examples = [(line,) for line in texts.read_lines(path)]
-    chosen = tuple(_spread(examples))
+    chosen = tuple(spread(examples))
     used = [text for example in chosen for text in example]
     ids = token_counts(used, checkpoint.tokenizer)
     if not ids:
@@ -97,8 +99,9 @@ def from_file(checkpoint: Checkpoint, path: Path) -> Calibration:
     return Calibration(path.name, chosen, checkpoint.tokenizer)
 
 
-def _spread(examples: Sequence[Example]) -> list[Example]:
-    count = min(MOST_TEXTS, len(examples))
+def spread(examples: Sequence[Item], most: int = MOST_TEXTS) -> list[Item]:
+    """Return at most so many of some examples, at even distances."""
+    count = min(most, len(examples))
     return [examples[i * len(examples) // count] for i in range(count)]
 
 

@@ -34,6 +34,8 @@ MOST_BITS = FINE_BITS
 # What an artifact holds beside numbers, for each length: a graph, names, alignment. A student of
 # four layers has 15 kB (Core ML pal6) to 55 kB (ExecuTorch int4) of it.
 OVERHEAD, OVERHEAD_OF_LAYER = 16_000, 12_000
+# Parts are held against each other, for which fewer texts do than for rounding.
+MEASURED_TEXTS = 24
 MB = 1_000_000
 
 
@@ -171,7 +173,9 @@ class Keeper:
             ranking = sensitivity.measure(
                 self._graph,
                 described,
-                [_without_padding(inputs) for inputs in texts.inputs(longest)],
+                calibration.spread(
+                    [_without_padding(inputs) for inputs in texts.inputs(longest)], MEASURED_TEXTS
+                ),
                 notes=cache_directory() / "sensitivity",
                 tell=tell,
             )

@@ -148,7 +148,11 @@ def _layers(parts: Sequence[Part]) -> list[tuple[str, tuple[Part, ...]]]:
 
 
 class _Meter:
-    """Measures errors of one graph on the same texts."""
+    """Measures errors of one graph on the same texts.
+
+    What stands before the first part that is rounded is as it was: its outputs are kept, and only
+    what follows is computed anew.
+    """
 
     def __init__(self, graph: MobileGraph, texts: Sequence[Inputs]) -> None:
         import torch
@@ -158,6 +162,8 @@ class _Meter:
             tuple(torch.from_numpy(inputs[name]) for name in graph.inputs) for inputs in texts
         ]
         self._expected: list[tuple[Tensor, ...]] | None = None
+        # By text, what each layer is given, and the head.
+        self._given: list[list[Tensor]] = []
         self._identity: str | None = None
 
     @property
@@ -176,21 +182,54 @@ class _Meter:
 
     def error(self, storages: Mapping[str, Storage]) -> float:
         """Return the mean error over all texts with some parts rounded."""
-        # Taken before anything is rounded.
-        if self._expected is None:
-            self._expected = [self._run(inputs) for inputs in self.texts]
-        with _rounded(self.graph, storages):
-            errors = [
-                _distance(self.graph.task, before, self._run(inputs))
-                for inputs, before in zip(self.texts, self._expected, strict=True)
-            ]
-        return sum(errors) / len(errors)
-
-    def _run(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         import torch
 
+        first = min(map(self._place, storages), default=len(self.graph.module.layers))
         with torch.no_grad():
-            outputs: tuple[Tensor, ...] = self.graph.module(*inputs)
+            # Taken before anything is rounded.
+            if self._expected is None:
+                self._expected = [self._run(inputs) for inputs in self.texts]
+            with _rounded(self.graph, storages):
+                errors = [
+                    _distance(self.graph.task, before, self._from(first, number))
+                    for number, before in enumerate(self._expected)
+                ]
+        return sum(errors) / len(errors)
+
+    def _place(self, part: str) -> int:
+        """Return the layer that a part is of; -1 before the layers, their number behind them."""
+        where, _, rest = part.partition(".")
+        if where == "layers":
+            return int(rest.split(".")[0])
+        return -1 if where == "embeddings" else len(self.graph.module.layers)
+
+    def _run(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Return the outputs of a text, and keep what each layer is given."""
+        module, given = self.graph.module, []
+        handles = [
+            one.register_forward_pre_hook(lambda _, arguments: given.append(arguments[0]))
+            for one in (*module.layers, module.head)
+        ]
+        try:
+            outputs: tuple[Tensor, ...] = module(*inputs)
+        finally:
+            for handle in handles:
+                handle.remove()
+        self._given.append(given)
+        return outputs
+
+    def _from(self, first: int, number: int) -> tuple[Tensor, ...]:
+        """Return the outputs of a text, computed anew from a layer on."""
+        module, inputs = self.graph.module, self.texts[number]
+        if first < 0:
+            whole: tuple[Tensor, ...] = module(*inputs)
+            return whole
+        mask = inputs[1]
+        hidden = self._given[number][first]
+        bias = module.mask_bias(mask, hidden.dtype)
+        for layer in module.layers[first:]:
+            hidden = layer(hidden, bias)
+        outputs: tuple[Tensor, ...] = module.head(hidden, mask)
         return outputs
 
 

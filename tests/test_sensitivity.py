@@ -50,6 +50,7 @@ def texts_for(graph, count=4):
 
 @pytest.mark.parametrize("task", ["qa", "tokens", "classify", "embed"])
 def test_every_part_and_layer_is_measured_and_the_graph_left_alone(graph_of, tiny, task):
+
     graph, parts = graph_of(task), parts_of(tiny, task)
     before = {name: value.clone() for name, value in graph.module.state_dict().items()}
     told = []
@@ -64,6 +65,27 @@ def test_every_part_and_layer_is_measured_and_the_graph_left_alone(graph_of, tin
     assert told[-1] == (len(parts) + 3, len(parts) + 3)
     for name, value in graph.module.state_dict().items():
         assert value.equal(before[name]), name
+
+
+@pytest.mark.parametrize("task", ["qa", "embed"])
+def test_what_stands_before_a_part_is_not_computed_anew_and_nothing_differs(graph_of, tiny, task):
+    import torch
+
+    graph, parts = graph_of(task), parts_of(tiny, task)
+    texts = texts_for(graph)
+    meter = sensitivity._Meter(graph, texts)
+    for part in parts:
+        ours = meter.error({part.name: part.storage})
+        plain = sensitivity._Meter(graph, texts)
+        with torch.no_grad():
+            before = [graph.module(*inputs) for inputs in plain.texts]
+            with sensitivity._rounded(graph, {part.name: part.storage}):
+                after = [graph.module(*inputs) for inputs in plain.texts]
+        errors = [sensitivity._distance(task, *pair) for pair in zip(before, after, strict=True)]
+        assert ours == sum(errors) / len(errors)
+        assert ours > 0
+    places = [meter._place(part.name) for part in parts]
+    assert set(places) == {-1, 0, 1, *({2} if task == "qa" else ())}
 
 
 def test_more_bits_are_less_error(graph_of, tiny):
