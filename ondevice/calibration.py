@@ -142,9 +142,9 @@ def check_known(counts: Counter[int], tokenizer: TextTokenizer, source: str, ins
     spelt = share + _letters(counts, tokenizer) / max(counts.total(), 1)
     if spelt > MOST_SPELT:
         raise DataError(
-            f"{100 * spelt:.0f} % of the tokens of {source} are single letters: the checkpoint's"
-            f" vocabulary has no words of that script; {instead} in the language that the model was"
-            " trained on"
+            f"{100 * spelt:.0f} % of the tokens of {source} are unknown or single letters: the"
+            f" checkpoint's vocabulary has no words of that script; {instead} in the language that"
+            " the model was trained on"
         )
 
 
@@ -157,5 +157,5 @@ def _letters(counts: Counter[int], tokenizer: TextTokenizer) -> int:
     return sum(
         counts[number]
         for number, piece in pieces.items()
-        if piece.startswith(prefix) and len(piece) == len(prefix) + 1
+        if piece.startswith(prefix) and len(piece) == len(prefix) + 1 and piece[-1].isalpha()
     )

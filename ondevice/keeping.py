@@ -204,7 +204,7 @@ def estimate(
     described = _describe(encoder, checkpoint.head, target, scheme.name)
     matrices, vectors = _sizes(encoder, target, scheme, described)
     graph = OVERHEAD + OVERHEAD_OF_LAYER * encoder.layers
-    # Vectors may be halves, or lie in others: of the student's int4 they are 0.4 %.
+    # The least leaves vectors out, 0.4 % of the student's int4: some targets store them as halves.
     return Estimate(matrices, matrices + vectors + len(lengths) * graph)
 
 

@@ -154,7 +154,7 @@ def make_jobs(
 
 
 def check_jobs(checkpoint: Checkpoint, options: BuildOptions) -> None:
-    """Check what :func:`make_jobs` does, without measuring which parts ``auto`` keeps.
+    """Check what :func:`make_jobs` does, but for ``auto``: it measures, and its budget is later.
 
     Raises:
         UserError: as there.

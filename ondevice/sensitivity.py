@@ -150,8 +150,8 @@ def _layers(parts: Sequence[Part]) -> list[tuple[str, tuple[Part, ...]]]:
 class _Meter:
     """Measures errors of one graph on the same texts.
 
-    What stands before the first part that is rounded is as it was: its outputs are kept, and only
-    what follows is computed anew.
+    What stands before the first part that is rounded is as it was: what each layer is given is kept
+    (of BERT-base and 24 texts of 384 tokens 370 MB), and only what follows is computed anew.
     """
 
     def __init__(self, graph: MobileGraph, texts: Sequence[Inputs]) -> None:

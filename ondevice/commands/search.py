@@ -178,17 +178,20 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _draw(found: Found, out: Path, progress: console.Progress) -> list[str]:
-    """Draw the trade-off; where that cannot be done, say what is missing."""
+    """Draw the trade-off; where that cannot be done, say what is missing.
+
+    Pictures of an earlier search do not stay beside another result.
+    """
     from ondevice.search import pictures
 
+    for earlier in (*out.glob(f"{pictures.PREFIX}*.png"), *out.glob(f"{pictures.PREFIX}*.svg")):
+        earlier.unlink(missing_ok=True)
     try:
         plots = pictures.draw(found)
     except MissingPackageError as error:
         progress.say(f"  no picture was drawn: {error}")
         return []
     try:
-        for earlier in out.glob(f"{pictures.PREFIX}*"):
-            earlier.unlink()
         return [name for plot in plots for name in plot.write(out)]
     except OSError as error:
         reason = error.strerror or str(error)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ondevice.distill.options import EVERY_OTHER
 from ondevice.untrusted import parse_json
 
 logger = logging.getLogger(__name__)
@@ -31,10 +32,15 @@ def record(directory: Path) -> dict[str, Any]:
     return {}
 
 
-def layers(directory: Path) -> str | None:
+def layers(directory: Path, depth: int) -> str | None:
     """Return the choice of the teacher's layers that a student says it was made of, if it does.
 
-    An average is made of what the first that it averages is.
+    An average is made of what the first that it averages is. `every-other` was written down as that
+    while it meant the layers from the last on (1, 3, 5 of 6), and is by number since.
+
+    Args:
+        directory: the student's.
+        depth: how many layers the teacher has.
     """
     said = record(directory)
     averaged = said.get("averaged")
@@ -42,6 +48,8 @@ def layers(directory: Path) -> str | None:
         said = averaged[0]
     options = said.get("options")
     choice = options.get("layers") if isinstance(options, dict) else None
+    if choice == EVERY_OTHER:
+        return ",".join(map(str, range((depth - 1) % 2, depth, 2)))
     return choice if isinstance(choice, str) else None
 
 

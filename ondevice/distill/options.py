@@ -18,6 +18,8 @@ Precision = Literal["fp32", "bf16"]
 # Tokens of a training text of which some can be masked and others are left to tell them by.
 SHORTEST_TEXT = 16
 
+EVERY_OTHER = "every-other"
+
 # What a source begins with that `datasets` fetches: datasets:NAME/CONFIG:SPLIT.
 REMOTE = "datasets:"
 
@@ -192,7 +194,7 @@ class TaskOptions:
     data: DataOptions
     out: Path
     student: str | None = None
-    layers: str = "every-other"
+    layers: str = EVERY_OTHER
     kind: Literal["same", "distilbert"] = "same"
     weights: LossWeights = field(default_factory=LossWeights)
     temperature: float = 2.0
@@ -261,7 +263,7 @@ class PretrainOptions:
     corpus: tuple[str, ...]
     out: Path
     student: str | None = None
-    layers: str = "every-other"
+    layers: str = EVERY_OTHER
     kind: Literal["same", "distilbert"] = "distilbert"
     temperature: float = 2.0
     kl_weight: float = 5.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from ondevice.distill.forward import model_inputs
 from ondevice.distill.heads.base import Batch
 from ondevice.distill.masking import Masking
 from ondevice.distill.options import REMOTE, PretrainOptions, numbered
-from ondevice.distill.student import initialise, parse_layers
+from ondevice.distill.student import initialise, numbered_layers, parse_layers
 from ondevice.distill.trainer import DistillTrainer
 from ondevice.errors import CheckpointError, UserError
 
@@ -98,12 +99,13 @@ def pretrain(options: PretrainOptions) -> dict[str, Any]:
         if one is not None:
             checkpoints.check_length(one, options.max_length)
     if begun is not None:
+        checkpoints.check_vocabulary(found.directory, begun.directory)
         _check_alike(found, begun, options)
+    options = replace(options, layers=numbered_layers(options.layers, found.encoder.layers))
     sources = [path for source in options.corpus for path in _paths(source)]
     data = numbered("corpus", sources) | checkpoints.files(found, "teacher")
     if begun is not None:
         data |= checkpoints.files(begun, "student")
-        checkpoints.check_vocabulary(found.directory, begun.directory)
     if (done := runs.claim(options.out, runs.describe("pretrain", options, data))) is not None:
         return done
 

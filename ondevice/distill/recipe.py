@@ -15,6 +15,7 @@ from ondevice.distill import checkpoints, lineage, runs
 from ondevice.distill.lesson import load
 from ondevice.distill.options import DataOptions, FinetuneOptions, TaskOptions, numbered
 from ondevice.distill.rounding import check_trainable
+from ondevice.distill.student import numbered_layers
 from ondevice.errors import require
 
 if TYPE_CHECKING:
@@ -97,8 +98,9 @@ def task(options: TaskOptions) -> dict[str, Any]:
             checkpoints.check_length(one, options.data.qa.max_length)
     if student is not None and options.layers == TaskOptions.layers:
         # Nobody named any: those that it was made of, which its own record is to name in turn.
-        made_of = lineage.layers(student.directory)
+        made_of = lineage.layers(student.directory, teacher.encoder.layers)
         options = options if made_of is None else replace(options, layers=made_of)
+    options = replace(options, layers=numbered_layers(options.layers, teacher.encoder.layers))
     files = options.data.files | numbered("unlabelled", options.unlabelled)
     files |= checkpoints.files(teacher, "teacher")
     if student is not None:

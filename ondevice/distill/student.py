@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Literal
 
-from ondevice.distill.options import check_layers
+from ondevice.distill.options import EVERY_OTHER, check_layers
 from ondevice.errors import CheckpointError, UserError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def parse_layers(text: str, depth: int) -> tuple[int, ...]:
         UserError: the text is none of these, or a layer does not exist.
     """
     check_layers("--layers", text)
-    if text == "every-other":
+    if text == EVERY_OTHER:
         return tuple(range(0, depth, 2))
     if found := re.fullmatch(r"(first|last)-(\d+)", text):
         count = int(found[2])
@@ -65,6 +65,16 @@ def parse_layers(text: str, depth: int) -> tuple[int, ...]:
     if list(layers) != sorted(set(layers)):
         raise UserError(f"the layers {text} must rise, each named once")
     return layers
+
+
+def numbered_layers(text: str, depth: int) -> str:
+    """Return a choice of layers with ``every-other`` as numbers, which records are to hold.
+
+    Raises:
+        UserError: the choice is none, or a layer does not exist.
+    """
+    chosen = parse_layers(text, depth)
+    return ",".join(map(str, chosen)) if text == EVERY_OTHER else text
 
 
 def initialise(teacher: PreTrainedModel, layers: tuple[int, ...], kind: Kind) -> PreTrainedModel:

@@ -322,15 +322,20 @@ def _seen(
     found: Sequence[Model],
     examples: Sequence[QAExample],
 ) -> list[str]:
-    """Say how many of the questions are among the texts that weights were chosen for."""
+    """Say how many of the questions are among the texts that artifacts were made with."""
     choosing = [
-        one.candidate.scheme
+        one.candidate
         for one in contenders
         if one.figures is not None
         and (get_scheme(one.candidate.scheme).takes_texts or one.candidate.variant)
     ]
     if not choosing:
         return []
+    asked = {
+        one.id: one
+        for candidate in choosing
+        for one in questions_for(candidate.target, options, examples)
+    }
     checkpoint, path = found[0].checkpoint, options.calibration
     texts = (
         calibration.from_samples(checkpoint)
@@ -338,12 +343,12 @@ def _seen(
         else calibration.from_file(checkpoint, path)
     )
     known = set(texts.examples)
-    both = sum((one.question, one.context) in known for one in examples)
+    both = sum((one.question, one.context) in known for one in asked.values())
     if not both:
         return []
-    names = ", ".join(dict.fromkeys(choosing))
+    names = ", ".join(dict.fromkeys(f"{one.scheme} {one.variant}".strip() for one in choosing))
     return [
-        f"{both} of the {len(examples)} questions are among the texts that weights were chosen for"
+        f"{both} of the {len(asked)} questions are among the texts that some were made with"
         f" ({names}), which may lose more on others; give others with --data or --calibration"
     ]
 

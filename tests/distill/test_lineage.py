@@ -54,9 +54,11 @@ def test_a_foreign_record_without_files_says_nothing(tmp_path: Path) -> None:
 def test_a_student_says_of_which_layers_it_was_made(tmp_path: Path) -> None:
     def says(value: object) -> str | None:
         (tmp_path / "run.json").write_text(json.dumps(value))
-        return lineage.layers(tmp_path)
+        return lineage.layers(tmp_path, 6)
 
     assert says({"options": {"layers": "first-3"}}) == "first-3"
+    # As it was meant when it was written.
+    assert says({"options": {"layers": "every-other"}}) == "1,3,5"
     assert says({"averaged": [{"options": {"layers": "0,2"}}, {"options": None}]}) == "0,2"
     for nothing in ({}, {"options": None}, {"options": {"layers": 3}}, {"averaged": ["x"]}):
         assert says(nothing) is None

@@ -9,7 +9,7 @@ import pytest
 import torch
 import transformers
 
-from ondevice.distill.student import initialise, parse_layers
+from ondevice.distill.student import initialise, numbered_layers, parse_layers
 from ondevice.errors import CheckpointError, UserError
 
 
@@ -133,3 +133,10 @@ def test_masked_lm_teacher_becomes_distilbert() -> None:
 def test_only_bert_becomes_distilbert(tiny: Callable[[str, str], Path]) -> None:
     with pytest.raises(CheckpointError, match="--kind same"):
         initialise(load(tiny("electra", "qa"), "qa"), (0,), "distilbert")
+
+
+def test_records_hold_every_other_layer_by_number() -> None:
+    assert numbered_layers("every-other", 6) == "0,2,4"
+    assert numbered_layers("first-3", 6) == "first-3"
+    with pytest.raises(UserError, match="layer 7 does not exist"):
+        numbered_layers("0,7", 6)

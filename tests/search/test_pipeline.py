@@ -416,7 +416,10 @@ def test_questions_that_weights_were_chosen_for_are_told(searched):
     rounded = SimpleNamespace(candidate=tried, figures=object())
     assert pipeline._seen(found.options, [fine], found.models, asked) == []
     (note,) = pipeline._seen(found.options, [fine, rounded], found.models, asked)
-    assert note.startswith("3 of the 4 questions are among the texts that weights were chosen for")
+    assert note.startswith("3 of the 4 questions are among the texts that some were made with")
+    few = replace(found.options, questions=2)
+    (note,) = pipeline._seen(few, [rounded], found.models, asked)
+    assert note.startswith("2 of the 2 questions")
     assert "(int4)" in note
     assert pipeline._seen(found.options, [rounded], found.models, asked[3:]) == []
 
