@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ondevice.search.pipeline import Found
 
 HEIGHT = 3.6  # inches
+# Shares of a picture within which names would lie on each other, and a line of them in points.
+NEAR, LINE = 0.2, 11
 # How the pictures' files begin.
 PREFIX = "pareto-"
 RING: dict[str, Any] = {
@@ -123,6 +125,7 @@ def _draw(scene: Scene, key: str, title: str, unit: str, cost: Cost) -> Plot | N
         right = furthest * 1.14
         _levels(scene, axes, right)
         axes.set_xlim(0, right)
+        _names(scene, axes, [(spent, one) for spent, one in points if one.outcome == "chosen"])
         axes.set_xlabel(unit)
         axes.set_ylabel("F1")
         _legend(scene, figure, [one for _, one in points])
@@ -181,15 +184,39 @@ def _point(scene: Scene, axes: Any, spent: float, one: Contender) -> None:
     )
     if one.outcome == "chosen":
         axes.plot(spent, height, marker="o", markersize=13, zorder=4, **RING)
-        axes.annotate(
-            f"{candidate.target} {candidate.scheme} {candidate.variant}".strip(),
-            (spent, height),
-            xytext=(0, -15),
-            textcoords="offset points",
-            ha="center",
-            color=INK,
-            fontsize=8.8,
+
+
+def _names(scene: Scene, axes: Any, chosen: Sequence[tuple[float, Contender]]) -> None:
+    """Name what was chosen below its mark; marks near each other have their names in a list."""
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    near: list[list[tuple[float, float, str]]] = []
+    for spent, one in chosen:
+        candidate, height = one.candidate, scene.height(one)
+        name = f"{candidate.target} {candidate.scheme} {candidate.variant}".strip()
+        group = next(
+            (
+                group
+                for group in near
+                if abs(group[0][0] - spent) < NEAR * (right - left)
+                and abs(group[0][1] - height) < NEAR * (top - bottom)
+            ),
+            None,
         )
+        if group is None:
+            near.append(group := [])
+        group.append((spent, height, name))
+    for group in near:
+        place = group[0][0], min(height for _, height, _ in group)
+        for line, (_, _, name) in enumerate(sorted(group, key=lambda mark: -mark[1])):
+            axes.annotate(
+                name,
+                place,
+                xytext=(0, -15 - LINE * line),
+                textcoords="offset points",
+                ha="center",
+                color=INK,
+                fontsize=8.8,
+            )
 
 
 def _legend(scene: Scene, figure: Any, drawn: Sequence[Contender]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -74,3 +75,22 @@ def test_targets_that_were_asked_other_questions_have_pictures_of_their_own():
 def test_what_has_no_figures_has_no_pictures():
     need("report")
     assert pictures.draw(found(contender("int8"))) == []
+
+
+def test_names_of_marks_near_each_other_do_not_lie_on_each_other():
+    need("report")
+    ours = [contender("int4", 9.9 + n / 50, f1=0.7 + n / 1000, own=0.72) for n in range(3)]
+    for number, one in enumerate(ours):
+        one.candidate = replace(one.candidate, target=f"target{number}")
+        one.outcome = "chosen"
+    far = contender("fp32", 80.0, f1=0.72, own=0.72)
+    (plot,) = pictures.draw(found(*ours, far))
+    root = ElementTree.fromstring(plot.svg)
+    heights = {
+        "".join(one.itertext()): float(one.get("y") or one.get("transform").split()[-1].strip(")"))
+        for one in root.iter("{http://www.w3.org/2000/svg}text")
+        if "int4" in "".join(one.itertext())
+    }
+    assert list(heights) == ["target2 int4", "target1 int4", "target0 int4"]
+    places = list(heights.values())
+    assert all(below - above > 9 for above, below in zip(places, places[1:], strict=False)), places
