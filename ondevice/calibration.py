@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -157,5 +158,8 @@ def _letters(counts: Counter[int], tokenizer: TextTokenizer) -> int:
     return sum(
         counts[number]
         for number, piece in pieces.items()
-        if piece.startswith(prefix) and len(piece) == len(prefix) + 1 and piece[-1].isalpha()
+        if piece.startswith(prefix)
+        and len(piece) == len(prefix) + 1
+        # Letters and the marks that belong to them.
+        and unicodedata.category(piece[-1])[0] in "LM"
     )
