@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from types import SimpleNamespace
@@ -93,4 +94,4 @@ def test_names_of_marks_near_each_other_do_not_lie_on_each_other():
     }
     assert list(heights) == ["target2 int4", "target1 int4", "target0 int4"]
     places = list(heights.values())
-    assert all(below - above > 9 for above, below in zip(places, places[1:], strict=False)), places
+    assert all(below - above > 9 for above, below in itertools.pairwise(places)), places
