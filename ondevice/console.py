@@ -48,6 +48,9 @@ class Progress:
         try:
             yield count
             outcome = "done"
+        except KeyboardInterrupt:
+            outcome = "interrupted"
+            raise
         finally:
             ended.set()
             if self._live:
@@ -70,7 +73,7 @@ class Progress:
     def _close(self, title: str, seconds: float, outcome: str) -> None:
         if self._live:
             self._write("\r\x1b[K")
-        if seconds >= QUIET_SECONDS or outcome == "failed":
+        if seconds >= QUIET_SECONDS or outcome != "done":
             mark = "" if outcome == "done" else f" {outcome}"
             self._write(f"  {title}{mark}  {seconds:.1f} s\n")
 
