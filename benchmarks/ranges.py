@@ -21,8 +21,8 @@ import commands
 import machine
 
 from ondevice import calibration, console, graph, models, ranges
+from ondevice.calibration import spread
 from ondevice.errors import UserError
-from ondevice.verify.task_gate import spread
 
 RESULTS = Path(__file__).parent / "results" / "ranges.json"
 HALF_MAX = 65504.0

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from ondevice import graph, samples
+from ondevice.calibration import spread
 from ondevice.inference import RunFunction, answer
 from ondevice.models import Checkpoint
 from ondevice.tasks import qa, qa_scores
-from ondevice.verify.task_gate import spread
 
 # Of :func:`cells`.
 HEADERS = ("max abs", "cosine", "F1", "F1 drop", "flips")

@@ -76,7 +76,7 @@ class Calibration:
 def from_samples(checkpoint: Checkpoint) -> Calibration:
     """Return the project's sample texts for the checkpoint's task."""
     examples = TASKS[checkpoint.task].examples()
-    return Calibration("samples", tuple(spread(examples)), checkpoint.tokenizer)
+    return Calibration("samples", tuple(spread(examples, MOST_TEXTS)), checkpoint.tokenizer)
 
 
 def from_file(checkpoint: Checkpoint, path: Path) -> Calibration:
@@ -91,7 +91,7 @@ def from_file(checkpoint: Checkpoint, path: Path) -> Calibration:
         examples = [(example.question, example.context) for example in asked]
     else:
         examples = [(line,) for line in texts.read_lines(path)]
-    chosen = tuple(spread(examples))
+    chosen = tuple(spread(examples, MOST_TEXTS))
     used = [text for example in chosen for text in example]
     ids = token_counts(used, checkpoint.tokenizer)
     if not ids:
@@ -100,10 +100,11 @@ def from_file(checkpoint: Checkpoint, path: Path) -> Calibration:
     return Calibration(path.name, chosen, checkpoint.tokenizer)
 
 
-def spread(examples: Sequence[Item], most: int = MOST_TEXTS) -> list[Item]:
-    """Return at most so many of some examples, at even distances."""
-    count = min(most, len(examples))
-    return [examples[i * len(examples) // count] for i in range(count)]
+def spread(items: Sequence[Item], count: int) -> list[Item]:
+    """Return `count` items at even distances, since neighbours are alike; all if 0 or fewer."""
+    if not 0 < count < len(items):
+        return list(items)
+    return [items[i * len(items) // count] for i in range(count)]
 
 
 def _encode(tokenizer: Tokenizer, example: Example, length: int) -> features.TokenRow:

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 AUTO = "auto"
 # What "auto" alone may add to an artifact.
 AUTO_SHARE = 0.05
-# Above it a scheme stores floats, and there is nothing to keep.
-MOST_BITS = FINE_BITS
 # What an artifact holds beside numbers, for each length: a graph, names, alignment. A student of
 # four layers has 15 kB (Core ML pal6) to 55 kB (ExecuTorch int4) of it.
 OVERHEAD, OVERHEAD_OF_LAYER = 16_000, 12_000
@@ -41,7 +39,7 @@ MB = 1_000_000
 
 def is_measurable(scheme: Scheme) -> bool:
     """Tell whether what a scheme loses is in how it rounds weights, which is what is measured."""
-    return scheme.bits <= MOST_BITS and not scheme.calibrated
+    return scheme.bits <= FINE_BITS and not scheme.calibrated
 
 
 @dataclass(frozen=True)
@@ -94,8 +92,8 @@ def check_words(words: Sequence[str], schemes: Iterable[str]) -> None:
                 f" alone; type the names of parts instead of --keep {AUTO}, for example"
                 " --keep layers.0"
             )
-        if get_scheme(scheme).bits > MOST_BITS:
-            able = [name for name, one in SCHEMES.items() if one.bits <= MOST_BITS]
+        if get_scheme(scheme).bits > FINE_BITS:
+            able = [name for name, one in SCHEMES.items() if one.bits <= FINE_BITS]
             raise UserError(
                 f"--keep is for schemes that round weights, and '{scheme}' stores floats;"
                 f" type --scheme with one of: {', '.join(able)}"

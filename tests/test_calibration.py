@@ -161,3 +161,9 @@ def test_texts_that_nothing_would_read_are_refused(tmp_path):
     options = BuildOptions(targets=("tflite",), schemes=("int8",), calibration=tmp_path / "x.json")
     with pytest.raises(UserError, match=r"--calibration is for schemes .*: int8-static"):
         plan.check_words(options)
+
+
+def test_examples_are_spread_over_the_set():
+    assert calibration.spread(range(10), 4) == [0, 2, 5, 7]
+    assert calibration.spread(range(3), 0) == [0, 1, 2]
+    assert calibration.spread(range(3), 9) == [0, 1, 2]

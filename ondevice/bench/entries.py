@@ -28,10 +28,10 @@ from ondevice.bench.parts import (
     plain,
 )
 from ondevice.bench.results import SCHEMA_VERSION, BenchmarkResult
+from ondevice.calibration import spread
 from ondevice.errors import BundleError, DataError, UserError
 from ondevice.targets import TARGETS
 from ondevice.tasks import qa
-from ondevice.verify.task_gate import spread
 
 if TYPE_CHECKING:
     from ondevice.manifest import Manifest, WindowInfo

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ondevice.calibration import spread
 from ondevice.distill.heads import HEADS
 from ondevice.distill.heads.base import Features, HeadModule, Scores, TaskHead
 from ondevice.distill.heads.qa import cropped_passages, other_passages
@@ -49,10 +50,7 @@ class Sources:
 
         Even distances, because neighbours come from the same article.
         """
-        total = len(self.development)
-        chosen = self.development
-        if 0 < count < total:
-            chosen = [self.development[i * total // count] for i in range(count)]
+        chosen = spread(self.development, count)
         return Evaluation(self.head, self.head.features(self.tokenizer, chosen), chosen)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from ondevice import bundle, calibration, console, keeping, plan, samples
 from ondevice.bench.entries import read_questions
+from ondevice.calibration import spread
 from ondevice.errors import DataError, SystemTooOldError, UserError
 from ondevice.plan import Job
 from ondevice.schemes import get_scheme
@@ -30,7 +31,6 @@ from ondevice.targets import TARGETS
 from ondevice.tasks.qa import read_squad
 from ondevice.verify import REFERENCES
 from ondevice.verify.gate_rules import MIN_EXAMPLES
-from ondevice.verify.task_gate import spread
 
 if TYPE_CHECKING:
     from ondevice.tasks.qa import QAExample

@@ -12,7 +12,7 @@ has failed, and when it proves nothing, is in :mod:`ondevice.verify.gate_rules`.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ondevice import samples
+from ondevice.calibration import spread
 from ondevice.errors import DataError
 from ondevice.inference import Reply, RunFunction, answer
 from ondevice.statistics import difference
@@ -146,13 +147,6 @@ def _head(manifest: Manifest) -> TaskHead:
     from ondevice.distill.heads.classify import ClassifyHead
 
     return ClassifyHead(TextTask("text", None, labels, ("accuracy",)), max_length=length)
-
-
-def spread(items: Sequence[Any], count: int) -> list[Any]:
-    """Return `count` items at even distances, since neighbours are alike; all if 0 or fewer."""
-    if not 0 < count < len(items):
-        return list(items)
-    return [items[i * len(items) // count] for i in range(count)]
 
 
 # --- question answering ---

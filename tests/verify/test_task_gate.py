@@ -320,9 +320,3 @@ def test_every_scheme_has_limits_and_the_given_ones_win():
     assert task_gate.limits_for("fp16") == task_gate.LIMITS["fp16"]
     changed = task_gate.limits_for("fp16", max_drop=0.0)
     assert (changed.max_drop, changed.max_flips) == (0.0, task_gate.LIMITS["fp16"].max_flips)
-
-
-def test_examples_are_spread_over_the_set():
-    assert task_gate.spread(range(10), 4) == [0, 2, 5, 7]
-    assert task_gate.spread(range(3), 0) == [0, 1, 2]
-    assert task_gate.spread(range(3), 9) == [0, 1, 2]
